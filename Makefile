@@ -1,0 +1,68 @@
+# larder: build, test, demo. Needs git, make and the Rust toolchain; the rest is installed by
+# scripts/mkosi-setup (as root or through sudo), which says what is missing where it cannot.
+
+HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
+PREFIX  ?= /usr/local
+DESTDIR ?=
+LARDER_WORK ?= /var/tmp/larder-dev-$(shell id -u)
+export LARDER_WORK
+
+# One static binary for the host and for the sandbox. The flags need an explicit --target, so that
+# they do not reach proc macros; they are given on the command line, so that no build which the
+# tests start inherits them.
+CARGO_FLAGS = --locked --target $(HOST) \
+	--config 'target.$(HOST).rustflags=["-C", "target-feature=+crt-static"]'
+BINARY = target/$(HOST)/release/larder
+
+WITHOUT_MKOSI ?=
+ifeq ($(WITHOUT_MKOSI),)
+SETUP = mkosi-setup
+else
+SETUP = build-setup
+endif
+
+.PHONY: all
+all: build
+
+.PHONY: build
+build:
+	cargo build --release $(CARGO_FLAGS)
+
+# What larder and its tests are built with; mkosi besides.
+.PHONY: build-setup mkosi-setup
+build-setup:
+	scripts/mkosi-setup --build-only
+mkosi-setup:
+	scripts/mkosi-setup 25.3 27.1
+
+.PHONY: check
+check: build-setup
+	cargo fmt --check
+	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
+
+.PHONY: test
+test: $(SETUP) check
+	cargo test --release $(CARGO_FLAGS)
+ifeq ($(WITHOUT_MKOSI),)
+	LARDER_MKOSI=1 cargo test --release $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1
+else
+	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
+endif
+
+.PHONY: demo
+demo: mkosi-setup build
+	scripts/demo $(abspath $(BINARY))
+
+.PHONY: bench
+bench: build-setup build
+	benches/run $(abspath $(BINARY))
+
+.PHONY: install
+install: build
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/larder
+	install -D -m 644 mkosi-snippets/larder.sh $(DESTDIR)$(PREFIX)/share/larder/mkosi-snippets/larder.sh
+
+.PHONY: clean
+clean:
+	cargo clean

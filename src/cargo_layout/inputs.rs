@@ -1,0 +1,172 @@
+//! What units were made from, as rustc and build scripts said.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::listing::Reader;
+use super::{Kind, Layout, LayoutError, Unit, depinfo};
+
+/// A file or directory that a unit was made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Input {
+    /// An absolute path, as the compiler or the build script saw it.
+    Absolute(PathBuf),
+    /// A path relative to the root of the workspace, where Cargo starts rustc for its members.
+    InWorkspace(PathBuf),
+    /// A path relative to the root of the unit's package, where Cargo starts build scripts.
+    InPackage(PathBuf),
+}
+
+impl Layout {
+    /// The inputs of one unit: from its `.d` file, or from what its build script printed.
+    ///
+    /// The target directory's own files are among them, under the path it had for the compiler.
+    pub fn inputs(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
+        let reader = Reader {
+            target: &self.target,
+        };
+        if unit.is(Kind::BuildScriptRun) {
+            let output = read_output(&reader, unit)?.unwrap_or_default();
+            return Ok(rerun_paths(&output).map(in_package).collect());
+        }
+        let mut inputs = BTreeSet::new();
+        for path in self.dep_infos(unit)? {
+            let content = reader.read(&path)?.unwrap_or_default();
+            inputs.extend(depinfo::files(&content).into_iter().map(in_workspace));
+        }
+        Ok(inputs)
+    }
+
+    /// The absolute paths that units name outside of all `except`, such as the checkout and
+    /// Cargo's caches. `source` is where the workspace is for the compiler: a relative input that
+    /// climbs out of it is named by its absolute path.
+    pub fn outside_inputs(
+        &self,
+        source: &Path,
+        except: &[PathBuf],
+    ) -> Result<BTreeSet<PathBuf>, LayoutError> {
+        let mut outside = BTreeSet::new();
+        for unit in self.units() {
+            outside.extend(self.outside_inputs_of(unit, source, except)?);
+        }
+        Ok(outside)
+    }
+
+    /// The same for one unit.
+    pub fn outside_inputs_of(
+        &self,
+        unit: &Unit,
+        source: &Path,
+        except: &[PathBuf],
+    ) -> Result<BTreeSet<PathBuf>, LayoutError> {
+        let absolute = |input| match input {
+            Input::Absolute(path) => Some(plain(&path)),
+            Input::InWorkspace(path) => Some(plain(&source.join(path))),
+            Input::InPackage(_) => None,
+        };
+        let named = self.inputs(unit)?.into_iter().filter_map(absolute);
+        Ok(named
+            .filter(|path| !except.iter().any(|root| path.starts_with(root)))
+            .collect())
+    }
+
+    /// The `.d` files of a unit.
+    fn dep_infos(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
+        let reader = Reader {
+            target: &self.target,
+        };
+        let is_dep_info = |path: &Path| path.extension() == Some(OsStr::new("d"));
+        let mut found = Vec::new();
+        for path in &unit.paths {
+            if is_dep_info(path) {
+                found.push(path.clone());
+                continue;
+            }
+            for place in [path.clone(), path.join("out")] {
+                let files = reader.list(&place)?.into_iter().map(|item| item.path);
+                found.extend(files.filter(|path| is_dep_info(path)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a build script printed: `output` in the older layout, `run/stdout` in the newer.
+pub(super) fn read_output(
+    reader: &Reader<'_>,
+    unit: &Unit,
+) -> Result<Option<Vec<u8>>, LayoutError> {
+    let Some(home) = unit.out_dir.as_deref().and_then(Path::parent) else {
+        return Ok(None);
+    };
+    match reader.read(&home.join("output"))? {
+        Some(output) => Ok(Some(output)),
+        None => reader.read(&home.join("run/stdout")),
+    }
+}
+
+/// The values that a build script printed for a key, with one colon or two
+/// (`core/compiler/custom_build.rs`, `BuildOutput::parse`, Cargo 1.95).
+pub(super) fn printed<'a>(output: &'a [u8], key: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    output.split(|byte| *byte == b'\n').filter_map(move |line| {
+        let rest = line.trim_ascii().strip_prefix(b"cargo:")?;
+        let rest = rest.strip_prefix(b":").unwrap_or(rest);
+        rest.strip_prefix(key.as_bytes())?.strip_prefix(b"=")
+    })
+}
+
+fn rerun_paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
+    printed(output, "rerun-if-changed").map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+fn in_package(path: PathBuf) -> Input {
+    if path.is_absolute() {
+        Input::Absolute(path)
+    } else {
+        Input::InPackage(path)
+    }
+}
+
+fn in_workspace(path: PathBuf) -> Input {
+    if path.is_absolute() {
+        Input::Absolute(path)
+    } else {
+        Input::InWorkspace(path)
+    }
+}
+
+/// A path without `.` and, as far as names alone can tell, without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_rerun_line_count() {
+        let output = b"cargo:rerun-if-changed=build.rs\nnoise\n cargo::rerun-if-changed=/etc/x \ncargo:rerun-if-changed-not=a\ncargo:rustc-env=A=b";
+        let paths: Vec<_> = rerun_paths(output).collect();
+        assert_eq!(paths, [Path::new("build.rs"), Path::new("/etc/x")]);
+        assert_eq!(printed(output, "rustc-env").collect::<Vec<_>>(), [b"A=b"]);
+    }
+
+    #[test]
+    fn dots_are_taken_out() {
+        assert_eq!(plain(Path::new("/a/b/../c/./d")), Path::new("/a/c/d"));
+        assert_eq!(plain(Path::new("/../a")), Path::new("/a"));
+    }
+}

@@ -1,0 +1,165 @@
+//! Finding the profiles of a target directory, and which layout each has.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::listing::{Listed, Reader};
+use super::names::mark;
+use super::{Kind, Layout, LayoutError, ProfileDir, Unit, Version, v1, v2};
+
+/// Directories of a profile that Cargo makes, in either layout.
+const OWN: [&str; 5] = [".fingerprint", "build", "deps", "examples", "incremental"];
+
+/// Files at the top of a target directory that Cargo makes.
+const TOP: [&str; 4] = [
+    "CACHEDIR.TAG",
+    ".rustc_info.json",
+    ".rustdoc_fingerprint.json",
+    ".future-incompat-report.json",
+];
+
+pub(super) fn scan(target: &Path) -> Result<Layout, LayoutError> {
+    let reader = Reader { target };
+    let mut found = Layout {
+        target: target.to_owned(),
+        version: Version::V1,
+        profiles: Vec::new(),
+        foreign: Vec::new(),
+    };
+    for item in reader.list(Path::new(""))? {
+        let profiles = profiles_at(&reader, &item)?;
+        if profiles.is_empty() && !TOP.contains(&item.name.as_str()) {
+            found.foreign.push(item.path);
+        }
+        for path in profiles {
+            found.add(&reader, path)?;
+        }
+    }
+    if found.version == Version::Unknown {
+        found.profiles.clear();
+        found.foreign.clear();
+    }
+    Ok(found)
+}
+
+impl Layout {
+    fn add(&mut self, reader: &Reader<'_>, path: PathBuf) -> Result<(), LayoutError> {
+        let mut profile = ProfileDir {
+            path,
+            ..ProfileDir::default()
+        };
+        let older = v1::units(reader, &mut profile)?;
+        let newer = v2::units(reader, &mut profile)?;
+        let (Some(older), Some(newer)) = (older, newer) else {
+            self.version = Version::Unknown;
+            return Ok(());
+        };
+        let is_older = reader
+            .modified(&profile.path.join(".fingerprint"))?
+            .is_some();
+        if !is_older && newer.is_empty() && !profile.strays.is_empty() {
+            self.version = Version::Unknown;
+        }
+        if !newer.is_empty() && self.version == Version::V1 {
+            self.version = Version::V2;
+        }
+        profile.units = older;
+        profile.units.extend(newer);
+        surroundings(reader, &mut profile)?;
+        self.profiles.push(profile);
+        Ok(())
+    }
+}
+
+/// The profile directories at or right below a name at the top of the target directory.
+fn profiles_at(reader: &Reader<'_>, item: &Listed) -> Result<Vec<PathBuf>, LayoutError> {
+    if !item.kind.is_dir() {
+        return Ok(Vec::new());
+    }
+    if is_profile(reader, &item.path)? {
+        return Ok(vec![item.path.clone()]);
+    }
+    let mut profiles = Vec::new();
+    for inner in reader.directories(&item.path)? {
+        if is_profile(reader, &inner.path)? {
+            profiles.push(inner.path);
+        }
+    }
+    Ok(profiles)
+}
+
+/// Cargo locks a profile's directory before it makes anything in it.
+fn is_profile(reader: &Reader<'_>, path: &Path) -> Result<bool, LayoutError> {
+    for name in [
+        ".cargo-lock",
+        ".cargo-build-lock",
+        ".cargo-artifact-lock",
+        ".fingerprint",
+    ] {
+        if reader.modified(&path.join(name))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is in a profile's directory besides units.
+fn surroundings(reader: &Reader<'_>, profile: &mut ProfileDir) -> Result<(), LayoutError> {
+    for item in reader.list(&profile.path)? {
+        let is_lock = item.name.starts_with(".cargo-") && item.name.ends_with("lock");
+        if !item.kind.is_dir() {
+            let place = if is_lock {
+                &mut profile.locks
+            } else {
+                &mut profile.uplifted
+            };
+            place.push(item.path);
+        } else if item.name == "incremental" {
+            profile.incremental = Some(item.path);
+        } else if !OWN.contains(&item.name.as_str()) {
+            profile.foreign.push(item.path);
+        }
+    }
+    let owned: HashSet<&PathBuf> = profile.units.iter().flat_map(|unit| &unit.paths).collect();
+    for item in reader.list(&profile.path.join("examples"))? {
+        if item.kind.is_dir() {
+            profile.foreign.push(item.path);
+        } else if !owned.contains(&item.path) && !profile.strays.contains(&item.path) {
+            profile.uplifted.push(item.path);
+        }
+    }
+    Ok(())
+}
+
+/// A unit as far as its fingerprint directory tells.
+pub(super) fn unit(
+    reader: &Reader<'_>,
+    package: &str,
+    hash: &str,
+    fingerprint: &Path,
+) -> Result<Unit, LayoutError> {
+    let mut unit = Unit {
+        package: package.to_owned(),
+        hash: hash.to_owned(),
+        kinds: BTreeSet::new(),
+        crates: BTreeSet::new(),
+        paths: Vec::new(),
+        fingerprint: fingerprint.to_owned(),
+        finished: None,
+        started: reader.modified(&fingerprint.join("invoked.timestamp"))?,
+        out_dir: None,
+    };
+    for item in reader.list(fingerprint)? {
+        // A unit that failed the first time has only `dep-*`, if that.
+        let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
+        let Some(mark) = mark(name) else { continue };
+        unit.kinds.insert(mark.kind);
+        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Other) {
+            unit.crates.insert(mark.target.replace('-', "_"));
+        }
+        if name == item.name {
+            unit.finished = unit.finished.or(reader.finished(&item.path)?);
+        }
+    }
+    Ok(unit)
+}

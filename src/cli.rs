@@ -1,0 +1,146 @@
+//! The command line: types only.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::PackageMode;
+use crate::names::ProjectName;
+use crate::store::Wait;
+
+/// Keeps Cargo's target/ warm between mkosi image builds, and never serves a stale byte.
+#[derive(Debug, Parser)]
+#[command(
+    name = "larder",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(subcommand_required = true, infer_subcommands = false)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The store [default: /var/cache/larder for root, else $XDG_CACHE_HOME/larder]
+    #[arg(long, global = true, value_name = "DIR", env = "LARDER_STORE")]
+    pub store: Option<PathBuf>,
+    /// Say where the time goes and what was decided
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Whether to colour what people read
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// Whether to colour what people read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make the store and the mkosi configuration for the image repository in this directory
+    Init(InitArgs),
+    /// Make the store, and the target directory of a project for the toolchain that is here
+    Provision(ProvisionArgs),
+    /// Run a build command with the project's warm target directory attached
+    Run(RunArgs),
+    /// Show what the store holds
+    Status(StatusArgs),
+    /// Print configuration for a consumer of the store
+    Emit(EmitArgs),
+    /// Answer what compiles here (run by larder itself, inside a sandbox)
+    #[command(hide = true)]
+    Probe,
+}
+
+/// `larder init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The command that starts mkosi, split at spaces
+    #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
+    pub mkosi: String,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments that your image builds give to mkosi, such as `--include=images/a.conf`
+    #[arg(last = true, value_name = "MKOSI ARGUMENTS")]
+    pub arguments: Vec<OsString>,
+}
+
+/// `larder provision`
+#[derive(Debug, Args)]
+pub struct ProvisionArgs {
+    /// The project
+    pub project: ProjectName,
+    /// The directory with the project's Cargo.toml [default: .]
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The project: a name for what is compiled
+    pub project: ProjectName,
+    /// The directory with the project's Cargo.toml; its target/ is attached [default: .]
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// Which of the sandbox's packages make a directory of their own
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub packages: Option<PackageMode>,
+    /// How long to wait for a directory in use: `10m`, or `forever`
+    #[arg(long, value_name = "TIME", value_parser = crate::config::parse_wait)]
+    pub wait: Option<Wait>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `larder status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only this project, in detail
+    pub project: Option<ProjectName>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder emit`
+#[derive(Debug, Args)]
+pub struct EmitArgs {
+    /// For whom
+    #[arg(value_enum)]
+    pub consumer: Consumer,
+}
+
+/// Who can be given configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Consumer {
+    /// An include file that brings the store into mkosi's build sandbox
+    Mkosi,
+}

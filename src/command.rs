@@ -1,0 +1,217 @@
+//! The user's command: started with the mounts in place, signalled, waited for, and outlived.
+//!
+//! larder becomes the reaper of everything the command starts. When the command has ended,
+//! whatever of it still runs is killed, because an orphaned linker could write into a later
+//! build's output. If larder itself is killed, the command dies with it, and its descendants keep
+//! the lock's descriptor, so that nobody takes the directory from under them.
+
+use std::ffi::OsString;
+use std::io::{self, PipeWriter, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use crate::attach::Mounts;
+
+/// Signals that are passed on to the command.
+const FORWARDED: [i32; 6] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+];
+
+/// Descriptors handed to the command begin here, out of the way of scripts that number their own.
+const HIGH_DESCRIPTOR: i32 = 200;
+
+/// A command that did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such program.
+    #[error("cannot run {0}: command not found")]
+    NotFound(String),
+    /// The program cannot be executed.
+    #[error("cannot run {program}")]
+    NotExecutable {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The mounts could not be made.
+    #[error("cannot attach the target directory")]
+    Attach(#[source] io::Error),
+    /// The system refused something else.
+    #[error("cannot supervise the command")]
+    Supervise(#[source] io::Error),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its exit code; 128 and the signal's number if it died of one.
+    pub code: i32,
+    /// How long it ran.
+    pub duration: Duration,
+    /// How many of its processes were still there and had to be ended.
+    pub orphans: usize,
+    /// How many of those could not be ended, because they belong to another user.
+    pub survivors: usize,
+}
+
+/// Runs a command to its end, and ends what it left behind.
+///
+/// Every process of it inherits `lock`.
+pub fn run(
+    command: &[OsString],
+    mounts: Mounts,
+    lock: BorrowedFd<'_>,
+) -> Result<Ended, CommandError> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| CommandError::Supervise(error.into()))?;
+    let started = Instant::now();
+    let child = start(command, mounts, lock)?;
+    let target = Arc::new(AtomicI32::new(child.as_raw_nonzero().get()));
+    forward_signals(&target).map_err(CommandError::Supervise)?;
+    let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
+    target.store(0, Ordering::SeqCst);
+    let duration = started.elapsed();
+    let (orphans, survivors) = end_orphans();
+    Ok(Ended {
+        code,
+        duration,
+        orphans,
+        survivors,
+    })
+}
+
+fn start(command: &[OsString], mounts: Mounts, lock: BorrowedFd<'_>) -> Result<Pid, CommandError> {
+    let (mut ready, writer) = io::pipe().map_err(CommandError::Supervise)?;
+    let inherited = rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR)
+        .map_err(|error| CommandError::Supervise(error.into()))?;
+    let mut process = Command::new(&command[0]);
+    process.args(&command[1..]);
+    // SAFETY: `prepare` makes system calls only; it neither allocates nor locks.
+    unsafe { process.pre_exec(move || prepare(&mounts, &inherited, &writer)) };
+    let spawned = process.spawn();
+    drop(process);
+    match spawned {
+        Ok(child) => Ok(Pid::from_child(&child)),
+        Err(error) => {
+            let attached = ready.read(&mut [0]).is_ok_and(|count| count == 1);
+            Err(explain(&command[0], error, attached))
+        }
+    }
+}
+
+/// In the child, before `exec`.
+fn prepare(mounts: &Mounts, inherited: &OwnedFd, writer: &PipeWriter) -> io::Result<()> {
+    mounts.enter()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
+    rustix::io::write(writer.as_fd(), b"+")?;
+    Ok(())
+}
+
+fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError {
+    let program = program.to_string_lossy().into_owned();
+    match error.kind() {
+        _ if !attached => CommandError::Attach(error),
+        io::ErrorKind::NotFound => CommandError::NotFound(program),
+        _ => CommandError::NotExecutable {
+            program,
+            source: error,
+        },
+    }
+}
+
+/// Passes signals on, but not those that the terminal has already sent to the whole group.
+fn forward_signals(target: &Arc<AtomicI32>) -> io::Result<()> {
+    for signal in FORWARDED {
+        if is_ignored(signal) {
+            continue;
+        }
+        let target = Arc::clone(target);
+        let pass_on = move |info: &libc::siginfo_t| {
+            let pid = target.load(Ordering::SeqCst);
+            if pid > 0 && info.si_code != libc::SI_KERNEL {
+                // SAFETY: `kill` is async-signal-safe and takes no pointers.
+                unsafe { libc::kill(pid, signal) };
+            }
+        };
+        // SAFETY: the action loads an atomic and calls `kill`, both async-signal-safe.
+        unsafe { signal_hook_registry::register_sigaction(signal, pass_on)? };
+    }
+    Ok(())
+}
+
+/// A signal that larder was started to ignore (`nohup`) stays ignored, for the command too.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: an all-zero `sigaction` is valid, and with a null new action the call only reads.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Waits for the command, reaping orphans of it that end meanwhile.
+fn wait_for(child: Pid) -> Result<i32, Errno> {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => return Ok(exit_code(status)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn exit_code(status: WaitStatus) -> i32 {
+    let signalled = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signalled).unwrap_or(125)
+}
+
+/// Kills children until there are none, or only such that may not be killed.
+fn end_orphans() -> (usize, usize) {
+    let mut ended = 0;
+    loop {
+        let children = children();
+        let killed = children
+            .iter()
+            .filter(|pid| rustix::process::kill_process(**pid, Signal::KILL) != Err(Errno::PERM))
+            .count();
+        if killed == 0 {
+            return (ended, children.len());
+        }
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(_) => ended += 1,
+            Err(Errno::INTR) => {}
+            Err(_) => return (ended, 0),
+        }
+    }
+}
+
+/// The processes whose parent is larder: what it reaped by adoption too.
+fn children() -> Vec<Pid> {
+    let own = std::process::id();
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{own}/task")) else {
+        return Vec::new();
+    };
+    let lists = threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let text = lists.collect::<Vec<_>>().join(" ");
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .filter_map(Pid::from_raw)
+        .collect()
+}

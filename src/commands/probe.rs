@@ -1,0 +1,23 @@
+//! `larder probe`: answers, inside the sandbox, what compiles there. larder asks itself.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+
+use super::DONE;
+use crate::output;
+use crate::place::{Reply, identify_here};
+
+pub fn probe() -> Result<u8> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .context("cannot read the question")?;
+    let request = serde_json::from_str(&text).context("cannot understand the question")?;
+    let reply = match identify_here(&request) {
+        Ok(answer) => Reply::Answer(Box::new(answer)),
+        Err(error) => Reply::Error(output::one_line(&error.into())),
+    };
+    output::print(&serde_json::to_string(&reply)?)?;
+    Ok(DONE)
+}

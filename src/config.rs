@@ -1,0 +1,243 @@
+//! Settings: `larder.toml`, the environment, and flags, in rising order.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::names::ProjectName;
+use crate::store::{Store, Wait};
+
+/// Which of the sandbox's packages make a target directory of its own when they change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PackageMode {
+    /// Build packages and their dependencies, compilers, and what ships development files
+    #[default]
+    Build,
+    /// All packages
+    Sandbox,
+}
+
+/// What holds for one project.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Which packages count.
+    pub packages: PackageMode,
+    /// Variables that no build depends on.
+    pub ignore_env: Vec<String>,
+    /// Part of every identity.
+    pub salt: String,
+    /// How long to wait for a lock.
+    pub wait: Wait,
+}
+
+/// A policy file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file says something that larder does not know.
+    #[error("{} cannot be used; correct it, or remove the line", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+}
+
+/// `larder.toml` as it is written.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Policy {
+    general: Keys,
+    projects: BTreeMap<ProjectName, Keys>,
+}
+
+/// What can be said for all projects and for one.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Keys {
+    packages: Option<PackageMode>,
+    ignore_env: Option<Vec<String>>,
+    salt: Option<String>,
+    #[serde(default, deserialize_with = "deserialize_wait")]
+    wait: Option<Wait>,
+}
+
+impl Settings {
+    /// What the store's policy says of a project.
+    pub fn of(store: &Store, project: &ProjectName) -> Result<Self, ConfigError> {
+        let path = store.policy();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        let policy = Policy::parse(&text).map_err(|source| ConfigError::Parse {
+            path,
+            source: Box::new(source),
+        })?;
+        Ok(policy.settings(project))
+    }
+}
+
+impl Policy {
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let mut table: toml::Table = toml::from_str(text)?;
+        let projects = table
+            .remove("project")
+            .map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
+        Ok(Self {
+            general: table.try_into()?,
+            projects,
+        })
+    }
+
+    fn settings(mut self, project: &ProjectName) -> Settings {
+        let own = self.projects.remove(project).unwrap_or_default();
+        let general = self.general;
+        Settings {
+            packages: own.packages.or(general.packages).unwrap_or_default(),
+            ignore_env: own.ignore_env.or(general.ignore_env).unwrap_or_default(),
+            salt: own.salt.or(general.salt).unwrap_or_default(),
+            wait: own.wait.or(general.wait).unwrap_or(Wait::Forever),
+        }
+    }
+}
+
+/// Where the store is, and whether somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePath {
+    /// A flag or variable names it, or larder runs from it: it must exist.
+    Named(PathBuf),
+    /// Nobody said: it is made when it is missing.
+    Default(PathBuf),
+}
+
+impl StorePath {
+    /// Finds the store: the flag or `LARDER_STORE`; else the store that this very binary lies in
+    /// (`<store>/bin/larder`, as inside a sandbox); else the user's cache.
+    pub fn find(named: Option<PathBuf>) -> Self {
+        let named = named.filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = named.or_else(store_of_this_binary) {
+            return Self::Named(path);
+        }
+        Self::Default(default_store(
+            rustix::process::geteuid().is_root(),
+            env::var_os("XDG_CACHE_HOME"),
+            env::var_os("HOME"),
+        ))
+    }
+
+    /// The path, whoever named it.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::Default(path) => path,
+        }
+    }
+}
+
+fn store_of_this_binary() -> Option<PathBuf> {
+    let binary = env::current_exe().ok()?;
+    let store = binary
+        .parent()
+        .filter(|dir| dir.ends_with("bin"))?
+        .parent()?;
+    Store::open(store).is_ok().then(|| store.to_owned())
+}
+
+fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) -> PathBuf {
+    let set = |path: &PathBuf| path.is_absolute();
+    if root {
+        return PathBuf::from("/var/cache/larder");
+    }
+    let cache = cache.map(PathBuf::from).filter(set);
+    let home = || {
+        home.map(PathBuf::from)
+            .filter(set)
+            .map(|home| home.join(".cache"))
+    };
+    cache
+        .or_else(home)
+        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+        .join("larder")
+}
+
+/// Reads `forever` or a duration such as `10m`.
+pub fn parse_wait(text: &str) -> Result<Wait, humantime::DurationError> {
+    match text {
+        "forever" => Ok(Wait::Forever),
+        text => humantime::parse_duration(text).map(Wait::AtMost),
+    }
+}
+
+fn deserialize_wait<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Wait>, D::Error> {
+    let text = String::deserialize(input)?;
+    parse_wait(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn settings(text: &str, project: &str) -> Settings {
+        Policy::parse(text)
+            .unwrap()
+            .settings(&project.parse().unwrap())
+    }
+
+    #[test]
+    fn a_project_overrides_the_store_key_by_key() {
+        let text = "salt = 'a'\nwait = '10m'\n[project.x]\npackages = 'sandbox'\nsalt = 'b'\n";
+        let (x, y) = (settings(text, "x"), settings(text, "y"));
+        assert_eq!((x.packages, x.salt.as_str()), (PackageMode::Sandbox, "b"));
+        assert_eq!(x.wait, Wait::AtMost(Duration::from_secs(600)));
+        assert_eq!((y.packages, y.salt.as_str()), (PackageMode::Build, "a"));
+    }
+
+    #[test]
+    fn a_misspelt_policy_is_refused() {
+        for text in [
+            "pakages = 'build'",
+            "packages = 'some'",
+            "wait = 'soon'",
+            "[project.'../x']",
+            "[project.x]\ny = 1",
+        ] {
+            assert!(Policy::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_template_is_all_default() {
+        let template = settings(include_str!("store/larder.toml"), "x");
+        assert_eq!(template, settings("", "x"));
+    }
+
+    #[test]
+    fn the_default_store_is_in_the_users_cache() {
+        let of = |root, cache: &str, home: &str| {
+            default_store(root, Some(cache.into()), Some(home.into()))
+        };
+        assert_eq!(of(true, "/c", "/h"), Path::new("/var/cache/larder"));
+        assert_eq!(of(false, "/c", "/h"), Path::new("/c/larder"));
+        assert_eq!(of(false, "relative", "/h"), Path::new("/h/.cache/larder"));
+    }
+}

@@ -1,0 +1,267 @@
+//! Cargo's configuration files: all of their content counts, and some of what they say is needed.
+//!
+//! Which files apply is that of Cargo 1.95, `util/context/mod.rs` (`walk_tree`): `.cargo/config`
+//! or `.cargo/config.toml` in the source directory and all above it, and in Cargo's home.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{Environment, IdentifyError, shown};
+use crate::digest::Digest;
+
+/// What the configuration files say.
+#[derive(Debug, Default)]
+pub struct CargoConfig {
+    /// Their content, by path.
+    pub digests: BTreeMap<String, Digest>,
+    /// Their text, one after the other.
+    pub text: String,
+    /// Directory sources.
+    pub vendor: Vec<PathBuf>,
+    /// `paths` and `[patch]`.
+    pub extra_roots: Vec<PathBuf>,
+    /// Programs that they name: linkers, runners, and the first words of `[env]`.
+    pub programs: Vec<PathBuf>,
+    rustc: Option<PathBuf>,
+    wrappers: Vec<PathBuf>,
+    target_dir: Option<PathBuf>,
+    build_dir: Option<(PathBuf, String)>,
+}
+
+/// Variables that name a wrapper of rustc.
+const WRAPPERS: [&str; 4] = [
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+];
+
+/// Reads all configuration files that apply to a build in `source`.
+pub fn read(
+    source: &Path,
+    cargo_home: &Path,
+    environment: &Environment,
+) -> Result<CargoConfig, IdentifyError> {
+    let mut config = CargoConfig::default();
+    for dir in source.ancestors() {
+        config.read_dir(&dir.join(".cargo"), dir)?;
+    }
+    if !source
+        .ancestors()
+        .any(|dir| dir.join(".cargo") == cargo_home)
+    {
+        config.read_dir(cargo_home, cargo_home.parent().unwrap_or(cargo_home))?;
+    }
+    let get = |name: &str| {
+        environment
+            .get(OsStr::new(name))
+            .filter(|value| !value.is_empty())
+    };
+    for name in ["CARGO_BUILD_TARGET_DIR", "CARGO_TARGET_DIR"] {
+        if let Some(value) = get(name) {
+            config.target_dir = Some(source.join(value));
+        }
+    }
+    if let Some(value) = get("CARGO_BUILD_BUILD_DIR") {
+        config.build_dir = Some((source.join(value), "CARGO_BUILD_BUILD_DIR".to_owned()));
+    }
+    Ok(config)
+}
+
+impl CargoConfig {
+    /// The compiler that the environment or a file names.
+    pub fn rustc(&self, environment: &Environment) -> Option<String> {
+        let get = |name: &str| {
+            environment
+                .get(OsStr::new(name))
+                .filter(|value| !value.is_empty())
+        };
+        let named = get("RUSTC").or_else(|| get("CARGO_BUILD_RUSTC"));
+        let named = named.map(PathBuf::from).or_else(|| self.rustc.clone());
+        named.map(|path| path.to_string_lossy().into_owned())
+    }
+
+    /// The wrappers that the environment and the files name.
+    pub fn wrappers(&self, environment: &Environment) -> Vec<PathBuf> {
+        let get = |name: &&str| {
+            environment
+                .get(OsStr::new(name))
+                .filter(|value| !value.is_empty())
+        };
+        let named = WRAPPERS.iter().filter_map(get).map(PathBuf::from);
+        named.chain(self.wrappers.iter().cloned()).collect()
+    }
+
+    /// Where Cargo is told to put its output instead of `target/`.
+    pub fn target_dir(&self) -> Option<&Path> {
+        self.target_dir.as_deref()
+    }
+
+    /// Where Cargo is told to put what is between, and by what.
+    pub fn build_dir(&self) -> Option<&(PathBuf, String)> {
+        self.build_dir.as_ref()
+    }
+
+    /// Like Cargo, `config` before `config.toml` where both are there.
+    fn read_dir(&mut self, dir: &Path, base: &Path) -> Result<(), IdentifyError> {
+        for name in ["config", "config.toml"] {
+            let path = dir.join(name);
+            if path.is_file() {
+                return self.read_file(&path, base, 8);
+            }
+        }
+        Ok(())
+    }
+
+    /// `depth` bounds `include`, which could name its own file.
+    fn read_file(&mut self, path: &Path, base: &Path, depth: u8) -> Result<(), IdentifyError> {
+        let fail = |source| IdentifyError::Config {
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = std::fs::read(path).map_err(fail)?;
+        self.digests
+            .insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let table: Table = toml::from_str(&text)
+            .map_err(|error: toml::de::Error| fail(io::Error::other(error.message().to_owned())))?;
+        self.text.push_str(&text);
+        self.text.push('\n');
+        self.take(&table, path, base);
+        for name in strings(table.get("include")) {
+            let included = path.parent().unwrap_or(base).join(name);
+            if depth > 0 && included.is_file() {
+                self.read_file(&included, base, depth - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that is closer to the sources, or was read earlier, wins.
+    fn take(&mut self, table: &Table, path: &Path, base: &Path) {
+        let program = |value: &str| {
+            let path = Path::new(value);
+            if path.components().count() > 1 {
+                base.join(path)
+            } else {
+                path.to_owned()
+            }
+        };
+        let build = |key: &str| table.get("build")?.get(key)?.as_str();
+        self.rustc = self.rustc.take().or_else(|| build("rustc").map(program));
+        let wrappers = ["rustc-wrapper", "rustc-workspace-wrapper"];
+        self.wrappers
+            .extend(wrappers.iter().filter_map(|key| build(key)).map(program));
+        let target = build("target-dir").map(|value| base.join(value));
+        self.target_dir = self.target_dir.take().or(target);
+        let build_dir = build("build-dir").map(|value| {
+            (
+                base.join(value),
+                format!("build.build-dir in {}", path.display()),
+            )
+        });
+        self.build_dir = self.build_dir.take().or(build_dir);
+        for (_, target) in tables(table.get("target")) {
+            let named = ["linker", "runner"]
+                .iter()
+                .filter_map(|key| target.get(*key));
+            self.programs.extend(
+                named
+                    .flat_map(|value| strings(Some(value)))
+                    .map(|s| program(&s)),
+            );
+        }
+        for (_, value) in table
+            .get("env")
+            .and_then(Value::as_table)
+            .into_iter()
+            .flatten()
+        {
+            let text = value
+                .as_str()
+                .or_else(|| value.get("value")?.as_str())
+                .unwrap_or_default();
+            self.programs
+                .extend(text.split_whitespace().next().map(PathBuf::from));
+        }
+        for (_, source) in tables(table.get("source")) {
+            let directory = source.get("directory").and_then(Value::as_str);
+            self.vendor.extend(directory.map(|value| base.join(value)));
+        }
+        self.extra_roots.extend(
+            strings(table.get("paths"))
+                .iter()
+                .map(|path| base.join(path)),
+        );
+        for (_, registry) in tables(table.get("patch")) {
+            for (_, patch) in registry {
+                let path = patch.get("path").and_then(Value::as_str);
+                self.extra_roots.extend(path.map(|value| base.join(value)));
+            }
+        }
+    }
+}
+
+fn tables(value: Option<&Value>) -> impl Iterator<Item = (&String, &Table)> {
+    let table = value.and_then(Value::as_table).into_iter().flatten();
+    table.filter_map(|(name, value)| value.as_table().map(|table| (name, table)))
+}
+
+/// A string, or the strings of an array.
+fn strings(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_files_that_apply_are_read_for_what_matters() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, source) = (dir.path().join("home"), dir.path().join("a/b"));
+        fs::create_dir_all(source.join(".cargo")).unwrap();
+        fs::create_dir_all(dir.path().join("a/.cargo")).unwrap();
+        fs::create_dir_all(&home).unwrap();
+        let inner = "[source.x]\ndirectory = 'vendor'\n[target.'cfg(unix)']\nlinker = 'tools/ld'\n";
+        fs::write(source.join(".cargo/config.toml"), inner).unwrap();
+        let outer = "[build]\nrustc-wrapper = 'sccache'\nbuild-dir = '/elsewhere'\n";
+        fs::write(dir.path().join("a/.cargo/config"), outer).unwrap();
+        fs::write(
+            home.join("config.toml"),
+            "[patch.crates-io]\nx = { path = '../x' }\n",
+        )
+        .unwrap();
+        let config = read(&source, &home, &Environment::new()).unwrap();
+        assert_eq!(config.vendor, [source.join("vendor")]);
+        assert_eq!(config.programs, [source.join("tools/ld")]);
+        assert_eq!(config.wrappers, [PathBuf::from("sccache")]);
+        assert_eq!(config.build_dir().unwrap().0, Path::new("/elsewhere"));
+        assert_eq!(config.extra_roots, [dir.path().join("../x")]);
+        assert_eq!(config.digests.len(), 3);
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(".cargo")).unwrap();
+        fs::write(dir.path().join(".cargo/config.toml"), "[build").unwrap();
+        let error = read(dir.path(), Path::new("/none"), &Environment::new()).unwrap_err();
+        assert!(error.to_string().contains("config.toml"));
+    }
+}

@@ -1,0 +1,380 @@
+//! What compiles here: everything that decides the bytes of a build, that Cargo itself does not
+//! track, and that does not change with every commit.
+//!
+//! Identification runs in the very place where the compiler will run: in this process on a plain
+//! host, through one `mkosi-chroot larder probe` inside mkosi. So it always looks at `/`, and at
+//! nothing of the host that the compiler would not see.
+//!
+//! The answer is canonical JSON (sorted keys, no floats); the BLAKE3 over it is the toolchain id.
+//! The JSON is kept beside the directory, so that two can be compared ([`compare`]).
+//!
+//! Not in it: the number of jobs, the host's name, the kernel. Bytes that depend on those nobody
+//! else could reproduce either.
+
+mod cargo_config;
+pub mod compare;
+mod cpu;
+mod environment;
+mod named;
+mod packages;
+mod places;
+mod rust;
+mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::PackageMode;
+use crate::digest::Digest;
+use crate::names::ToolchainId;
+use crate::tree::{ObserveError, Tree};
+
+pub use compare::{Difference, differences};
+
+/// Raised whenever the same inputs would be described otherwise.
+const FORMAT: u32 = 1;
+
+/// How the target directory reaches the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// A bind mount: every path is the one that a cold build has.
+    Bind,
+    /// A symlink: programs that resolve it see the store's path.
+    Symlink,
+}
+
+/// What is asked of the place where the compiler will run. Paths are as the compiler sees them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// The directory with the project's `Cargo.toml`.
+    pub source: PathBuf,
+    /// The command that will run, as bytes.
+    pub command: Vec<Vec<u8>>,
+    /// How the target directory is attached.
+    pub way: Way,
+    /// The store: nothing in it is an input; with [`Way::Symlink`] its path is in the bytes.
+    pub store: PathBuf,
+    /// The file that keeps what was observed the last time.
+    pub observed: PathBuf,
+    /// Which packages count.
+    pub packages: PackageMode,
+    /// The image's `BuildPackages=`.
+    pub build_packages: Vec<String>,
+    /// Variables that no build depends on; a trailing `*` matches any ending.
+    pub ignore_env: Vec<String>,
+    /// The user's salt.
+    pub salt: String,
+}
+
+/// Everything that decides the bytes and that Cargo does not track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    format: u32,
+    salt: String,
+    way: Way,
+    source: String,
+    cargo_home: String,
+    store: Option<String>,
+    command: Vec<String>,
+    rust: rust::Rust,
+    distribution: String,
+    package_manager: String,
+    package_mode: PackageMode,
+    packages: BTreeMap<String, String>,
+    tools: BTreeMap<String, Digest>,
+    places: BTreeMap<String, Digest>,
+    named_paths: BTreeMap<String, Digest>,
+    environment: BTreeMap<String, String>,
+    cargo_config: BTreeMap<String, Digest>,
+    cpu: Option<String>,
+}
+
+/// What the caller needs to know besides, and what is not part of the identity.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Cargo's home, as the compiler sees it.
+    pub cargo_home: PathBuf,
+    /// Directories that configuration names as package sources (`cargo vendor`).
+    pub vendor: Vec<PathBuf>,
+    /// Directories that configuration names as path dependencies.
+    pub extra_roots: Vec<PathBuf>,
+    /// Cargo's output directory: `target/` in the sources unless something says otherwise.
+    pub target: PathBuf,
+    /// Where Cargo is told to put what is between, and by what: out of larder's sight.
+    pub build_dir: Option<(PathBuf, String)>,
+    /// `SOURCE_DATE_EPOCH`: it belongs to the state of the sources.
+    pub source_date_epoch: Option<String>,
+}
+
+/// The answer of the place where the compiler will run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// What decides the bytes.
+    pub identity: Identity,
+    /// What the caller needs besides.
+    pub surroundings: Surroundings,
+}
+
+/// What was observed the last time, by stamp: without it everything is read again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    packages: Option<packages::PackageCache>,
+    places: places::PlacesCache,
+    trees: BTreeMap<Vec<u8>, Tree>,
+}
+
+/// A place whose toolchain cannot be identified.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// There are no sources.
+    #[error("no directory {} to build from; name it with --source", .0.display())]
+    NoSource(PathBuf),
+    /// A tool that every build needs is not there.
+    #[error(
+        "no `{tool}` on the PATH of the place where the command runs ({path}); install it there (in mkosi: BuildPackages=)"
+    )]
+    NoTool {
+        /// `rustc` or `cargo`.
+        tool: String,
+        /// The `PATH` that was searched.
+        path: String,
+    },
+    /// A tool is there and does not answer.
+    #[error("`{command}` failed in {}: {message}", dir.display())]
+    Silent {
+        /// What was asked.
+        command: String,
+        /// Where.
+        dir: PathBuf,
+        /// Its own words.
+        message: String,
+    },
+    /// A configuration file is not TOML.
+    #[error("cannot read cargo's configuration {}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A directory that a variable names is too large to be read at every build.
+    #[error("{name} names {}, which holds more than {} files; if no build depends on it, put {name} into ignore-env", path.display(), named::LIMIT)]
+    TooLarge {
+        /// The variable.
+        name: String,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The package database cannot be read.
+    #[error(transparent)]
+    Packages(#[from] packages::PackagesError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+}
+
+/// Environment variables, as they are.
+pub type Environment = BTreeMap<OsString, OsString>;
+
+/// Looks at everything that decides the bytes of a build in this very place.
+pub fn identify(
+    request: &Request,
+    environment: &Environment,
+    observed: Observed,
+) -> Result<(Answer, Observed), IdentifyError> {
+    if !request.source.is_dir() {
+        return Err(IdentifyError::NoSource(request.source.clone()));
+    }
+    let cargo_home = cargo_home(environment);
+    let config = cargo_config::read(&request.source, &cargo_home, environment)?;
+    let counting = environment::counting(environment, &request.ignore_env);
+    let asked = rust::ask(&request.source, environment, &config)?;
+    let search = tools::Search::new(environment);
+    let (packages, package_cache) = packages::observe(
+        Path::new("/"),
+        request.packages,
+        &request.build_packages,
+        observed.packages,
+    )?;
+    let places = places::observe(
+        Path::new("/"),
+        search.directories(),
+        &packages.foreign,
+        Some(&observed.places),
+    )?;
+    let mut looker = Looker {
+        before: observed.trees,
+        after: BTreeMap::new(),
+    };
+    let tools = tools::observe(&search, &counting, &config, &mut looker)?;
+    let limits = named::Limits {
+        source: &request.source,
+        cargo_home: &cargo_home,
+    };
+    let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
+    let rust = asked.observe(&search, &mut looker)?;
+    let identity = Identity {
+        format: FORMAT,
+        salt: request.salt.clone(),
+        way: request.way,
+        source: shown(request.source.as_os_str().as_bytes()),
+        cargo_home: shown(cargo_home.as_os_str().as_bytes()),
+        store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
+        command: request.command.iter().map(|word| shown(word)).collect(),
+        rust,
+        distribution: distribution(),
+        package_manager: packages.manager,
+        package_mode: request.packages,
+        packages: packages.tracked,
+        tools,
+        places: places.digests,
+        named_paths: named,
+        environment: environment::shown(&counting),
+        cargo_config: config.digests.clone(),
+        cpu: cpu::native(&counting, &request.command, &config),
+    };
+    let surroundings = Surroundings {
+        cargo_home,
+        target: config
+            .target_dir()
+            .map_or_else(|| request.source.join("target"), Path::to_owned),
+        build_dir: config.build_dir().cloned(),
+        vendor: config.vendor,
+        extra_roots: config.extra_roots,
+        source_date_epoch: environment
+            .get(std::ffi::OsStr::new("SOURCE_DATE_EPOCH"))
+            .map(|value| shown(value.as_bytes())),
+    };
+    let observed = Observed {
+        packages: Some(package_cache),
+        places: places.cache,
+        trees: looker.after,
+    };
+    Ok((
+        Answer {
+            identity,
+            surroundings,
+        },
+        observed,
+    ))
+}
+
+impl Identity {
+    /// The canonical form: JSON with sorted keys.
+    pub fn canonical(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The name of the directory that this identity gets.
+    pub fn id(&self) -> ToolchainId {
+        ToolchainId(Digest::of(&self.canonical()))
+    }
+
+    /// In words: `rustc 1.85.1 · trixie · 2 flags`.
+    pub fn summary(&self) -> String {
+        let mut words = vec![format!("rustc {}", self.rust.release())];
+        if !self.distribution.is_empty() {
+            words.push(self.distribution.clone());
+        }
+        let flags = self
+            .environment
+            .get("RUSTFLAGS")
+            .map_or(0, |text| text.split_whitespace().count());
+        match flags {
+            0 => {}
+            1 => words.push("1 flag".to_owned()),
+            count => words.push(format!("{count} flags")),
+        }
+        if self.way == Way::Symlink {
+            words.push("symlink".to_owned());
+        }
+        words.join(" · ")
+    }
+}
+
+/// Observes files and trees, each only once, with the help of what was seen the last time.
+struct Looker {
+    before: BTreeMap<Vec<u8>, Tree>,
+    after: BTreeMap<Vec<u8>, Tree>,
+}
+
+impl Looker {
+    /// The digest of a file's content, or of a whole tree; nothing if it does not exist.
+    fn look(
+        &mut self,
+        path: &Path,
+        wanted: impl Fn(&Path, bool) -> bool + Sync,
+    ) -> Result<Option<Digest>, ObserveError> {
+        let key = path.as_os_str().as_bytes().to_vec();
+        if !self.after.contains_key(&key) {
+            let tree = Tree::observe(path, self.before.get(&key), wanted)?;
+            self.after.insert(key.clone(), tree);
+        }
+        Ok(self
+            .after
+            .get(&key)
+            .filter(|tree| !tree.is_empty())
+            .map(Tree::digest))
+    }
+
+    /// The same for a single file, with symlinks resolved.
+    fn look_at_file(&mut self, path: &Path) -> Result<Option<Digest>, ObserveError> {
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.look(&real, |_, _| true)
+    }
+}
+
+/// Cargo's home (`home` crate, as Cargo 1.95 uses it): `$CARGO_HOME`, or `$HOME/.cargo`.
+fn cargo_home(environment: &Environment) -> PathBuf {
+    let get = |name: &str| {
+        let value = environment.get(std::ffi::OsStr::new(name));
+        value.filter(|value| !value.is_empty()).map(PathBuf::from)
+    };
+    let home = get("CARGO_HOME");
+    home.unwrap_or_else(|| {
+        get("HOME")
+            .unwrap_or_else(|| PathBuf::from("/"))
+            .join(".cargo")
+    })
+}
+
+/// The code name of the distribution, or its id, from `os-release(5)`.
+fn distribution() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(line.trim_matches('"').to_owned())
+    };
+    value("VERSION_CODENAME=")
+        .or_else(|| value("ID="))
+        .unwrap_or_default()
+}
+
+/// Bytes as text that stands for these bytes alone: what is not UTF-8, and the escape itself, is
+/// escaped.
+fn shown(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\u{fffd}') => text.to_owned(),
+        _ => format!("\u{fffd}{}", bytes.escape_ascii()),
+    }
+}
+
+/// Words of the command as the system takes them.
+pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
+    command
+        .iter()
+        .map(|word| OsString::from_vec(word.clone()))
+        .collect()
+}
+
+/// The unique parts of a list, for maps that are kept small.
+fn unique<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    items.into_iter().collect()
+}

@@ -1,0 +1,178 @@
+//! rustc, cargo and the sysroot: what they say of themselves, and what they really are.
+//!
+//! The text of `-vV` is what Cargo goes by; distributions patch rustc without changing it, so the
+//! content counts too. Behind a rustup proxy the toolchain's own binaries are looked at.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::cargo_config::CargoConfig;
+use super::tools::Search;
+use super::{Environment, IdentifyError, Looker};
+use crate::digest::Digest;
+use crate::tree::ObserveError;
+
+/// The Rust toolchain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rust {
+    /// `rustc -vV`.
+    pub rustc: String,
+    /// `cargo -vV`, without the line about the host's operating system.
+    pub cargo: String,
+    /// Binaries, wrappers and the sysroot's `lib`, by path.
+    pub files: BTreeMap<String, Digest>,
+}
+
+/// What the programs answered.
+pub struct Asked {
+    rustc: String,
+    cargo: String,
+    sysroot: PathBuf,
+    programs: Vec<PathBuf>,
+}
+
+/// Asks rustc and cargo, all at once, in the source directory: rustup chooses by it.
+pub fn ask(
+    source: &Path,
+    environment: &Environment,
+    config: &CargoConfig,
+) -> Result<Asked, IdentifyError> {
+    let search = Search::new(environment);
+    let rustc = config.rustc(environment).unwrap_or_else(|| "rustc".into());
+    let find = |tool: &str| {
+        let missing = || IdentifyError::NoTool {
+            tool: tool.to_owned(),
+            path: search.shown_path(),
+        };
+        search.find(Path::new(tool)).ok_or_else(missing)
+    };
+    let rustc = find(&rustc)?;
+    let cargo = find("cargo")?;
+    let ask =
+        |program: &Path, argument: &[&str]| Question::ask(program, argument, source, environment);
+    let version = ask(&rustc, &["-vV"])?;
+    let sysroot = ask(&rustc, &["--print", "sysroot"])?;
+    let cargo_version = ask(&cargo, &["-vV"])?;
+    let sysroot = PathBuf::from(sysroot.answer()?.trim());
+    let kernel = |line: &&str| !line.starts_with("os: ");
+    let cargo_text = cargo_version.answer()?;
+    let cargo_text: Vec<&str> = cargo_text.lines().filter(kernel).collect();
+    let mut programs = vec![
+        sysroot.join("bin/rustc"),
+        sysroot.join("bin/cargo"),
+        rustc,
+        cargo,
+    ];
+    programs.extend(
+        config
+            .wrappers(environment)
+            .iter()
+            .filter_map(|name| search.find(name)),
+    );
+    Ok(Asked {
+        rustc: version.answer()?.trim().to_owned(),
+        cargo: cargo_text.join("\n"),
+        sysroot,
+        programs,
+    })
+}
+
+impl Asked {
+    /// Reads the programs and the sysroot, as far as they are not known.
+    pub fn observe(self, search: &Search, looker: &mut Looker) -> Result<Rust, ObserveError> {
+        let mut files = BTreeMap::new();
+        for program in &self.programs {
+            if let Some(digest) = looker.look_at_file(program)? {
+                files.insert(search.shown(program), digest);
+            }
+        }
+        // A distribution's sysroot is /usr: only rustlib in its lib is rustc's own, besides the
+        // shared libraries that rustc is linked with, which are among the places.
+        let lib = self.sysroot.join("lib");
+        let libraries = if self.sysroot == Path::new("/usr") {
+            lib.join("rustlib")
+        } else {
+            lib
+        };
+        if let Some(digest) = looker.look(&libraries, |_, _| true)? {
+            files.insert(search.shown(&libraries), digest);
+        }
+        Ok(Rust {
+            rustc: self.rustc,
+            cargo: self.cargo,
+            files,
+        })
+    }
+}
+
+impl Rust {
+    /// Such as `1.85.1`.
+    pub fn release(&self) -> &str {
+        let line = self
+            .rustc
+            .lines()
+            .find_map(|line| line.strip_prefix("release: "));
+        line.unwrap_or("unknown")
+    }
+}
+
+/// A program that was started to answer.
+struct Question {
+    child: Child,
+    command: String,
+    dir: PathBuf,
+}
+
+impl Question {
+    fn ask(
+        program: &Path,
+        arguments: &[&str],
+        dir: &Path,
+        environment: &Environment,
+    ) -> Result<Self, IdentifyError> {
+        let words = arguments.join(" ");
+        let command = format!("{} {words}", program.display());
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(dir)
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        match child {
+            Ok(child) => Ok(Self {
+                child,
+                command,
+                dir: dir.to_owned(),
+            }),
+            Err(error) => Err(silent(&command, dir, &error.to_string())),
+        }
+    }
+
+    fn answer(self) -> Result<String, IdentifyError> {
+        let (command, dir) = (self.command, self.dir);
+        let output = self.child.wait_with_output();
+        let output =
+            output.map_err(|error: io::Error| silent(&command, &dir, &error.to_string()))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let line = text.lines().find(|line| !line.trim().is_empty());
+            return Err(silent(&command, &dir, line.unwrap_or("it said nothing")));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn silent(command: &str, dir: &Path, message: &str) -> IdentifyError {
+    IdentifyError::Silent {
+        command: command.to_owned(),
+        dir: dir.to_owned(),
+        message: message.trim_start_matches("error: ").to_owned(),
+    }
+}

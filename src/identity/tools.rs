@@ -1,0 +1,138 @@
+//! The C side and the other programs that builds call, by content.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::cargo_config::CargoConfig;
+use super::{Environment, Looker, shown};
+use crate::digest::Digest;
+use crate::tree::ObserveError;
+
+/// Programs that `cc`, `cmake`, `pkg-config` and other build dependencies start by name.
+const TOOLS: [&str; 44] = [
+    "cc",
+    "c++",
+    "gcc",
+    "g++",
+    "clang",
+    "clang++",
+    "cpp",
+    "ld",
+    "ld.bfd",
+    "ld.gold",
+    "ld.lld",
+    "lld",
+    "mold",
+    "wild",
+    "as",
+    "ar",
+    "ranlib",
+    "nm",
+    "objcopy",
+    "objdump",
+    "strip",
+    "llvm-ar",
+    "llvm-config",
+    "pkg-config",
+    "pkgconf",
+    "cmake",
+    "make",
+    "gmake",
+    "ninja",
+    "meson",
+    "nasm",
+    "yasm",
+    "perl",
+    "python",
+    "python3",
+    "protoc",
+    "git",
+    "m4",
+    "bison",
+    "flex",
+    "autoconf",
+    "automake",
+    "swig",
+    "go",
+];
+
+/// The directories of `PATH`.
+pub struct Search {
+    path: Vec<PathBuf>,
+}
+
+impl Search {
+    /// As the environment says; `execvp(3)`'s default where it does not.
+    pub fn new(environment: &Environment) -> Self {
+        let path = environment.get(OsStr::new("PATH"));
+        let path = path.map_or_else(|| "/bin:/usr/bin".into(), Clone::clone);
+        let absolute = |dir: &PathBuf| dir.is_absolute();
+        Self {
+            path: std::env::split_paths(&path).filter(absolute).collect(),
+        }
+    }
+
+    /// The directories, in order.
+    pub fn directories(&self) -> &[PathBuf] {
+        &self.path
+    }
+
+    /// The program that a name stands for.
+    pub fn find(&self, name: &Path) -> Option<PathBuf> {
+        let runs = |path: &PathBuf| {
+            let metadata = std::fs::metadata(path);
+            metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        };
+        if name.components().count() > 1 {
+            return Some(name.to_owned()).filter(runs);
+        }
+        self.path.iter().map(|dir| dir.join(name)).find(runs)
+    }
+
+    /// The directories as one text.
+    pub fn shown_path(&self) -> String {
+        let parts = self.path.iter().map(|dir| dir.display().to_string());
+        parts.collect::<Vec<_>>().join(":")
+    }
+
+    /// A path as text.
+    pub fn shown(&self, path: &Path) -> String {
+        shown(path.as_os_str().as_bytes())
+    }
+}
+
+/// The content of every tool that is there, by the path it is found at.
+pub fn observe(
+    search: &Search,
+    counting: &Environment,
+    config: &CargoConfig,
+    looker: &mut Looker,
+) -> Result<BTreeMap<String, Digest>, ObserveError> {
+    let named = counting.values().filter_map(|value| first_word(value));
+    let names = TOOLS
+        .iter()
+        .map(PathBuf::from)
+        .chain(named)
+        .chain(config.programs.clone());
+    let found = super::unique(names.filter_map(|name| search.find(&name)));
+    let mut tools = BTreeMap::new();
+    for path in found {
+        if let Some(digest) = looker.look_at_file(&path)? {
+            tools.insert(search.shown(&path), digest);
+        }
+    }
+    Ok(tools)
+}
+
+/// What a variable such as `CC="ccache gcc"` runs.
+fn first_word(value: &OsStr) -> Option<PathBuf> {
+    let bytes = value.as_bytes();
+    let word = bytes
+        .split(u8::is_ascii_whitespace)
+        .find(|word| !word.is_empty())?;
+    let fits = word.len() < 256 && !word.contains(&b':') && !word.contains(&b'=');
+    fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
+}

@@ -1,0 +1,22 @@
+//! larder keeps Cargo's `target/` warm between builds and never lets it serve a stale byte.
+
+pub mod attach;
+pub mod cargo_layout;
+pub mod cli;
+pub mod command;
+pub mod commands;
+pub mod config;
+pub mod digest;
+pub mod evict;
+pub mod home;
+pub mod identity;
+pub mod link;
+pub mod mkosi;
+pub mod names;
+pub mod output;
+pub mod place;
+pub mod reconcile;
+pub mod situation;
+pub mod sources;
+pub mod store;
+pub mod tree;

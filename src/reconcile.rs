@@ -1,0 +1,315 @@
+//! What may stay inside a target directory: pure, from what was observed to what must go and why.
+//!
+//! The rule is *normalise and delete*. Cargo's own tests see modification times; whatever they
+//! cannot see is made visible by deleting the units that could depend on it:
+//!
+//! 1. the checkout, git or a path dependency changed, or the last attempt failed: every unit of
+//!    every local package;
+//! 2. the content of a package from outside changed: its units;
+//! 3. an absolute input changed: the units that named it;
+//! 4. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
+//! 5. a file is not what the last close left: its unit.
+//!
+//! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
+//! would run their build scripts into an `OUT_DIR` that is not empty.
+//!
+//! Always removed: uplifted files, so that what is there afterwards is what this build made;
+//! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
+//! without a finished run, and files of no unit.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::cargo_layout::{Layout, Owner, Version};
+use crate::sources::{Lockfile, SourceChanges};
+use crate::tree::{Change, ChangeKind};
+
+/// The names that a reason lists before it counts.
+const NAMED: usize = 3;
+
+/// Files of a target directory that are nobody's and may differ without harm.
+const HARMLESS: [&str; 6] = [
+    "CACHEDIR.TAG",
+    ".cargo-lock",
+    ".cargo-build-lock",
+    ".cargo-artifact-lock",
+    ".package-cache",
+    ".package-cache-mutate",
+];
+
+/// What is known when a directory is opened.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// What is in the target directory.
+    pub layout: &'a Layout,
+    /// How the sources differ from those of the last attempt; `None` if nothing tells.
+    pub changes: Option<&'a SourceChanges>,
+    /// How the directory differs from what the last close left; `None` if nothing tells.
+    pub damage: Option<&'a [Change]>,
+    /// Whether the last attempt's command succeeded.
+    pub succeeded: bool,
+    /// The local packages, of the last attempt's sources and of today's.
+    pub local: &'a BTreeSet<String>,
+    /// Today's `Cargo.lock`.
+    pub lock: Option<&'a Lockfile>,
+    /// Units, by their place in [`Layout::units`], that name an input that changed.
+    pub readers: &'a BTreeSet<usize>,
+    /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
+    pub dated: &'a BTreeSet<usize>,
+    /// Units whose artifact was changed after Cargo finished it.
+    pub tampered: &'a BTreeSet<usize>,
+    /// What the last build put beside Cargo's files: kept while nothing has to go.
+    pub extras: &'a BTreeSet<PathBuf>,
+}
+
+/// What must go, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The directory cannot be used at all: begin anew.
+    pub everything: bool,
+    /// Packages all of whose units go.
+    pub packages: BTreeSet<String>,
+    /// Paths to be removed, relative to the target directory.
+    pub paths: BTreeSet<PathBuf>,
+    /// The reasons, in words that stay the same; empty when nothing changed.
+    pub why: Vec<String>,
+}
+
+/// Decides what may stay.
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let (Some(changes), Some(damage)) = (situation.changes, situation.damage) else {
+        return Plan::everything("no record tells what the directory was made from");
+    };
+    let mut doomed = Doomed::default();
+    situation.judge_sources(changes, &mut doomed);
+    let loose = situation.judge_damage(damage, &mut doomed);
+    if situation.layout.version == Version::Unknown && !doomed.why.is_empty() {
+        let mut plan = Plan::everything("the directory has a layout that larder does not know");
+        plan.why.splice(0..0, doomed.why);
+        return plan;
+    }
+    situation.judge_extras(&mut doomed);
+    let packages = situation.with_dependents(doomed.packages);
+    let mut paths = situation.always();
+    paths.extend(loose);
+    if !packages.is_empty() {
+        paths.extend(situation.extras.iter().cloned());
+        paths.extend(situation.foreign().cloned());
+    }
+    let units = situation
+        .layout
+        .units()
+        .filter(|unit| packages.contains(&unit.package));
+    paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
+    Plan {
+        everything: false,
+        packages,
+        paths,
+        why: doomed.why,
+    }
+}
+
+#[derive(Default)]
+struct Doomed {
+    packages: BTreeSet<String>,
+    why: Vec<String>,
+}
+
+impl Doomed {
+    fn add(&mut self, packages: impl IntoIterator<Item = String>, why: String) {
+        self.packages.extend(packages);
+        self.why.push(why);
+    }
+}
+
+impl Plan {
+    fn everything(why: &str) -> Self {
+        Self {
+            everything: true,
+            why: vec![why.to_owned()],
+            ..Self::default()
+        }
+    }
+}
+
+impl Situation<'_> {
+    fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
+        let local = || self.local.iter().cloned();
+        if !changes.checkout.is_empty() {
+            let names = changes
+                .checkout
+                .iter()
+                .map(|change| change.path.display().to_string());
+            doomed.add(local(), format!("checkout changed: {}", some_of(names)));
+        }
+        for what in &changes.git {
+            doomed.add(local(), format!("git changed: {what}"));
+        }
+        for place in &changes.outside {
+            doomed.add(
+                local(),
+                format!("path dependency changed: {}", place.display()),
+            );
+        }
+        if !self.succeeded {
+            doomed.add(local(), "the last attempt did not succeed".to_owned());
+        }
+        if !changes.packages.is_empty() {
+            let names = changes.packages.iter().cloned();
+            let why = format!("sources of packages changed: {}", some_of(names.clone()));
+            doomed.add(names, why);
+        }
+        if !changes.inputs.is_empty() && !self.readers.is_empty() {
+            let names = changes.inputs.iter().map(|path| path.display().to_string());
+            doomed.add(
+                self.packages_of(self.readers),
+                format!("inputs changed: {}", some_of(names)),
+            );
+        }
+        if changes.source_date_epoch {
+            let dated = self.packages_of(self.dated);
+            doomed.add(
+                dated.into_iter().chain(local()),
+                "SOURCE_DATE_EPOCH changed".to_owned(),
+            );
+        }
+    }
+
+    /// Damaged units are doomed; damaged files of nobody are returned, to be removed alone.
+    fn judge_damage(&self, damage: &[Change], doomed: &mut Doomed) -> BTreeSet<PathBuf> {
+        let owners = self.layout.owners();
+        let mut loose = BTreeSet::new();
+        let mut names = Vec::new();
+        for change in damage.iter().filter(|change| !is_harmless(&change.path)) {
+            match owners.of(&change.path) {
+                Owner::Units(units) => {
+                    doomed
+                        .packages
+                        .extend(self.packages_of(&units.into_iter().collect()));
+                    names.push(change.path.display().to_string());
+                }
+                // The unit of a file that is gone may be gone with it: its parent tells the name.
+                Owner::Nobody if change.kind == ChangeKind::Removed => {
+                    doomed
+                        .packages
+                        .extend(package_of_remains(&change.path, self.layout));
+                }
+                Owner::Nobody => drop(loose.insert(change.path.clone())),
+            }
+        }
+        if !names.is_empty() {
+            doomed
+                .why
+                .push(format!("not as the last build left it: {}", some_of(names)));
+        }
+        if !self.tampered.is_empty() {
+            let packages = self.packages_of(self.tampered);
+            let why = format!(
+                "changed in place after it was built: {}",
+                some_of(packages.clone())
+            );
+            doomed.add(packages, why);
+        }
+        loose
+    }
+
+    /// What stands beside Cargo's files was put there by a build script, or by the command
+    /// itself. If it goes, all build scripts run again, so that what a cold build has is there.
+    fn judge_extras(&self, doomed: &mut Doomed) {
+        let beside = !self.extras.is_empty() || self.foreign().next().is_some();
+        if doomed.packages.is_empty() || !beside {
+            return;
+        }
+        let runs = self.layout.units().filter(|unit| unit.out_dir.is_some());
+        doomed
+            .packages
+            .extend(runs.map(|unit| unit.package.clone()));
+    }
+
+    fn with_dependents(&self, packages: BTreeSet<String>) -> BTreeSet<String> {
+        let Some(lock) = self.lock else {
+            let all = self.layout.units().map(|unit| unit.package.clone());
+            return if packages.is_empty() {
+                packages
+            } else {
+                all.chain(packages.clone()).collect()
+            };
+        };
+        let ids = lock
+            .packages
+            .iter()
+            .filter(|package| packages.contains(&package.name));
+        let closure = lock.dependents_closure(&ids.map(crate::sources::Package::id).collect());
+        let names = lock
+            .packages
+            .iter()
+            .filter(|package| closure.contains(&package.id()));
+        packages
+            .into_iter()
+            .chain(names.map(|package| package.name.clone()))
+            .collect()
+    }
+
+    fn always(&self) -> BTreeSet<PathBuf> {
+        let mut paths = BTreeSet::new();
+        for profile in &self.layout.profiles {
+            let uplifted = profile
+                .uplifted
+                .iter()
+                .filter(|path| !self.extras.contains(*path));
+            paths.extend(uplifted.cloned());
+            paths.extend(profile.incremental.iter().cloned());
+            paths.extend(profile.orphan_out_dirs.iter().cloned());
+            paths.extend(profile.strays.iter().cloned());
+        }
+        paths
+    }
+
+    fn foreign(&self) -> impl Iterator<Item = &PathBuf> {
+        let inner = self
+            .layout
+            .profiles
+            .iter()
+            .flat_map(|profile| &profile.foreign);
+        let all = self.layout.foreign.iter().chain(inner);
+        all.filter(|path| !is_harmless(path) && **path != self.layout.rustc_info())
+    }
+
+    fn packages_of(&self, units: &BTreeSet<usize>) -> BTreeSet<String> {
+        let all = self.layout.units().enumerate();
+        let chosen = all.filter(|(index, _)| units.contains(index));
+        chosen.map(|(_, unit)| unit.package.clone()).collect()
+    }
+}
+
+fn is_harmless(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
+}
+
+/// The packages of units whose file is gone, while other files of the same unit are still there:
+/// known by the unit's hash in the path, or by the crate's name where a file has no hash.
+fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
+    let text = path.to_string_lossy();
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
+    let owns =
+        |unit: &&crate::cargo_layout::Unit| text.contains(&unit.hash) || unit.crates.contains(stem);
+    layout
+        .units()
+        .filter(owns)
+        .map(|unit| unit.package.clone())
+        .collect()
+}
+
+fn some_of(names: impl IntoIterator<Item = String>) -> String {
+    let names: Vec<String> = names.into_iter().collect();
+    let shown = names[..names.len().min(NAMED)].join(", ");
+    match names.len() - names.len().min(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

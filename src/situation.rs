@@ -1,0 +1,327 @@
+//! Looks at a locked target directory and at the sources, and puts together what [`reconcile`]
+//! decides by. Reads only, but for the times that it normalises in the checkout.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::cargo_layout::{Layout, LayoutError};
+use crate::reconcile::Situation;
+use crate::sources::{self, Normalised, SourceChanges, SourceState, Use, Where};
+use crate::store::atomic::{self, RecordError};
+use crate::store::{EntryPaths, Manifest};
+use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree};
+
+/// Something that could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// A tree.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The inside of the target directory.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Where the sources are for the compiler, and what it fetches by itself.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The source directory, as the compiler sees it.
+    pub source: PathBuf,
+    /// Directories whose content is known otherwise, as the compiler sees them.
+    pub known: Vec<PathBuf>,
+}
+
+/// All that was found when a directory was opened.
+#[derive(Debug)]
+pub struct Findings {
+    /// The sources as they are now.
+    pub state: SourceState,
+    /// What setting the times in the checkout came to.
+    pub normalised: Normalised,
+    /// Files that are as they were left but for their modification time, and that time.
+    pub times: Vec<(PathBuf, Nanoseconds)>,
+    /// The target directory as it is now.
+    pub tree: Tree,
+    /// What the last close recorded.
+    pub manifest: Option<Manifest>,
+    /// Whether `state` is what is recorded already.
+    pub state_is_recorded: bool,
+    layout: Layout,
+    changes: Option<SourceChanges>,
+    damage: Option<Vec<Change>>,
+    succeeded: bool,
+    local: BTreeSet<String>,
+    readers: BTreeSet<usize>,
+    dated: BTreeSet<usize>,
+    tampered: BTreeSet<usize>,
+    extras: BTreeSet<PathBuf>,
+}
+
+/// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
+/// names them.
+pub fn look(
+    paths: &EntryPaths,
+    place: &mut Where,
+    view: &View,
+    succeeded: bool,
+) -> Result<Findings, LookError> {
+    let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
+    let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
+    place.inputs = manifest
+        .iter()
+        .flat_map(|manifest| to_paths(&manifest.inputs))
+        .collect();
+    let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
+    let layout = Layout::scan(&paths.target)?;
+    let extras: BTreeSet<PathBuf> = manifest
+        .iter()
+        .flat_map(|manifest| to_paths(&manifest.extras))
+        .collect();
+    let tree = observe_target(&layout, &extras, manifest.as_ref().map(|known| &known.tree))?;
+    let damage = manifest
+        .as_ref()
+        .map(|manifest| tree.changes_since(&manifest.tree));
+    let changes = recorded
+        .as_ref()
+        .map(|recorded| state.changes_since(recorded));
+    let old_local = recorded
+        .as_ref()
+        .map(SourceState::local)
+        .unwrap_or_default();
+    let mut findings = Findings {
+        times: manifest
+            .as_ref()
+            .map(|known| drifted(&tree, &known.tree))
+            .unwrap_or_default(),
+        local: state.local().into_iter().chain(old_local).collect(),
+        state_is_recorded: recorded.as_ref() == Some(&state),
+        tampered: layout.tampered_units()?.into_iter().collect(),
+        readers: BTreeSet::new(),
+        dated: BTreeSet::new(),
+        state,
+        normalised,
+        tree,
+        manifest,
+        layout,
+        changes,
+        damage,
+        succeeded,
+        extras,
+    };
+    findings.look_at_units(view)?;
+    Ok(findings)
+}
+
+impl Findings {
+    /// What [`crate::reconcile::plan`] decides by.
+    pub fn situation(&self) -> Situation<'_> {
+        Situation {
+            layout: &self.layout,
+            changes: self.changes.as_ref(),
+            damage: self.damage.as_deref(),
+            succeeded: self.succeeded,
+            local: &self.local,
+            lock: self.state.lock.as_ref(),
+            readers: &self.readers,
+            dated: &self.dated,
+            tampered: &self.tampered,
+            extras: &self.extras,
+        }
+    }
+
+    /// Whether the directory holds no unit yet.
+    pub fn is_empty(&self) -> bool {
+        self.layout.units().next().is_none()
+    }
+
+    /// Looks into single units, only where a change asks for it.
+    fn look_at_units(&mut self, view: &View) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        for (index, unit) in self.layout.units().enumerate() {
+            if changes.source_date_epoch
+                && self
+                    .layout
+                    .out_dir(unit)?
+                    .is_some_and(|out| out.filled || out.sets_env)
+            {
+                self.dated.insert(index);
+            }
+        }
+        if changes.inputs.is_empty() {
+            return Ok(());
+        }
+        for (index, unit) in self.layout.units().enumerate() {
+            let inputs = self
+                .layout
+                .outside_inputs_of(unit, &view.source, &view.known)?;
+            if changes.inputs.iter().any(|path| inputs.contains(path)) {
+                self.readers.insert(index);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands where users take their artifacts.
+#[derive(Debug, Default)]
+pub struct Uplifted {
+    /// Files that share their inode with a cached one.
+    pub shared: Vec<PathBuf>,
+    /// Files that are not Cargo's, relative to the target directory.
+    pub extras: BTreeSet<PathBuf>,
+}
+
+/// Looks at what a build left where users take it. To be called before anything is unshared:
+/// sharing an inode is how Cargo's own files are known.
+pub fn uplifted(layout: &Layout) -> Uplifted {
+    let shares = |path: &&PathBuf| {
+        let metadata = std::fs::symlink_metadata(layout.absolute(path));
+        metadata.is_ok_and(|file| file.is_file() && file.nlink() > 1)
+    };
+    let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+    let (shared, alone): (Vec<&PathBuf>, Vec<&PathBuf>) = all.partition(shares);
+    Uplifted {
+        shared: shared
+            .into_iter()
+            .map(|path| layout.absolute(path))
+            .collect(),
+        extras: alone
+            .into_iter()
+            .filter(|path| !is_cargos(path, layout))
+            .cloned()
+            .collect(),
+    }
+}
+
+/// What a build left: for the records.
+#[derive(Debug)]
+pub struct Aftermath {
+    /// The new manifest.
+    pub manifest: Manifest,
+    /// How many packages were compiled.
+    pub compiled: usize,
+    /// When the first unit was started.
+    pub first_unit: Option<Nanoseconds>,
+    /// Whether the directory holds any unit.
+    pub has_units: bool,
+}
+
+/// Looks at the target directory after the command. `started` is the moment before it began;
+/// `findings` are those of this use, unless the directory was made anew since.
+pub fn look_after(
+    layout: &Layout,
+    extras: &BTreeSet<PathBuf>,
+    findings: Option<&Findings>,
+    view: &View,
+    started: Nanoseconds,
+) -> Result<Aftermath, LookError> {
+    let compiled = layout.compiled_since(started)?.len();
+    let tree = observe_target(layout, extras, findings.map(|findings| &findings.tree))?;
+    let known = findings.and_then(|findings| findings.manifest.as_ref());
+    let inputs = match known {
+        Some(known) if compiled == 0 => known.inputs.clone(),
+        _ => to_bytes(&layout.outside_inputs(&view.source, &view.known)?),
+    };
+    let starts = layout.units().filter_map(|unit| unit.started);
+    let first_unit = starts.filter(|at| *at >= started).min();
+    let has_units = layout.units().next().is_some();
+    let manifest = Manifest {
+        tree,
+        extras: to_bytes(extras),
+        inputs,
+    };
+    Ok(Aftermath {
+        manifest,
+        compiled,
+        first_unit,
+        has_units,
+    })
+}
+
+/// Takes what a build brought by itself into the state of its sources. Says whether it changed.
+pub fn learn(
+    state: &mut SourceState,
+    place: &mut Where,
+    aftermath: &Aftermath,
+    started: Nanoseconds,
+) -> Result<bool, LookError> {
+    place.inputs = to_paths(&aftermath.manifest.inputs).collect();
+    Ok(state.learn(
+        place,
+        Use {
+            started,
+            first_unit: aftermath.first_unit,
+        },
+    )?)
+}
+
+/// Everything in a target directory that is to be there the next time.
+fn observe_target(
+    layout: &Layout,
+    extras: &BTreeSet<PathBuf>,
+    before: Option<&Tree>,
+) -> Result<Tree, ObserveError> {
+    let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+    let incremental = layout
+        .profiles
+        .iter()
+        .filter_map(|profile| profile.incremental.as_ref());
+    let passing: BTreeSet<&Path> = uplifted
+        .filter(|path| !extras.contains(*path))
+        .chain(incremental)
+        .map(PathBuf::as_path)
+        .collect();
+    Tree::observe(&layout.target, before, |path, _| !passing.contains(path))
+}
+
+/// Whether an uplifted file that shares no inode is one of Cargo's all the same: dep-info, or an
+/// artifact that was copied because it could not be linked.
+fn is_cargos(path: &Path, layout: &Layout) -> bool {
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().replace('-', "_"));
+    let stem = stem.unwrap_or_default();
+    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
+    path.extension() == Some(OsStr::new("d"))
+        || layout.units().any(|unit| unit.crates.contains(stem))
+}
+
+/// Files whose content is what was left, and whose modification time is not.
+fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Nanoseconds)> {
+    let is_file = |node: &Node| matches!(node, Node::File(_) | Node::Symlink(_));
+    let same = now.iter().filter_map(|(path, entry)| {
+        let left = then.get(path).filter(|left| left.same_content(entry))?;
+        let drifted = is_file(&entry.node) && left.stamp.mtime != entry.stamp.mtime;
+        drifted.then(|| (path.to_owned(), left.stamp.mtime))
+    });
+    same.collect()
+}
+
+/// A damaged record is no record: nothing then vouches for the directory.
+fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    match atomic::read_binary(path) {
+        Err(RecordError::Damaged { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn to_bytes(paths: &BTreeSet<PathBuf>) -> BTreeSet<Vec<u8>> {
+    paths
+        .iter()
+        .map(|path| path.as_os_str().as_bytes().to_vec())
+        .collect()
+}
+
+fn to_paths(paths: &BTreeSet<Vec<u8>>) -> impl Iterator<Item = PathBuf> + '_ {
+    paths
+        .iter()
+        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}

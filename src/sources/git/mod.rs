@@ -1,0 +1,107 @@
+//! The git repositories of a checkout, by what they mean rather than by their files.
+//!
+//! A build script can ask git for anything: `git describe`, a tag, whether the tree is dirty. A
+//! fresh clone of the same commit has to answer the same as the clone before, though its refs may
+//! be packed, its index holds other times and its reflog other dates. So:
+//!
+//! - `HEAD`, `config`, `shallow`, `info/` and whatever else is there counts by content;
+//! - refs count by name and value, packed or loose (`gitrepository-layout(5)`); a `reftable/` by
+//!   content;
+//! - the index counts by its entries without the times (see [`index`]);
+//! - how short git would write `HEAD` counts, because that follows from how many objects there are
+//!   (`git-config(1)`, `core.abbrev`);
+//! - objects do not count (refs name them), nor do the reflog, the repository of a submodule
+//!   (which is one of its own here) and git's sample hooks.
+//!
+//! A checkout below the top of a repository belongs to that repository: then what `git status`
+//! says of the part outside counts too.
+
+mod command;
+mod index;
+mod refs;
+mod repository;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::paths;
+use super::place::Where;
+use super::touch::Toucher;
+use crate::tree::{Nanoseconds, ObserveError};
+
+pub use repository::Repository;
+
+/// The state of all repositories that a checkout has or belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// By working tree: relative to the checkout, or absolute for one that encloses it.
+    #[serde(with = "paths::map")]
+    pub repositories: BTreeMap<PathBuf, Repository>,
+}
+
+impl GitState {
+    /// Looks at the repositories whose `.git` a walk through the checkout found.
+    pub(super) fn observe(
+        place: &Where,
+        dot_gits: &[PathBuf],
+        before: Option<&Self>,
+    ) -> Result<Self, ObserveError> {
+        let mut repositories = BTreeMap::new();
+        for home in repository::find(place, dot_gits) {
+            let before = before.and_then(|before| before.repositories.get(&home.name));
+            let seen = Repository::observe(&home, before)?;
+            repositories.insert(home.name, seen);
+        }
+        Ok(Self { repositories })
+    }
+
+    /// What differs from an older state, in words; empty if git would answer the same.
+    pub fn changes_since(&self, old: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (name, repository) in &self.repositories {
+            let prefix = prefix(name);
+            match old.repositories.get(name) {
+                None => changes.push(format!("{prefix}repository added")),
+                Some(old) => {
+                    let found = repository.changes_since(old).into_iter();
+                    changes.extend(found.map(|change| format!("{prefix}{change}")));
+                }
+            }
+        }
+        let gone = old
+            .repositories
+            .keys()
+            .filter(|name| !self.repositories.contains_key(*name));
+        changes.extend(gone.map(|name| format!("{}repository removed", prefix(name))));
+        changes
+    }
+}
+
+fn prefix(name: &Path) -> String {
+    if name.as_os_str().is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", name.display())
+    }
+}
+
+/// Gives the metadata of the checkout's own repositories the constant time, and refreshes their
+/// indexes where files of the checkout got another time since `started`.
+pub(super) fn normalise(
+    place: &Where,
+    dot_gits: &[PathBuf],
+    started: Nanoseconds,
+    toucher: &Toucher,
+) -> Result<(), ObserveError> {
+    let files = toucher.files();
+    for home in repository::find(place, dot_gits) {
+        if home.encloses.is_some() || !home.git_dir.starts_with(&place.source) {
+            continue;
+        }
+        home.touch(toucher)?;
+        index::normalise(&home, files > 0, started, toucher);
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What a build itself brings, and what therefore is no change the next time.
+//!
+//! The state is written before the build. The build then may write `Cargo.lock`, download
+//! packages, and name inputs that no unit had named. All of that would count as changed at the
+//! next use, because the state does not know it. After a build that succeeded it is taken in,
+//! where it is certain that every unit of the build saw it as it is now:
+//!
+//! - `Cargo.lock`, if it was last changed before the first unit was started;
+//! - a package that was nowhere before;
+//! - an input that has not changed since the use began.
+//!
+//! What is not taken in counts as changed: safe, and at worst needless.
+
+use std::path::Path;
+
+use super::lockfile::Lockfile;
+use super::packages::Packages;
+use super::place::Where;
+use super::state::{SourceState, Use, look_at_input};
+use crate::tree::{ObserveError, Tree};
+
+impl SourceState {
+    /// Takes in what the build of this state brought; `place` has the inputs named after it.
+    /// Says whether the state is another one now and has to be written again.
+    pub fn learn(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+        let locked = self.learn_lock(place, this)?;
+        let packages = self.learn_packages(place)?;
+        let inputs = self.learn_inputs(place, this)?;
+        Ok(locked || packages || inputs)
+    }
+
+    fn learn_lock(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+        let name = Path::new("Cargo.lock");
+        let path = place.source.join(name);
+        let mut seen = Tree::observe_all(&path, None)?;
+        let Some(entry) = seen.forget(Path::new("")) else {
+            return Ok(false);
+        };
+        let is_known = self
+            .checkout
+            .get(name)
+            .is_some_and(|known| known.same_content(&entry));
+        let is_late = this
+            .first_unit
+            .is_some_and(|first| entry.stamp.ctime >= first);
+        if is_known || is_late {
+            return Ok(false);
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        self.lock = Lockfile::parse(&text).ok();
+        self.checkout.remember(name, entry);
+        Ok(true)
+    }
+
+    fn learn_packages(&mut self, place: &Where) -> Result<bool, ObserveError> {
+        let Some(lock) = &self.lock else {
+            return Ok(false);
+        };
+        let missing = lock
+            .packages
+            .iter()
+            .filter(|package| !self.packages.has(&package.id()));
+        let missing = Lockfile {
+            packages: missing.cloned().collect(),
+        };
+        let found = Packages::observe(place, &missing, None)?;
+        Ok(self.packages.learn(found) > 0)
+    }
+
+    fn learn_inputs(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+        let mut learned = false;
+        for path in &place.inputs {
+            if self.inputs.contains_key(path) {
+                continue;
+            }
+            let tree = look_at_input(place, path, None)?;
+            if tree
+                .iter()
+                .all(|(_, entry)| entry.stamp.ctime < this.started)
+            {
+                self.inputs.insert(path.clone(), tree);
+                learned = true;
+            }
+        }
+        Ok(learned)
+    }
+}

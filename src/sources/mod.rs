@@ -1,0 +1,32 @@
+//! The checkout and everything else that a build is made from: its state and its times.
+//!
+//! The state ([`SourceState`]) is what `reconcile` compares with that of the last attempt. It is
+//! by content; stamps only save reading again what nobody touched. This is the only room that
+//! sets modification times in a checkout ([`touch`]).
+//!
+//! Two views of a path are kept apart ([`Where`]): as seen from here, and as the compiler sees
+//! it, which is another one when larder stands outside of the sandbox's root. What is written
+//! down has the compiler's view, so that it does not depend on where the root is.
+
+mod checkout;
+mod git;
+mod learn;
+mod lockfile;
+mod manifests;
+mod outside;
+mod packages;
+mod paths;
+mod place;
+mod state;
+mod touch;
+
+#[cfg(test)]
+mod tests;
+
+pub use git::{GitState, Repository};
+pub use lockfile::{Lockfile, Package};
+pub use outside::Outside;
+pub use packages::Packages;
+pub use place::Where;
+pub use state::{SourceChanges, SourceState, Use, normalise, observe, observe_normalised};
+pub use touch::{MTIME, NormaliseError, Normalised};

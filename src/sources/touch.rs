@@ -1,0 +1,124 @@
+//! Giving everything in a checkout one constant modification time.
+//!
+//! Cargo compares modification times with those of what it made, and takes equal or older for
+//! unchanged (`core/compiler/fingerprint/mod.rs`, `find_stale_file`, Cargo 1.95). With one time
+//! far in the past, Cargo's own test neither hides a change nor invents one; what is written
+//! later, by a script that runs before the compiler, is newer and counts.
+//!
+//! What has that time already is left alone, so that change times stay, and with them the stamps
+//! of an earlier observation. Symlinks are not followed.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+
+use crate::tree::walk::Place;
+
+/// The constant: 2001-09-09 01:46:40 UTC, in seconds since the epoch.
+///
+/// Older than any build, newer than what ZIP, FAT or a tool that takes 0 for "unknown" can bear,
+/// and even, because FAT counts in two seconds.
+pub const MTIME: i64 = 1_000_000_000;
+
+/// A time that could not be set. At worst, Cargo rebuilds something needlessly.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set the modification time of {}", path.display())]
+pub struct NormaliseError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// What setting the times of a checkout came to.
+#[derive(Debug, Default)]
+pub struct Normalised {
+    /// How many files, symlinks and directories got another time.
+    pub changed: usize,
+    /// What could not be set.
+    pub failed: Vec<NormaliseError>,
+}
+
+/// A visitor of walks that sets times, and what it has done so far.
+#[derive(Default)]
+pub(super) struct Toucher {
+    files: AtomicUsize,
+    directories: AtomicUsize,
+    failed: Mutex<Vec<NormaliseError>>,
+}
+
+impl Toucher {
+    /// Gives one name the constant time; says how it looks afterwards, unless it had it already.
+    pub fn touch(&self, root: &Path, place: &Place<'_>, stat: &Stat) -> Option<Stat> {
+        if stat.st_mtime == MTIME && stat.st_mtime_nsec == 0 {
+            return None;
+        }
+        match set(place) {
+            Ok(after) => {
+                let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
+                let count = if is_directory {
+                    &self.directories
+                } else {
+                    &self.files
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+                Some(after)
+            }
+            Err(Errno::NOENT) => None,
+            Err(errno) => {
+                self.fail(root.join(OsStr::from_bytes(place.path)), errno.into());
+                None
+            }
+        }
+    }
+
+    /// Notes what could not be set.
+    pub fn fail(&self, path: PathBuf, source: io::Error) {
+        let mut failed = self
+            .failed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        failed.push(NormaliseError { path, source });
+    }
+
+    /// How many files and symlinks it changed so far.
+    pub fn files(&self) -> usize {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// What it all came to.
+    pub fn finish(self) -> Normalised {
+        let changed = self.files() + self.directories.load(Ordering::Relaxed);
+        let mut failed = self
+            .failed
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        failed.sort_by(|a, b| a.path.cmp(&b.path));
+        Normalised { changed, failed }
+    }
+}
+
+fn set(place: &Place<'_>) -> Result<Stat, Errno> {
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: MTIME,
+            tv_nsec: 0,
+        },
+    };
+    rustix::fs::utimensat(
+        place.directory,
+        place.name,
+        &times,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?;
+    rustix::fs::statat(place.directory, place.name, AtFlags::SYMLINK_NOFOLLOW)
+}

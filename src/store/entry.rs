@@ -1,0 +1,158 @@
+//! The record of one target directory, `entry.json`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::{EntryPaths, FORMAT};
+use crate::identity::Identity;
+use crate::names::{ProjectName, ToolchainId};
+
+/// How the command of a use ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// With exit code 0.
+    Succeeded,
+    /// With another exit code; 128 and more for a signal.
+    Failed(i32),
+}
+
+/// The start of a use, written before anything in the target directory changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    /// The kernel's boot id: after another boot, files may be short where times look right.
+    pub boot: String,
+}
+
+/// The end of a use, written after the data are on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closed {
+    /// How the command ended.
+    pub outcome: Outcome,
+    /// Seconds from the command's start to its end.
+    pub seconds: f64,
+    /// Packages of which anything was compiled: as many as cargo says `Compiling`.
+    pub compiled: usize,
+}
+
+/// One command run on a target directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UseRecord {
+    /// Its start.
+    pub opened: Opened,
+    /// Whether it started with an empty directory.
+    pub cold: bool,
+    /// Why it was cold, or which change deleted which units; empty when nothing had to go.
+    pub why: Vec<String>,
+    /// Its end; `None` while it runs, and after a crash.
+    pub closed: Option<Closed>,
+}
+
+/// The record of one target directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EntryRecord {
+    /// The format's number, as in the store's marker.
+    pub format: u32,
+    /// The project.
+    pub project: ProjectName,
+    /// The digest of the identity.
+    pub toolchain: ToolchainId,
+    /// What the directory was compiled with.
+    pub identity: Identity,
+    /// When the directory was made.
+    #[serde(with = "rfc3339")]
+    pub created: SystemTime,
+    /// How often it was used.
+    pub uses: u64,
+    /// Allocated bytes of the directory at the last close, each inode once.
+    pub size: u64,
+    /// Seconds of the first successful build in the empty directory.
+    pub cold_seconds: Option<f64>,
+    /// The last use.
+    pub last: Option<UseRecord>,
+}
+
+/// One line of `status`: a record as far as it can be read, and who has it now.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The project.
+    pub project: ProjectName,
+    /// The directory's name.
+    pub toolchain: ToolchainId,
+    /// The record, or what is wrong with it.
+    pub record: Result<EntryRecord, String>,
+    /// Who holds the lock, in words.
+    pub in_use_by: Option<String>,
+}
+
+impl EntryRecord {
+    /// The record of a directory that is about to be made.
+    pub fn new(project: ProjectName, identity: Identity) -> Self {
+        Self {
+            format: FORMAT,
+            project,
+            toolchain: identity.id(),
+            identity,
+            created: SystemTime::now(),
+            uses: 0,
+            size: 0,
+            cold_seconds: None,
+            last: None,
+        }
+    }
+
+    /// When the directory was last used, or made.
+    pub fn last_use(&self) -> SystemTime {
+        self.last
+            .as_ref()
+            .map_or(self.created, |last| last.opened.at)
+    }
+
+    /// Whether the last use came to its end, and the command with success.
+    pub fn last_succeeded(&self) -> bool {
+        let closed = self.last.as_ref().and_then(|last| last.closed.as_ref());
+        closed.is_some_and(|closed| closed.outcome == Outcome::Succeeded)
+    }
+
+    /// Whether the last use was cut off by a crash of the whole machine.
+    pub fn lost_to_another_boot(&self, boot: &str) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|last| last.closed.is_none() && last.opened.boot != boot)
+    }
+
+    /// Whether the record is of the directory in which it was found.
+    pub fn belongs_to(&self, paths: &EntryPaths) -> bool {
+        let name = paths.dir.file_name().and_then(|name| name.to_str());
+        name == Some(&self.toolchain.to_string()) && self.identity.id() == self.toolchain
+    }
+}
+
+/// The kernel's id of this boot, or an empty text where it cannot be read.
+pub fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    text.map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+/// Moments as RFC 3339 text with milliseconds, in UTC.
+mod rfc3339 {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Deserialize, Duration, SystemTime, UNIX_EPOCH};
+
+    pub fn serialize<S: Serializer>(moment: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        let since = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let whole =
+            UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(0));
+        serializer.collect_str(&humantime::format_rfc3339_millis(whole))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
+        let text = String::deserialize(input)?;
+        humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)
+    }
+}

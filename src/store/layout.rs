@@ -1,0 +1,397 @@
+//! Where things are in a store, and whether a directory is one.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+
+use super::atomic::{self, RecordError};
+use crate::names::{ProjectName, ToolchainId};
+
+/// The number of the store's format that this larder writes.
+pub const FORMAT: u32 = 1;
+
+/// The first line that every cache directory tag has (bford.info/cachedir).
+const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
+
+/// The line that makes a tagged directory a store, with the format's number behind it.
+const MARKER: &str = "# larder store, format ";
+
+/// The policy file of a new store: everything at its default, said in comments.
+const POLICY: &str = include_str!("larder.toml");
+
+/// A directory that is not a store that may be used this way.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is nothing at the path.
+    #[error("no store at {}; make one with `larder init` or `larder provision`, or mount the one that belongs there", .0.display())]
+    Missing(PathBuf),
+    /// The path is not a directory.
+    #[error("the store path {} is not a directory; name another with --store", .0.display())]
+    NotADirectory(PathBuf),
+    /// The directory has no marker of larder's.
+    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so); mount the store that belongs there, or name another with --store", .0.display())]
+    NotAStore(PathBuf),
+    /// The directory has other things in it, so no store is made there.
+    #[error("{} is not empty and not a larder store; name an empty or a new directory with --store", .0.display())]
+    Occupied(PathBuf),
+    /// The store belongs to somebody else.
+    #[error("the store {} belongs to user {owner}, not to {user}; run larder as its owner, or name a store of your own with --store", path.display())]
+    Foreign {
+        /// The store.
+        path: PathBuf,
+        /// The owner's numeric user id.
+        owner: u32,
+        /// The numeric id of who asks.
+        user: u32,
+    },
+    /// A later larder made the store.
+    #[error("the store {} has format {format}, newer than {FORMAT}, the newest this larder writes; upgrade larder ({})", path.display(), env!("CARGO_PKG_VERSION"))]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// The store cannot be written.
+    #[error("the store {} cannot be written; remount it read-write or mend its permissions", path.display())]
+    ReadOnly {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused.
+    #[error("cannot {verb} {}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl StoreError {
+    fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { verb, path, source }
+    }
+}
+
+/// A directory that was found to be a store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+    format: u32,
+}
+
+/// The paths of one target directory and its records.
+#[derive(Clone, Debug)]
+pub struct EntryPaths {
+    /// The directory that holds the rest.
+    pub dir: PathBuf,
+    /// `entry.json`
+    pub record: PathBuf,
+    /// `state`
+    pub state: PathBuf,
+    /// `manifest`
+    pub manifest: PathBuf,
+    /// `target/`
+    pub target: PathBuf,
+    /// The lock beside the directory.
+    pub lock: PathBuf,
+}
+
+impl Store {
+    /// Opens a store to look at it, whatever its format.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let root = match fs::canonicalize(path) {
+            Ok(root) => root,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing(path.to_owned()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(StoreError::NotADirectory(path.to_owned()));
+            }
+            Err(error) => return Err(StoreError::io("open", path)(error)),
+        };
+        if !root.is_dir() {
+            return Err(StoreError::NotADirectory(root));
+        }
+        match format_of(&root)? {
+            Some(format) => Ok(Self { root, format }),
+            None => Err(StoreError::NotAStore(root)),
+        }
+    }
+
+    /// Opens a store to change it: it must be the user's own, writable, and of a known format.
+    pub fn open_writable(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::open(path)?;
+        if store.format > FORMAT {
+            return Err(StoreError::Newer {
+                path: store.root,
+                format: store.format,
+            });
+        }
+        store.check_owner()?;
+        rustix::fs::access(&store.root, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
+            StoreError::ReadOnly {
+                path: store.root.clone(),
+                source: error.into(),
+            }
+        })?;
+        Ok(store)
+    }
+
+    /// Makes a store at `path`, or completes the one that is there, and opens it.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        match Self::open_writable(path) {
+            Err(StoreError::Missing(_)) => make_dir(path)?,
+            Err(StoreError::NotAStore(root)) if !is_vacant(&root)? => {
+                return Err(StoreError::Occupied(root));
+            }
+            Err(StoreError::NotAStore(_)) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        let root = fs::canonicalize(path).map_err(StoreError::io("open", path))?;
+        for dir in [
+            "bin",
+            "cargo-home/registry",
+            "cargo-home/git",
+            "projects",
+            "trash",
+        ] {
+            make_dir(&root.join(dir))?;
+        }
+        if !root.join("larder.toml").exists() {
+            atomic::write(&root.join("larder.toml"), POLICY.as_bytes(), 0o644)?;
+        }
+        if format_of(&root)?.is_none() {
+            let tag = format!("{SIGNATURE}\n{MARKER}{FORMAT}\n");
+            atomic::write(&root.join("CACHEDIR.TAG"), tag.as_bytes(), 0o644)?;
+        }
+        Self::open_writable(path)
+    }
+
+    /// The store's own directory, with every symlink resolved.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The format's number as the store says it.
+    pub fn format(&self) -> u32 {
+        self.format
+    }
+
+    /// `larder.toml`
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("larder.toml")
+    }
+
+    /// `bin/larder`
+    pub fn binary(&self) -> PathBuf {
+        self.root.join("bin/larder")
+    }
+
+    /// `mkosi.conf`
+    pub fn mkosi_conf(&self) -> PathBuf {
+        self.root.join("mkosi.conf")
+    }
+
+    /// `larder.sh`: the function that build scripts source.
+    pub fn snippet(&self) -> PathBuf {
+        self.root.join("larder.sh")
+    }
+
+    /// `projects/<project>/observed`: the stat cache of identification.
+    pub fn observed(&self, project: &ProjectName) -> PathBuf {
+        self.project(project).join("observed")
+    }
+
+    /// `cargo-home/`
+    pub fn cargo_home(&self) -> PathBuf {
+        self.root.join("cargo-home")
+    }
+
+    /// `trash/`
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// `projects/<project>/`
+    pub fn project(&self, project: &ProjectName) -> PathBuf {
+        self.root.join("projects").join(project.as_str())
+    }
+
+    /// The paths of one target directory.
+    pub fn entry(&self, project: &ProjectName, id: ToolchainId) -> EntryPaths {
+        let dir = self.project(project).join(id.to_string());
+        EntryPaths {
+            record: dir.join("entry.json"),
+            state: dir.join("state"),
+            manifest: dir.join("manifest"),
+            target: dir.join("target"),
+            lock: dir.with_extension("lock"),
+            dir,
+        }
+    }
+
+    /// Makes the directory of a project.
+    pub fn make_project(&self, project: &ProjectName) -> Result<PathBuf, StoreError> {
+        let dir = self.project(project);
+        make_dir(&dir)?;
+        Ok(dir)
+    }
+
+    /// All projects that have a directory, by name.
+    pub fn projects(&self) -> Result<Vec<ProjectName>, StoreError> {
+        let names = names_in(&self.root.join("projects"))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// All toolchains for which a project has a directory.
+    pub fn toolchains(&self, project: &ProjectName) -> Result<Vec<ToolchainId>, StoreError> {
+        let names = names_in(&self.project(project))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn check_owner(&self) -> Result<(), StoreError> {
+        let metadata = fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
+        let user = rustix::process::geteuid().as_raw();
+        if metadata.uid() == user {
+            Ok(())
+        } else {
+            Err(StoreError::Foreign {
+                path: self.root.clone(),
+                owner: metadata.uid(),
+                user,
+            })
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), StoreError> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            StoreError::NotADirectory(path.to_owned())
+        }
+        _ => StoreError::io("make", path)(error),
+    })
+}
+
+/// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
+fn is_vacant(root: &Path) -> Result<bool, StoreError> {
+    const OURS: [&str; 7] = [
+        "lost+found",
+        "bin",
+        "cargo-home",
+        "projects",
+        "trash",
+        "larder.toml",
+        "CACHEDIR.TAG",
+    ];
+    let names = names_in(root)?;
+    let vacant = |name: &String| {
+        let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
+        match name.as_str() {
+            "lost+found" | "larder.toml" | "cargo-home" => true,
+            "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
+            name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
+        }
+    };
+    Ok(names.iter().all(vacant))
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("read", dir)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("read", dir))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
+    let path = root.join("CACHEDIR.TAG");
+    let text = match fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", &path)(error)),
+    };
+    if !text.starts_with(SIGNATURE) {
+        return Ok(None);
+    }
+    let format = text.lines().find_map(|line| line.strip_prefix(MARKER));
+    Ok(format.and_then(|number| number.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_store_opens_and_making_it_again_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/store");
+        assert!(matches!(Store::open(&path), Err(StoreError::Missing(_))));
+        Store::create(&path).unwrap();
+        fs::write(path.join("larder.toml"), "salt = \"x\"\n").unwrap();
+        let again = Store::create(&path).unwrap();
+        assert_eq!(again.format(), FORMAT);
+        assert_eq!(
+            fs::read_to_string(again.policy()).unwrap(),
+            "salt = \"x\"\n"
+        );
+    }
+
+    #[test]
+    fn no_store_is_made_in_somebody_elses_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("photo.jpg"), "").unwrap();
+        assert!(matches!(
+            Store::create(dir.path()),
+            Err(StoreError::Occupied(_))
+        ));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let file = dir.path().join("photo.jpg");
+        assert!(matches!(
+            Store::create(&file),
+            Err(StoreError::NotADirectory(_))
+        ));
+        let below = file.join("store");
+        assert!(matches!(
+            Store::create(&below),
+            Err(StoreError::NotADirectory(_))
+        ));
+    }
+
+    #[test]
+    fn a_newer_store_can_be_looked_at_but_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        Store::create(dir.path()).unwrap();
+        let tag = format!("{SIGNATURE}\n{MARKER}2\n");
+        fs::write(dir.path().join("CACHEDIR.TAG"), tag).unwrap();
+        assert_eq!(Store::open(dir.path()).unwrap().format(), 2);
+        let refused = Store::open_writable(dir.path());
+        assert!(matches!(refused, Err(StoreError::Newer { format: 2, .. })));
+    }
+}

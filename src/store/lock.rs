@@ -1,0 +1,216 @@
+//! The lock of one target directory. Whoever has it has the directory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
+const UNREMARKABLE: Duration = Duration::from_millis(100);
+
+/// How often a bounded wait tries again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long to wait for a lock that somebody else holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// As long as it takes.
+    Forever,
+    /// At most this long.
+    AtMost(Duration),
+}
+
+/// A lock that could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The lock file could not be opened or locked.
+    #[error("cannot lock {}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else still had it when the time was up.
+    #[error("{} is in use by {holder} after {}; try again later, or allow more time with --wait", path.display(), humantime::format_duration(*waited))]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// Who has it, in words.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+/// An exclusive lock on one target directory, until it is dropped and every process that
+/// inherited its descriptor is gone.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// Who holds a lock: written into the lock file for those who wait, never relied upon.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    what: String,
+    since: SystemTime,
+}
+
+impl Lock {
+    /// Takes the lock, calling `announce` with the holder's description once if it has to wait.
+    pub fn acquire(
+        path: &Path,
+        what: &str,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, LockError> {
+        let fail = |source| LockError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let file = open(path).map_err(fail)?;
+        let mut lock = Self { file };
+        if !lock.try_for(UNREMARKABLE).map_err(fail)? {
+            announce(&holder(path));
+            let started = Instant::now();
+            let taken = match wait {
+                Wait::Forever => lock.wait().map(|()| true),
+                Wait::AtMost(limit) => lock.try_for(limit),
+            };
+            if !taken.map_err(fail)? {
+                let waited = Duration::from_secs(started.elapsed().as_secs());
+                return Err(LockError::Busy {
+                    path: path.to_owned(),
+                    holder: holder(path),
+                    waited,
+                });
+            }
+        }
+        lock.sign(what).map_err(fail)?;
+        Ok(lock)
+    }
+
+    /// Who holds the lock now, or `None` if it is free.
+    pub fn holder(path: &Path) -> Option<String> {
+        let file = File::open(path).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => Some(holder(path)),
+            _ => None,
+        }
+    }
+
+    fn try_for(&self, limit: Duration) -> io::Result<bool> {
+        let started = Instant::now();
+        loop {
+            match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(true),
+                Err(Errno::WOULDBLOCK) if started.elapsed() >= limit => return Ok(false),
+                Err(Errno::WOULDBLOCK) => thread::sleep(POLL.min(limit)),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        loop {
+            match flock(&self.file, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn sign(&mut self, what: &str) -> io::Result<()> {
+        let holder = Holder {
+            pid: std::process::id(),
+            what: what.to_owned(),
+            since: SystemTime::now(),
+        };
+        let text = serde_json::to_vec(&holder)?;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&text)
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() == 1 {
+        Ok(file)
+    } else {
+        Err(io::Error::other(
+            "the lock file is not a plain file with one name",
+        ))
+    }
+}
+
+fn holder(path: &Path) -> String {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text));
+    let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_str(&text).ok());
+    let Some(holder) = holder else {
+        return "another process".to_owned();
+    };
+    let age = holder.since.elapsed().unwrap_or_default().as_secs();
+    let age = humantime::format_duration(Duration::from_secs(age));
+    format!("{} (process {}, for {age})", holder.what, holder.pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_it_and_others_learn_who() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let first = Lock::acquire(&path, "image one", Wait::Forever, |_| panic!("free")).unwrap();
+        assert!(
+            Lock::holder(&path)
+                .unwrap()
+                .starts_with("image one (process ")
+        );
+        let mut heard = String::new();
+        let limit = Wait::AtMost(Duration::from_millis(10));
+        let second = Lock::acquire(&path, "image two", limit, |who| heard.push_str(who));
+        assert!(matches!(second, Err(LockError::Busy { .. })));
+        assert!(heard.starts_with("image one"));
+        drop(first);
+        assert_eq!(Lock::holder(&path), None);
+        Lock::acquire(&path, "image two", limit, |_| panic!("free")).unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_symlink_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert!(Lock::acquire(&path, "x", Wait::Forever, |_| {}).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}

@@ -1,0 +1,45 @@
+//! The store: the host directory that holds every target directory.
+//!
+//! ```text
+//! <store>/
+//!   CACHEDIR.TAG                 the marker, with the format's number
+//!   larder.toml                  policy
+//!   bin/larder                   the static binary that runs inside the sandbox
+//!   mkosi.conf                   the generated include
+//!   larder.sh                    the function that build scripts source
+//!   cargo-home/{registry,git}/   shared downloads
+//!   projects/<project>/
+//!     observed                   what identification saw, by stamp (a cache, remade when lost)
+//!     <toolchain id>.lock        beside the directory, never renamed or unlinked
+//!     <toolchain id>/
+//!       entry.json               the record: identity, uses, the state of the last use
+//!       state                    what the last attempt compiled
+//!       manifest                 what the last close left in target/
+//!       target/
+//!   trash/                       renamed here first, deleted after
+//! ```
+//!
+//! **Locking.** One exclusive `flock` on `<toolchain id>.lock` covers the directory beside it and
+//! all its records; nothing in it is read for a decision, or written, without it. Nobody holds
+//! two. `flock` works through bind mounts and across namespaces, where process ids do not. A use
+//! hands its descriptor to the command, so that the lock outlives a killed larder until the last
+//! process that could still write is gone.
+//!
+//! **Durability.** Every record is written to a temporary file in its own directory, synced,
+//! renamed, and the directory synced ([`atomic`]).
+//!
+//! **Compatibility.** A store of a newer format can be read for `status`, never written.
+
+pub mod atomic;
+mod binary;
+mod entry;
+mod layout;
+mod lock;
+mod open;
+mod target;
+
+pub use entry::{Closed, EntryRecord, Opened, Outcome, Row, UseRecord, boot_id};
+pub use layout::{EntryPaths, FORMAT, Store, StoreError};
+pub use lock::{Lock, LockError, Wait};
+pub use open::{OpenEntry, OpenError};
+pub use target::{Manifest, TargetError, restore_times, size, unshare};

@@ -1,0 +1,236 @@
+//! One use of a target directory, from lock to release.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::atomic;
+use super::entry::{Closed, EntryRecord, Opened, Row, UseRecord, boot_id};
+use super::layout::{EntryPaths, Store, StoreError};
+use super::lock::Lock;
+use crate::evict::{EvictError, Trash};
+use crate::identity::Identity;
+use crate::names::{ProjectName, ToolchainId};
+
+/// The tag that Cargo writes only into a target directory that it made itself
+/// (cargo 1.95, `src/cargo/core/compiler/layout.rs`).
+const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+                   # This target directory is kept by larder.\n";
+
+/// A target directory that is locked: only through it can the directory and its records be
+/// changed.
+#[derive(Debug)]
+pub struct OpenEntry {
+    paths: EntryPaths,
+    record: EntryRecord,
+    lock: Lock,
+    is_new: bool,
+}
+
+/// A target directory that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is broken could not be set aside.
+    #[error(transparent)]
+    Evict(#[from] EvictError),
+}
+
+impl OpenEntry {
+    /// Opens the directory of an identity under its lock, and makes it where there is none.
+    ///
+    /// A directory that cannot be trusted (no record, a damaged one, a machine that went down
+    /// during its last use) is moved to the trash first; the reason is returned.
+    pub fn open(
+        store: &Store,
+        project: &ProjectName,
+        identity: Identity,
+        lock: Lock,
+    ) -> Result<(Self, Option<String>), OpenError> {
+        let paths = store.entry(project, identity.id());
+        let (kept, broken) = match judge(&paths) {
+            Ok(kept) => (kept, None),
+            Err(reason) => (None, Some(reason)),
+        };
+        if let Some(record) = kept {
+            return Ok((
+                Self {
+                    paths,
+                    record,
+                    lock,
+                    is_new: false,
+                },
+                None,
+            ));
+        }
+        if broken.is_some() {
+            Trash::new(store).take(&paths.dir)?;
+        }
+        let record = EntryRecord::new(project.clone(), identity);
+        let entry = Self {
+            paths,
+            record,
+            lock,
+            is_new: true,
+        };
+        entry.make()?;
+        Ok((entry, broken))
+    }
+
+    /// Where things are.
+    pub fn paths(&self) -> &EntryPaths {
+        &self.paths
+    }
+
+    /// What is recorded.
+    pub fn record(&self) -> &EntryRecord {
+        &self.record
+    }
+
+    /// The lock, to be handed to the command.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Whether this use found no directory.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Moves the whole content to the trash and begins anew, under the same lock.
+    pub fn remake(&mut self, store: &Store) -> Result<(), OpenError> {
+        Trash::new(store).take(&self.paths.dir)?;
+        self.record = EntryRecord::new(self.record.project.clone(), self.record.identity.clone());
+        self.is_new = true;
+        self.make().map_err(OpenError::Store)
+    }
+
+    /// Records, durably, that a use begins. From here on a crash is noticed.
+    pub fn begin(&mut self, cold: bool, why: Vec<String>) -> Result<(), StoreError> {
+        let opened = Opened {
+            at: SystemTime::now(),
+            boot: boot_id(),
+        };
+        self.record.uses += 1;
+        self.record.last = Some(UseRecord {
+            opened,
+            cold,
+            why,
+            closed: None,
+        });
+        self.save()
+    }
+
+    /// Syncs the directory's filesystem, then records, durably, how the use ended.
+    pub fn close(&mut self, closed: Closed, size: u64, changed: bool) -> Result<(), StoreError> {
+        if changed {
+            sync_filesystem(&self.paths.dir)?;
+        }
+        let cold = self.record.last.as_ref().is_some_and(|last| last.cold);
+        if cold && closed.outcome == super::Outcome::Succeeded {
+            self.record.cold_seconds = Some(closed.seconds);
+        }
+        self.record.size = size;
+        if let Some(last) = &mut self.record.last {
+            last.closed = Some(closed);
+        }
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), StoreError> {
+        Ok(atomic::write_json(&self.paths.record, &self.record)?)
+    }
+
+    /// Record first, then the directory: a directory without a record is never trusted.
+    fn make(&self) -> Result<(), StoreError> {
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io {
+                verb: "make",
+                path,
+                source,
+            }
+        };
+        fs::create_dir_all(&self.paths.dir).map_err(fail(&self.paths.dir))?;
+        self.save()?;
+        fs::create_dir_all(&self.paths.target).map_err(fail(&self.paths.target))?;
+        let tag = self.paths.target.join("CACHEDIR.TAG");
+        fs::write(&tag, TAG).map_err(fail(&tag))
+    }
+}
+
+/// The record of a directory that may be used, `None` where there is no directory, or why the
+/// directory may not be used.
+fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
+    if fs::symlink_metadata(&paths.dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    {
+        return Ok(None);
+    }
+    let record = match atomic::read_json::<EntryRecord>(&paths.record) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Err("it had no entry.json".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let plain_target = fs::symlink_metadata(&paths.target).is_ok_and(|target| target.is_dir());
+    if !record.belongs_to(paths) {
+        Err("its entry.json is of another directory".to_owned())
+    } else if record.lost_to_another_boot(&boot_id()) {
+        Err("the machine went down during its last use".to_owned())
+    } else if !plain_target {
+        Err("its target directory was gone".to_owned())
+    } else {
+        Ok(Some(record))
+    }
+}
+
+fn sync_filesystem(dir: &Path) -> Result<(), StoreError> {
+    let fail = |source| StoreError::Io {
+        verb: "sync",
+        path: dir.to_owned(),
+        source,
+    };
+    let dir = File::open(dir).map_err(fail)?;
+    rustix::fs::syncfs(&dir).map_err(|error| fail(error.into()))
+}
+
+impl Store {
+    /// All directories of a project as their records show them, without taking a lock.
+    pub fn rows(&self, project: &ProjectName) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for toolchain in self.toolchains(project)? {
+            let paths = self.entry(project, toolchain);
+            if paths.dir.is_dir() {
+                rows.push(self.row(project, toolchain, &paths));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn row(&self, project: &ProjectName, toolchain: ToolchainId, paths: &EntryPaths) -> Row {
+        let record = match atomic::read_json::<EntryRecord>(&paths.record) {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err("no entry.json; the next run begins anew".to_owned()),
+            Err(error) => Err(format!("{error}; the next run begins anew")),
+        };
+        let in_use_by = Lock::holder(&paths.lock);
+        Row {
+            project: project.clone(),
+            toolchain,
+            record,
+            in_use_by,
+        }
+    }
+
+    /// The directory of the project that was used last, other than `id`: what a new one is
+    /// compared with.
+    pub fn latest_sibling(&self, project: &ProjectName, id: ToolchainId) -> Option<EntryRecord> {
+        let rows = self.rows(project).ok()?;
+        let others = rows.into_iter().filter(|row| row.toolchain != id);
+        others
+            .filter_map(|row| row.record.ok())
+            .max_by_key(EntryRecord::last_use)
+    }
+}

@@ -1,0 +1,114 @@
+//! What larder itself does inside a target directory, and what it remembers of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use serde::{Deserialize, Serialize};
+
+use crate::tree::{Nanoseconds, Tree};
+
+/// What the last close left in a target directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// All that stays; no uplifted files and no `incremental/`.
+    pub tree: Tree,
+    /// Files beside Cargo's uplifted ones that are not Cargo's; relative, as bytes.
+    pub extras: BTreeSet<Vec<u8>>,
+    /// Absolute inputs that the units name, as the compiler sees them, as bytes.
+    pub inputs: BTreeSet<Vec<u8>>,
+}
+
+/// A file of a target directory that could not be put right.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {}", path.display())]
+pub struct TargetError {
+    verb: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Gives a file that shares its inode with others a copy of its own, with the same bytes, mode
+/// and modification time: what a script then does to it (strip, say) is not done to the cache.
+pub fn unshare(path: &Path) -> Result<bool, TargetError> {
+    let fail = |source| TargetError {
+        verb: "copy",
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = fs::symlink_metadata(path).map_err(fail)?;
+    if !metadata.is_file() || metadata.nlink() < 2 {
+        return Ok(false);
+    }
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let copy = tempfile::Builder::new()
+        .prefix(".larder-")
+        .tempfile_in(parent)
+        .map_err(fail)?;
+    fs::copy(path, copy.path()).map_err(fail)?;
+    let mtime = FileTime::from_last_modification_time(&metadata);
+    filetime::set_file_mtime(copy.path(), mtime).map_err(fail)?;
+    copy.persist(path).map_err(|error| fail(error.error))?;
+    Ok(true)
+}
+
+/// Sets modification times back to what the last close left: Cargo decides by them.
+pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<(), TargetError> {
+    for (path, mtime) in times {
+        let path = target.join(path);
+        let fraction = u32::try_from(mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
+        let mtime = FileTime::from_unix_time(mtime.div_euclid(1_000_000_000), fraction);
+        let atime = FileTime::now();
+        filetime::set_symlink_file_times(&path, atime, mtime).map_err(|source| TargetError {
+            verb: "set the time of",
+            path,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Allocated bytes below a directory, each inode once; other filesystems do not count.
+pub fn size(dir: &Path) -> u64 {
+    let mut seen = BTreeSet::new();
+    let walk = walkdir::WalkDir::new(dir)
+        .same_file_system(true)
+        .into_iter()
+        .flatten();
+    let metadata = walk.filter_map(|item| item.metadata().ok());
+    let once = metadata.filter(|metadata| metadata.nlink() < 2 || seen.insert(metadata.ino()));
+    once.map(|metadata| metadata.blocks() * 512).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unshared_file_is_the_same_and_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cached, uplifted) = (dir.path().join("cached"), dir.path().join("app"));
+        fs::write(&cached, "bytes").unwrap();
+        filetime::set_file_mtime(&cached, FileTime::from_unix_time(7, 9)).unwrap();
+        fs::hard_link(&cached, &uplifted).unwrap();
+        assert!(unshare(&uplifted).unwrap());
+        assert!(!unshare(&uplifted).unwrap());
+        fs::write(&uplifted, "stripped").unwrap();
+        assert_eq!(fs::read_to_string(&cached).unwrap(), "bytes");
+        assert_eq!(fs::metadata(&cached).unwrap().mtime(), 7);
+    }
+
+    #[test]
+    fn hard_links_count_once() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), vec![1; 100_000]).unwrap();
+        let one = size(dir.path());
+        fs::hard_link(dir.path().join("a"), dir.path().join("b")).unwrap();
+        assert_eq!(size(dir.path()), one);
+        assert!((100_000..140_000).contains(&one), "{one}");
+    }
+}
