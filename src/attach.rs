@@ -93,18 +93,10 @@ pub fn try_mount(dir: &Path) -> Result<(), CannotMount> {
     let mut mounts = Mounts::default();
     mounts.bind(dir, dir).map_err(CannotMount)?;
     let mut trial = Command::new("/proc/self/exe");
-    trial
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // SAFETY: `enter` makes system calls only; it neither allocates nor locks.
     unsafe { trial.pre_exec(move || mounts.enter()) };
-    trial
-        .spawn()
-        .and_then(|mut child| child.wait())
-        .map(|_| ())
-        .map_err(CannotMount)
+    trial.spawn().and_then(|mut child| child.wait()).map(|_| ()).map_err(CannotMount)
 }
 
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {

@@ -11,12 +11,7 @@ use crate::store::Wait;
 
 /// Keeps Cargo's target/ warm between mkosi image builds, and never serves a stale byte.
 #[derive(Debug, Parser)]
-#[command(
-    name = "larder",
-    version,
-    max_term_width = 100,
-    arg_required_else_help = true
-)]
+#[command(name = "larder", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(subcommand_required = true, infer_subcommands = false)]
 pub struct Cli {
     /// Options that every command takes.
@@ -30,7 +25,7 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The store [default: /var/cache/larder for root, else $XDG_CACHE_HOME/larder]
+    /// The store [default: /var/cache/larder for root, else `$XDG_CACHE_HOME/larder`]
     #[arg(long, global = true, value_name = "DIR", env = "LARDER_STORE")]
     pub store: Option<PathBuf>,
     /// Say where the time goes and what was decided

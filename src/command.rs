@@ -6,8 +6,9 @@
 //! the lock's descriptor, so that nobody takes the directory from under them.
 
 use std::ffi::OsString;
-use std::io::{self, PipeWriter, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,19 +16,14 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, FdFlags};
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use crate::attach::Mounts;
 
 /// Signals that are passed on to the command.
-const FORWARDED: [i32; 6] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-];
+const FORWARDED: [i32; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
 
 /// Descriptors handed to the command begin here, out of the way of scripts that number their own.
 const HIGH_DESCRIPTOR: i32 = 200;
@@ -86,16 +82,12 @@ pub fn run(
     target.store(0, Ordering::SeqCst);
     let duration = started.elapsed();
     let (orphans, survivors) = end_orphans();
-    Ok(Ended {
-        code,
-        duration,
-        orphans,
-        survivors,
-    })
+    Ok(Ended { code, duration, orphans, survivors })
 }
 
 fn start(command: &[OsString], mounts: Mounts, lock: BorrowedFd<'_>) -> Result<Pid, CommandError> {
-    let (mut ready, writer) = io::pipe().map_err(CommandError::Supervise)?;
+    let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
+        .map_err(|error| CommandError::Supervise(error.into()))?;
     let inherited = rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR)
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let mut process = Command::new(&command[0]);
@@ -107,18 +99,18 @@ fn start(command: &[OsString], mounts: Mounts, lock: BorrowedFd<'_>) -> Result<P
     match spawned {
         Ok(child) => Ok(Pid::from_child(&child)),
         Err(error) => {
-            let attached = ready.read(&mut [0]).is_ok_and(|count| count == 1);
+            let attached = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);
             Err(explain(&command[0], error, attached))
         }
     }
 }
 
 /// In the child, before `exec`.
-fn prepare(mounts: &Mounts, inherited: &OwnedFd, writer: &PipeWriter) -> io::Result<()> {
+fn prepare(mounts: &Mounts, inherited: &OwnedFd, writer: &OwnedFd) -> io::Result<()> {
     mounts.enter()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
-    rustix::io::write(writer.as_fd(), b"+")?;
+    rustix::io::write(writer, b"+")?;
     Ok(())
 }
 
@@ -127,10 +119,7 @@ fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError
     match error.kind() {
         _ if !attached => CommandError::Attach(error),
         io::ErrorKind::NotFound => CommandError::NotFound(program),
-        _ => CommandError::NotExecutable {
-            program,
-            source: error,
-        },
+        _ => CommandError::NotExecutable { program, source: error },
     }
 }
 
@@ -210,8 +199,5 @@ fn children() -> Vec<Pid> {
         .flatten()
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     let text = lists.collect::<Vec<_>>().join(" ");
-    text.split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .filter_map(Pid::from_raw)
-        .collect()
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw).collect()
 }

@@ -86,10 +86,8 @@ impl Settings {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        let policy = Policy::parse(&text).map_err(|source| ConfigError::Parse {
-            path,
-            source: Box::new(source),
-        })?;
+        let policy = Policy::parse(&text)
+            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(policy.settings(project))
     }
 }
@@ -97,13 +95,9 @@ impl Settings {
 impl Policy {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let mut table: toml::Table = toml::from_str(text)?;
-        let projects = table
-            .remove("project")
-            .map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
-        Ok(Self {
-            general: table.try_into()?,
-            projects,
-        })
+        let projects =
+            table.remove("project").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
+        Ok(Self { general: table.try_into()?, projects })
     }
 
     fn settings(mut self, project: &ProjectName) -> Settings {
@@ -152,10 +146,7 @@ impl StorePath {
 
 fn store_of_this_binary() -> Option<PathBuf> {
     let binary = env::current_exe().ok()?;
-    let store = binary
-        .parent()
-        .filter(|dir| dir.ends_with("bin"))?
-        .parent()?;
+    let store = binary.parent().filter(|dir| dir.ends_with("bin"))?.parent()?;
     Store::open(store).is_ok().then(|| store.to_owned())
 }
 
@@ -165,15 +156,8 @@ fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) ->
         return PathBuf::from("/var/cache/larder");
     }
     let cache = cache.map(PathBuf::from).filter(set);
-    let home = || {
-        home.map(PathBuf::from)
-            .filter(set)
-            .map(|home| home.join(".cache"))
-    };
-    cache
-        .or_else(home)
-        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
-        .join("larder")
+    let home = || home.map(PathBuf::from).filter(set).map(|home| home.join(".cache"));
+    cache.or_else(home).unwrap_or_else(|| PathBuf::from("/var/tmp")).join("larder")
 }
 
 /// Reads `forever` or a duration such as `10m`.
@@ -186,9 +170,7 @@ pub fn parse_wait(text: &str) -> Result<Wait, humantime::DurationError> {
 
 fn deserialize_wait<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Wait>, D::Error> {
     let text = String::deserialize(input)?;
-    parse_wait(&text)
-        .map(Some)
-        .map_err(serde::de::Error::custom)
+    parse_wait(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]
@@ -198,9 +180,7 @@ mod tests {
     use super::*;
 
     fn settings(text: &str, project: &str) -> Settings {
-        Policy::parse(text)
-            .unwrap()
-            .settings(&project.parse().unwrap())
+        Policy::parse(text).unwrap().settings(&project.parse().unwrap())
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! Outside the store larder removes exactly two kinds of things: the symlink that it left itself,
 //! and an empty directory.
 
+#![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
+
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
@@ -44,10 +46,7 @@ pub enum EvictError {
 
 impl EvictError {
     fn io(path: &Path, source: impl Into<io::Error>) -> Self {
-        Self::Io {
-            path: path.to_owned(),
-            source: source.into(),
-        }
+        Self::Io { path: path.to_owned(), source: source.into() }
     }
 }
 
@@ -66,12 +65,7 @@ impl<'a> Trash<'a> {
     pub fn new(store: &'a Store) -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:x}-{}-{serial}", crate::tree::now(), std::process::id());
-        Self {
-            store,
-            dir: store.trash().join(name),
-            checked: None,
-            count: 0,
-        }
+        Self { store, dir: store.trash().join(name), checked: None, count: 0 }
     }
 
     /// Moves a file or a whole directory of the store here. What is already gone is no error.
@@ -98,10 +92,8 @@ impl<'a> Trash<'a> {
 
     /// The parent must really be below the store: neither `..` nor a symlink may lead out.
     fn check_inside(&mut self, path: &Path) -> Result<(), EvictError> {
-        let outside = || EvictError::Outside {
-            path: path.to_owned(),
-            store: self.store.root().to_owned(),
-        };
+        let outside =
+            || EvictError::Outside { path: path.to_owned(), store: self.store.root().to_owned() };
         let (Some(parent), Some(_)) = (path.parent(), path.file_name()) else {
             return Err(outside());
         };
@@ -126,9 +118,7 @@ pub fn empty_trash(store: &Store) -> Vec<EvictError> {
     let path = store.trash();
     match open_dir(rustix::fs::CWD, &path) {
         Ok(dir) => {
-            let device = rustix::fs::fstat(&dir)
-                .map(|stat| stat.st_dev)
-                .unwrap_or_default();
+            let device = rustix::fs::fstat(&dir).map(|stat| stat.st_dev).unwrap_or_default();
             clear(&dir, device, &path, &mut errors);
         }
         Err(Errno::NOENT) => {}
@@ -262,12 +252,7 @@ mod tests {
         fs::write(dir.path().join("canary"), "alive").unwrap();
         symlink(dir.path(), store.root().join("projects/way-out")).unwrap();
         let mut trash = Trash::new(&store);
-        for path in [
-            "../canary",
-            "projects/../../canary",
-            "projects/way-out/canary",
-            "bin",
-        ] {
+        for path in ["../canary", "projects/../../canary", "projects/way-out/canary", "bin"] {
             let taken = trash.take(&store.root().join(path));
             assert!(matches!(taken, Err(EvictError::Outside { .. })), "{path}");
         }

@@ -27,7 +27,7 @@ const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
 /// Cargo's home as a build will see it.
 #[derive(Debug)]
 pub struct Home {
-    home: PathBuf,
+    path: PathBuf,
     shared: Option<PathBuf>,
     was_there: bool,
 }
@@ -38,21 +38,17 @@ impl Home {
         let vacant = CACHES.iter().all(|cache| is_vacant(&home.join(cache)));
         let shared = (vacant && way == Way::Bind).then(|| store.cargo_home());
         let was_there = home.is_dir();
-        Self {
-            home,
-            shared,
-            was_there,
-        }
+        Self { path: home, shared, was_there }
     }
 
     /// Where the registries' downloads are, as seen from here.
     pub fn registry(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.home).join("registry")
+        self.shared.as_ref().unwrap_or(&self.path).join("registry")
     }
 
     /// Where the git dependencies are, as seen from here.
     pub fn git(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.home).join("git")
+        self.shared.as_ref().unwrap_or(&self.path).join("git")
     }
 
     /// Adds the mounts, and makes the names to mount on.
@@ -62,13 +58,13 @@ impl Home {
         };
         for cache in CACHES {
             fs::create_dir_all(shared.join(cache))?;
-            fs::create_dir_all(self.home.join(cache))?;
-            mounts.bind(&shared.join(cache), &self.home.join(cache))?;
+            fs::create_dir_all(self.path.join(cache))?;
+            mounts.bind(&shared.join(cache), &self.path.join(cache))?;
         }
         for lock in LOCKS {
             touch(&shared.join(lock))?;
-            touch(&self.home.join(lock))?;
-            mounts.bind(&shared.join(lock), &self.home.join(lock))?;
+            touch(&self.path.join(lock))?;
+            mounts.bind(&shared.join(lock), &self.path.join(lock))?;
         }
         Ok(())
     }
@@ -79,10 +75,10 @@ impl Home {
             return;
         }
         for cache in CACHES {
-            let _ = evict::remove_empty_dir(&self.home.join(cache));
+            let _ = evict::remove_empty_dir(&self.path.join(cache));
         }
         if !self.was_there {
-            let _ = evict::remove_empty_dir(&self.home);
+            let _ = evict::remove_empty_dir(&self.path);
         }
     }
 }
@@ -95,11 +91,7 @@ fn is_vacant(dir: &Path) -> bool {
 }
 
 fn touch(path: &Path) -> io::Result<()> {
-    fs::File::options()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map(|_| ())
+    fs::File::options().append(true).create(true).open(path).map(|_| ())
 }
 
 #[cfg(test)]

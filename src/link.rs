@@ -37,10 +37,7 @@ pub fn check(place: &Path) -> Result<(), LinkError> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => {
-            return Err(LinkError::Io {
-                path: place.to_owned(),
-                source,
-            });
+            return Err(LinkError::Io { path: place.to_owned(), source });
         }
     };
     let is_empty = || fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_none());
@@ -55,10 +52,7 @@ pub fn check(place: &Path) -> Result<(), LinkError> {
 pub fn make_mount_point(place: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_symlink(place)?;
-    fs::create_dir_all(place).map_err(|source| LinkError::Io {
-        path: place.to_owned(),
-        source,
-    })
+    fs::create_dir_all(place).map_err(|source| LinkError::Io { path: place.to_owned(), source })
 }
 
 /// Leaves a symlink to the kept directory at the name.
@@ -66,10 +60,7 @@ pub fn make_link(place: &Path, target: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_symlink(place)?;
     evict::remove_empty_dir(place)?;
-    let fail = |source| LinkError::Io {
-        path: place.to_owned(),
-        source,
-    };
+    let fail = |source| LinkError::Io { path: place.to_owned(), source };
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent).map_err(fail)?;
     }
@@ -77,11 +68,7 @@ pub fn make_link(place: &Path, target: &Path) -> Result<(), LinkError> {
 }
 
 fn evict_symlink(place: &Path) -> Result<(), LinkError> {
-    if place.is_symlink() {
-        Ok(evict::remove_symlink(place)?)
-    } else {
-        Ok(())
-    }
+    if place.is_symlink() { Ok(evict::remove_symlink(place)?) } else { Ok(()) }
 }
 
 /// Whether a symlink leads to `projects/<project>/<toolchain id>/target` of some store: this one,
@@ -90,12 +77,7 @@ fn is_own(link: &Path) -> bool {
     let Ok(target) = fs::read_link(link) else {
         return false;
     };
-    let names: Vec<_> = target
-        .iter()
-        .rev()
-        .take(4)
-        .map(|name| name.to_string_lossy())
-        .collect();
+    let names: Vec<_> = target.iter().rev().take(4).map(|name| name.to_string_lossy()).collect();
     let [last, id, project, projects] = names.as_slice() else {
         return false;
     };
@@ -113,11 +95,7 @@ mod tests {
     fn only_what_is_larders_is_taken() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("target");
-        let kept = dir
-            .path()
-            .join("projects/p")
-            .join("0".repeat(64))
-            .join("target");
+        let kept = dir.path().join("projects/p").join("0".repeat(64)).join("target");
         fs::create_dir_all(&kept).unwrap();
         fs::write(kept.join("canary"), "alive").unwrap();
         make_mount_point(&place).unwrap();
@@ -126,14 +104,8 @@ mod tests {
         make_mount_point(&place).unwrap();
         assert!(!place.is_symlink() && place.is_dir() && kept.join("canary").exists());
         fs::write(place.join("theirs"), "").unwrap();
-        assert!(matches!(
-            make_mount_point(&place),
-            Err(LinkError::Occupied(_))
-        ));
-        assert!(matches!(
-            make_link(&place, &kept),
-            Err(LinkError::Occupied(_))
-        ));
+        assert!(matches!(make_mount_point(&place), Err(LinkError::Occupied(_))));
+        assert!(matches!(make_link(&place, &kept), Err(LinkError::Occupied(_))));
         assert!(place.join("theirs").exists());
     }
 
@@ -145,9 +117,6 @@ mod tests {
         assert!(matches!(check(&place), Err(LinkError::Occupied(_))));
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(
-            make_link(&file, dir.path()),
-            Err(LinkError::Occupied(_))
-        ));
+        assert!(matches!(make_link(&file, dir.path()), Err(LinkError::Occupied(_))));
     }
 }

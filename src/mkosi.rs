@@ -112,10 +112,7 @@ pub fn check_path(store: &Path) -> Result<(), MkosiError> {
             || *character == char::REPLACEMENT_CHARACTER
     };
     match text.chars().find(bad) {
-        Some(character) => Err(MkosiError::Path {
-            path: store.to_owned(),
-            character,
-        }),
+        Some(character) => Err(MkosiError::Path { path: store.to_owned(), character }),
         None => Ok(()),
     }
 }
@@ -133,18 +130,12 @@ impl Summary {
             serde_json::Value::String(value) => value != "no",
             _ => false,
         };
-        Ok(Self {
-            sources: image.build_sources,
-            ephemeral,
-        })
+        Ok(Self { sources: image.build_sources, ephemeral })
     }
 
     /// Whether mkosi mounts the working directory only because nobody named a build source.
     pub fn has_default_sources(&self, repository: &Path) -> bool {
-        let only = BuildSource {
-            source: repository.to_owned(),
-            target: None,
-        };
+        let only = BuildSource { source: repository.to_owned(), target: None };
         self.sources.is_empty() || self.sources == [only]
     }
 
@@ -160,15 +151,10 @@ impl Summary {
             let (store, include) = (store.to_owned(), include.to_owned());
             return Err(MkosiError::NotMounted { store, include });
         }
-        match before
-            .sources
-            .iter()
-            .find(|item| !self.sources.contains(item))
-        {
-            Some(item) => Err(MkosiError::Lost {
-                include: include.to_owned(),
-                lost: item.source.clone(),
-            }),
+        match before.sources.iter().find(|item| !self.sources.contains(item)) {
+            Some(item) => {
+                Err(MkosiError::Lost { include: include.to_owned(), lost: item.source.clone() })
+            }
             None => Ok(()),
         }
     }
@@ -183,9 +169,7 @@ pub fn build_packages(config: &str) -> Vec<String> {
         #[serde(default)]
         build_packages: Vec<String>,
     }
-    serde_json::from_str::<Config>(config)
-        .map(|config| config.build_packages)
-        .unwrap_or_default()
+    serde_json::from_str::<Config>(config).map(|config| config.build_packages).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -216,26 +200,12 @@ BuildSources=/var/cache/larder:../larder
 
 "]]
         );
-        assert!(
-            !include(Path::new(STORE), false)
-                .unwrap()
-                .contains("BuildSources=.\n")
-        );
+        assert!(!include(Path::new(STORE), false).unwrap().contains("BuildSources=.\n"));
     }
 
     #[test]
     fn paths_that_mkosi_would_misread_are_refused() {
-        for bad in [
-            "/a b",
-            "/a,b",
-            "/a:b",
-            "/a#b",
-            "/a%b",
-            "/a$b",
-            "/a\nb",
-            "/a\tb",
-            "/a\u{a0}b",
-        ] {
+        for bad in ["/a b", "/a,b", "/a:b", "/a#b", "/a%b", "/a$b", "/a\nb", "/a\tb", "/a\u{a0}b"] {
             assert!(
                 matches!(include(Path::new(bad), true), Err(MkosiError::Path { .. })),
                 "{bad:?}"
@@ -251,10 +221,7 @@ BuildSources=/var/cache/larder:../larder
         let both = format!("{repo}, {ours}");
         let before = summary(repo, "\"no\"");
         assert!(before.has_default_sources(Path::new("/repo")));
-        assert_eq!(
-            summary(&both, "\"no\"").verify(&before, store, include),
-            Ok(())
-        );
+        assert_eq!(summary(&both, "\"no\"").verify(&before, store, include), Ok(()));
         let lost = summary(ours, "false").verify(&before, store, include);
         assert!(matches!(lost, Err(MkosiError::Lost { .. })));
         let missing = summary(repo, "false").verify(&before, store, include);
@@ -265,10 +232,7 @@ BuildSources=/var/cache/larder:../larder
 
     #[test]
     fn build_packages_come_from_the_scripts_configuration() {
-        assert_eq!(
-            build_packages(r#"{"BuildPackages": ["gcc", "rustc"]}"#),
-            ["gcc", "rustc"]
-        );
+        assert_eq!(build_packages(r#"{"BuildPackages": ["gcc", "rustc"]}"#), ["gcc", "rustc"]);
         assert_eq!(build_packages("{}"), Vec::<String>::new());
         assert_eq!(build_packages("no json"), Vec::<String>::new());
     }

@@ -42,20 +42,13 @@ impl Output {
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
-        Self {
-            verbose: global.verbose,
-            quiet: global.quiet,
-            colored,
-        }
+        Self { verbose: global.verbose, quiet: global.quiet, colored }
     }
 
     /// Prints a report to stdout. A reader that went away is no error.
     pub fn report<R: Report>(self, report: &R, json: bool) -> io::Result<()> {
         let text = if json {
-            serde_json::to_string_pretty(&Versioned {
-                schema: SCHEMA,
-                report,
-            })? + "\n"
+            serde_json::to_string_pretty(&Versioned { schema: SCHEMA, report })? + "\n"
         } else {
             report.text()
         };
@@ -83,11 +76,7 @@ impl Output {
 
     /// What ended the work: the error and its causes, on one line.
     pub fn error(self, error: &anyhow::Error) {
-        self.say(&format!(
-            "{}: {}",
-            self.paint("31", "error"),
-            one_line(error)
-        ));
+        self.say(&format!("{}: {}", self.paint("31", "error"), one_line(error)));
     }
 
     fn say(self, text: &str) {
@@ -97,21 +86,14 @@ impl Output {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colored {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
 /// Prints plain data to stdout. A reader that went away is no error.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -146,10 +128,7 @@ pub struct Stopwatch {
 
 impl Default for Stopwatch {
     fn default() -> Self {
-        Self {
-            since: Instant::now(),
-            steps: Vec::new(),
-        }
+        Self { since: Instant::now(), steps: Vec::new() }
     }
 }
 
@@ -177,11 +156,7 @@ pub fn size(bytes: u64) -> String {
 
 /// A duration in seconds, such as `39.8 s`; minutes from 100 s on.
 pub fn seconds(seconds: f64) -> String {
-    if seconds < 100.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!("{:.1} min", seconds / 60.0)
-    }
+    if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.1} min", seconds / 60.0) }
 }
 
 /// How long ago a moment was, in its largest unit.
@@ -202,14 +177,9 @@ pub fn ago(moment: SystemTime, now: SystemTime) -> String {
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| width(column).unwrap_or(0))
-        .collect();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let numeric = |column: usize| {
         let digits = |row: &Vec<String>| {
             row.get(column).is_none_or(|cell| {
@@ -223,11 +193,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     for row in rows {
         let cells = row.iter().enumerate().map(|(column, cell)| {
             let pad = " ".repeat(widths[column] - cell.chars().count());
-            if right[column] {
-                format!("{pad}{cell}")
-            } else {
-                format!("{cell}{pad}")
-            }
+            if right[column] { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -242,11 +208,7 @@ mod tests {
     #[test]
     fn columns_line_up_and_numbers_stand_right() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let rows = [
-            row(["NAME", "SIZE", "NOTE"]),
-            row(["a", "9", "x"]),
-            row(["long", "10", ""]),
-        ];
+        let rows = [row(["NAME", "SIZE", "NOTE"]), row(["a", "9", "x"]), row(["long", "10", ""])];
         snapbox::assert_data_eq!(
             table(&rows),
             snapbox::str![[r"

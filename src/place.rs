@@ -111,8 +111,7 @@ impl Place {
             Self::Root(_) => std::env::var_os("MKOSI_CONFIG"),
         };
         let text = config.and_then(|path| std::fs::read_to_string(path).ok());
-        text.map(|text| mkosi::build_packages(&text))
-            .unwrap_or_default()
+        text.map(|text| mkosi::build_packages(&text)).unwrap_or_default()
     }
 }
 
@@ -130,10 +129,7 @@ pub fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
 
 fn ask_inside(request: &Request) -> Result<Answer, PlaceError> {
     let binary = std::env::current_exe().unwrap_or_else(|_| request.store.join("bin/larder"));
-    let fail = |message: String| PlaceError::NoReply {
-        binary: binary.clone(),
-        message,
-    };
+    let fail = |message: String| PlaceError::NoReply { binary: binary.clone(), message };
     let mut child = Command::new(ENTER)
         .arg(&binary)
         .arg("probe")
@@ -147,9 +143,7 @@ fn ask_inside(request: &Request) -> Result<Answer, PlaceError> {
         // If it does not read, its own words tell why.
         let _ = stdin.write_all(&question);
     }
-    let output = child
-        .wait_with_output()
-        .map_err(|error| fail(error.to_string()))?;
+    let output = child.wait_with_output().map_err(|error| fail(error.to_string()))?;
     match serde_json::from_slice(&output.stdout) {
         Ok(Reply::Answer(answer)) => Ok(*answer),
         Ok(Reply::Error(message)) => Err(PlaceError::Refused(message)),
@@ -177,48 +171,21 @@ mod tests {
             chroot
         );
         assert_eq!(Place::detect(root(), OsStr::new("bash"), &inside), chroot);
-        assert_eq!(
-            Place::detect(root(), OsStr::new("cargo"), Path::new("/x")),
-            Place::Here
-        );
-        assert_eq!(
-            Place::detect(Some("/".into()), OsStr::new("cargo"), &inside),
-            Place::Here
-        );
-        assert_eq!(
-            Place::detect(None, OsStr::new("cargo"), &inside),
-            Place::Here
-        );
+        assert_eq!(Place::detect(root(), OsStr::new("cargo"), Path::new("/x")), Place::Here);
+        assert_eq!(Place::detect(Some("/".into()), OsStr::new("cargo"), &inside), Place::Here);
+        assert_eq!(Place::detect(None, OsStr::new("cargo"), &inside), Place::Here);
     }
 
     #[test]
     fn both_views_of_a_path() {
         let place = Place::Root(PathBuf::from("/buildroot"));
-        assert_eq!(
-            place.inside(Path::new("/buildroot/build/x")),
-            Path::new("/build/x")
-        );
-        assert_eq!(
-            place.inside(Path::new("/work/src/x")),
-            Path::new("/work/src/x")
-        );
+        assert_eq!(place.inside(Path::new("/buildroot/build/x")), Path::new("/build/x"));
+        assert_eq!(place.inside(Path::new("/work/src/x")), Path::new("/work/src/x"));
         let source = Path::new("/buildroot/build/x");
-        assert_eq!(
-            place.outside(Path::new("/build/x/target"), source),
-            source.join("target")
-        );
-        assert_eq!(
-            place.outside(Path::new("/.cargo"), source),
-            Path::new("/buildroot/.cargo")
-        );
+        assert_eq!(place.outside(Path::new("/build/x/target"), source), source.join("target"));
+        assert_eq!(place.outside(Path::new("/.cargo"), source), Path::new("/buildroot/.cargo"));
         let work = Path::new("/work/src/x");
-        assert_eq!(
-            place.outside(Path::new("/work/src/x/target"), work),
-            work.join("target")
-        );
-        assert_eq!(
-            Place::Here.outside(Path::new("/a"), Path::new("/b")),
-            Path::new("/a")
-        );
+        assert_eq!(place.outside(Path::new("/work/src/x/target"), work), work.join("target"));
+        assert_eq!(Place::Here.outside(Path::new("/a"), Path::new("/b")), Path::new("/a"));
     }
 }

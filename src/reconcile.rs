@@ -56,8 +56,8 @@ pub struct Situation<'a> {
     pub readers: &'a BTreeSet<usize>,
     /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
     pub dated: &'a BTreeSet<usize>,
-    /// Units whose artifact was changed after Cargo finished it.
-    pub tampered: &'a BTreeSet<usize>,
+    /// Packages of which the last build changed an artifact in place after Cargo finished it.
+    pub tampered: &'a BTreeSet<String>,
     /// What the last build put beside Cargo's files: kept while nothing has to go.
     pub extras: &'a BTreeSet<PathBuf>,
 }
@@ -96,17 +96,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         paths.extend(situation.extras.iter().cloned());
         paths.extend(situation.foreign().cloned());
     }
-    let units = situation
-        .layout
-        .units()
-        .filter(|unit| packages.contains(&unit.package));
+    let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
     paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
-    Plan {
-        everything: false,
-        packages,
-        paths,
-        why: doomed.why,
-    }
+    Plan { everything: false, packages, paths, why: doomed.why }
 }
 
 #[derive(Default)]
@@ -124,11 +116,7 @@ impl Doomed {
 
 impl Plan {
     fn everything(why: &str) -> Self {
-        Self {
-            everything: true,
-            why: vec![why.to_owned()],
-            ..Self::default()
-        }
+        Self { everything: true, why: vec![why.to_owned()], ..Self::default() }
     }
 }
 
@@ -136,20 +124,14 @@ impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
         let local = || self.local.iter().cloned();
         if !changes.checkout.is_empty() {
-            let names = changes
-                .checkout
-                .iter()
-                .map(|change| change.path.display().to_string());
+            let names = changes.checkout.iter().map(|change| change.path.display().to_string());
             doomed.add(local(), format!("checkout changed: {}", some_of(names)));
         }
         for what in &changes.git {
             doomed.add(local(), format!("git changed: {what}"));
         }
         for place in &changes.outside {
-            doomed.add(
-                local(),
-                format!("path dependency changed: {}", place.display()),
-            );
+            doomed.add(local(), format!("path dependency changed: {}", place.display()));
         }
         if !self.succeeded {
             doomed.add(local(), "the last attempt did not succeed".to_owned());
@@ -161,17 +143,12 @@ impl Situation<'_> {
         }
         if !changes.inputs.is_empty() && !self.readers.is_empty() {
             let names = changes.inputs.iter().map(|path| path.display().to_string());
-            doomed.add(
-                self.packages_of(self.readers),
-                format!("inputs changed: {}", some_of(names)),
-            );
+            doomed
+                .add(self.packages_of(self.readers), format!("inputs changed: {}", some_of(names)));
         }
         if changes.source_date_epoch {
             let dated = self.packages_of(self.dated);
-            doomed.add(
-                dated.into_iter().chain(local()),
-                "SOURCE_DATE_EPOCH changed".to_owned(),
-            );
+            doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
         }
     }
 
@@ -183,31 +160,22 @@ impl Situation<'_> {
         for change in damage.iter().filter(|change| !is_harmless(&change.path)) {
             match owners.of(&change.path) {
                 Owner::Units(units) => {
-                    doomed
-                        .packages
-                        .extend(self.packages_of(&units.into_iter().collect()));
+                    doomed.packages.extend(self.packages_of(&units.into_iter().collect()));
                     names.push(change.path.display().to_string());
                 }
                 // The unit of a file that is gone may be gone with it: its parent tells the name.
                 Owner::Nobody if change.kind == ChangeKind::Removed => {
-                    doomed
-                        .packages
-                        .extend(package_of_remains(&change.path, self.layout));
+                    doomed.packages.extend(package_of_remains(&change.path, self.layout));
                 }
                 Owner::Nobody => drop(loose.insert(change.path.clone())),
             }
         }
         if !names.is_empty() {
-            doomed
-                .why
-                .push(format!("not as the last build left it: {}", some_of(names)));
+            doomed.why.push(format!("not as the last build left it: {}", some_of(names)));
         }
         if !self.tampered.is_empty() {
-            let packages = self.packages_of(self.tampered);
-            let why = format!(
-                "changed in place after it was built: {}",
-                some_of(packages.clone())
-            );
+            let packages = self.tampered.iter().cloned();
+            let why = format!("changed in place after it was built: {}", some_of(packages.clone()));
             doomed.add(packages, why);
         }
         loose
@@ -221,9 +189,7 @@ impl Situation<'_> {
             return;
         }
         let runs = self.layout.units().filter(|unit| unit.out_dir.is_some());
-        doomed
-            .packages
-            .extend(runs.map(|unit| unit.package.clone()));
+        doomed.packages.extend(runs.map(|unit| unit.package.clone()));
     }
 
     fn with_dependents(&self, packages: BTreeSet<String>) -> BTreeSet<String> {
@@ -235,28 +201,16 @@ impl Situation<'_> {
                 all.chain(packages.clone()).collect()
             };
         };
-        let ids = lock
-            .packages
-            .iter()
-            .filter(|package| packages.contains(&package.name));
+        let ids = lock.packages.iter().filter(|package| packages.contains(&package.name));
         let closure = lock.dependents_closure(&ids.map(crate::sources::Package::id).collect());
-        let names = lock
-            .packages
-            .iter()
-            .filter(|package| closure.contains(&package.id()));
-        packages
-            .into_iter()
-            .chain(names.map(|package| package.name.clone()))
-            .collect()
+        let names = lock.packages.iter().filter(|package| closure.contains(&package.id()));
+        packages.into_iter().chain(names.map(|package| package.name.clone())).collect()
     }
 
     fn always(&self) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
         for profile in &self.layout.profiles {
-            let uplifted = profile
-                .uplifted
-                .iter()
-                .filter(|path| !self.extras.contains(*path));
+            let uplifted = profile.uplifted.iter().filter(|path| !self.extras.contains(*path));
             paths.extend(uplifted.cloned());
             paths.extend(profile.incremental.iter().cloned());
             paths.extend(profile.orphan_out_dirs.iter().cloned());
@@ -266,11 +220,7 @@ impl Situation<'_> {
     }
 
     fn foreign(&self) -> impl Iterator<Item = &PathBuf> {
-        let inner = self
-            .layout
-            .profiles
-            .iter()
-            .flat_map(|profile| &profile.foreign);
+        let inner = self.layout.profiles.iter().flat_map(|profile| &profile.foreign);
         let all = self.layout.foreign.iter().chain(inner);
         all.filter(|path| !is_harmless(path) && **path != self.layout.rustc_info())
     }
@@ -283,26 +233,18 @@ impl Situation<'_> {
 }
 
 fn is_harmless(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
+    path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
 }
 
 /// The packages of units whose file is gone, while other files of the same unit are still there:
 /// known by the unit's hash in the path, or by the crate's name where a file has no hash.
 fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
     let text = path.to_string_lossy();
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = stem.strip_prefix("lib").unwrap_or(&stem);
     let owns =
         |unit: &&crate::cargo_layout::Unit| text.contains(&unit.hash) || unit.crates.contains(stem);
-    layout
-        .units()
-        .filter(owns)
-        .map(|unit| unit.package.clone())
-        .collect()
+    layout.units().filter(owns).map(|unit| unit.package.clone()).collect()
 }
 
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

@@ -59,7 +59,7 @@ pub struct Findings {
     local: BTreeSet<String>,
     readers: BTreeSet<usize>,
     dated: BTreeSet<usize>,
-    tampered: BTreeSet<usize>,
+    tampered: BTreeSet<String>,
     extras: BTreeSet<PathBuf>,
 }
 
@@ -73,35 +73,20 @@ pub fn look(
 ) -> Result<Findings, LookError> {
     let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
     let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
-    place.inputs = manifest
-        .iter()
-        .flat_map(|manifest| to_paths(&manifest.inputs))
-        .collect();
+    place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
     let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
     let layout = Layout::scan(&paths.target)?;
-    let extras: BTreeSet<PathBuf> = manifest
-        .iter()
-        .flat_map(|manifest| to_paths(&manifest.extras))
-        .collect();
+    let extras: BTreeSet<PathBuf> =
+        manifest.iter().flat_map(|manifest| to_paths(&manifest.extras)).collect();
     let tree = observe_target(&layout, &extras, manifest.as_ref().map(|known| &known.tree))?;
-    let damage = manifest
-        .as_ref()
-        .map(|manifest| tree.changes_since(&manifest.tree));
-    let changes = recorded
-        .as_ref()
-        .map(|recorded| state.changes_since(recorded));
-    let old_local = recorded
-        .as_ref()
-        .map(SourceState::local)
-        .unwrap_or_default();
+    let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
+    let changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
+    let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
     let mut findings = Findings {
-        times: manifest
-            .as_ref()
-            .map(|known| drifted(&tree, &known.tree))
-            .unwrap_or_default(),
+        times: manifest.as_ref().map(|known| drifted(&tree, &known.tree)).unwrap_or_default(),
         local: state.local().into_iter().chain(old_local).collect(),
         state_is_recorded: recorded.as_ref() == Some(&state),
-        tampered: layout.tampered_units()?.into_iter().collect(),
+        tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
         readers: BTreeSet::new(),
         dated: BTreeSet::new(),
         state,
@@ -147,10 +132,7 @@ impl Findings {
         };
         for (index, unit) in self.layout.units().enumerate() {
             if changes.source_date_epoch
-                && self
-                    .layout
-                    .out_dir(unit)?
-                    .is_some_and(|out| out.filled || out.sets_env)
+                && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
             {
                 self.dated.insert(index);
             }
@@ -159,9 +141,7 @@ impl Findings {
             return Ok(());
         }
         for (index, unit) in self.layout.units().enumerate() {
-            let inputs = self
-                .layout
-                .outside_inputs_of(unit, &view.source, &view.known)?;
+            let inputs = self.layout.outside_inputs_of(unit, &view.source, &view.known)?;
             if changes.inputs.iter().any(|path| inputs.contains(path)) {
                 self.readers.insert(index);
             }
@@ -189,15 +169,8 @@ pub fn uplifted(layout: &Layout) -> Uplifted {
     let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
     let (shared, alone): (Vec<&PathBuf>, Vec<&PathBuf>) = all.partition(shares);
     Uplifted {
-        shared: shared
-            .into_iter()
-            .map(|path| layout.absolute(path))
-            .collect(),
-        extras: alone
-            .into_iter()
-            .filter(|path| !is_cargos(path, layout))
-            .cloned()
-            .collect(),
+        shared: shared.into_iter().map(|path| layout.absolute(path)).collect(),
+        extras: alone.into_iter().filter(|path| !is_cargos(path, layout)).cloned().collect(),
     }
 }
 
@@ -233,17 +206,17 @@ pub fn look_after(
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
-    let manifest = Manifest {
-        tree,
-        extras: to_bytes(extras),
-        inputs,
-    };
-    Ok(Aftermath {
-        manifest,
-        compiled,
-        first_unit,
-        has_units,
-    })
+    let tampered = tampered(layout)?;
+    let manifest = Manifest { tree, extras: to_bytes(extras), tampered, inputs };
+    Ok(Aftermath { manifest, compiled, first_unit, has_units })
+}
+
+/// The packages whose cached artifact the command changed by way of the uplifted one. Only at the
+/// close do the times tell: a copied store has others.
+fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
+    let units: BTreeSet<usize> = layout.tampered_units()?.into_iter().collect();
+    let all = layout.units().enumerate().filter(|(index, _)| units.contains(index));
+    Ok(all.map(|(_, unit)| unit.package.clone()).collect())
 }
 
 /// Takes what a build brought by itself into the state of its sources. Says whether it changed.
@@ -254,13 +227,7 @@ pub fn learn(
     started: Nanoseconds,
 ) -> Result<bool, LookError> {
     place.inputs = to_paths(&aftermath.manifest.inputs).collect();
-    Ok(state.learn(
-        place,
-        Use {
-            started,
-            first_unit: aftermath.first_unit,
-        },
-    )?)
+    Ok(state.learn(place, Use { started, first_unit: aftermath.first_unit })?)
 }
 
 /// Everything in a target directory that is to be there the next time.
@@ -270,10 +237,7 @@ fn observe_target(
     before: Option<&Tree>,
 ) -> Result<Tree, ObserveError> {
     let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-    let incremental = layout
-        .profiles
-        .iter()
-        .filter_map(|profile| profile.incremental.as_ref());
+    let incremental = layout.profiles.iter().filter_map(|profile| profile.incremental.as_ref());
     let passing: BTreeSet<&Path> = uplifted
         .filter(|path| !extras.contains(*path))
         .chain(incremental)
@@ -285,9 +249,7 @@ fn observe_target(
 /// Whether an uplifted file that shares no inode is one of Cargo's all the same: dep-info, or an
 /// artifact that was copied because it could not be linked.
 fn is_cargos(path: &Path, layout: &Layout) -> bool {
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().replace('-', "_"));
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().replace('-', "_"));
     let stem = stem.unwrap_or_default();
     let stem = stem.strip_prefix("lib").unwrap_or(&stem);
     path.extension() == Some(OsStr::new("d"))
@@ -314,14 +276,9 @@ fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option
 }
 
 fn to_bytes(paths: &BTreeSet<PathBuf>) -> BTreeSet<Vec<u8>> {
-    paths
-        .iter()
-        .map(|path| path.as_os_str().as_bytes().to_vec())
-        .collect()
+    paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect()
 }
 
 fn to_paths(paths: &BTreeSet<Vec<u8>>) -> impl Iterator<Item = PathBuf> + '_ {
-    paths
-        .iter()
-        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    paths.iter().map(|path| PathBuf::from(OsStr::from_bytes(path)))
 }

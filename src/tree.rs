@@ -53,10 +53,7 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp in what `statat` returned.
     #[expect(clippy::cast_sign_loss, reason = "no file has a negative size")]
-    #[expect(
-        clippy::cast_possible_wrap,
-        reason = "less than a thousand million nanoseconds"
-    )]
+    #[expect(clippy::cast_possible_wrap, reason = "less than a thousand million nanoseconds")]
     pub fn of_stat(stat: &Stat) -> Self {
         Self {
             ino: stat.st_ino,
@@ -78,16 +75,12 @@ impl Stamp {
 }
 
 fn nanoseconds(seconds: i64, fraction: i64) -> Nanoseconds {
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(fraction)
+    seconds.saturating_mul(1_000_000_000).saturating_add(fraction)
 }
 
 /// The present moment.
 pub fn now() -> Nanoseconds {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(Nanoseconds::MAX)
 }
 
@@ -169,10 +162,7 @@ pub struct ObserveError {
 impl ObserveError {
     /// What could not be read, and why.
     pub(crate) fn new(path: &Path, source: io::Error) -> Self {
-        Self {
-            path: path.to_owned(),
-            source,
-        }
+        Self { path: path.to_owned(), source }
     }
 }
 
@@ -200,18 +190,13 @@ impl Tree {
     ) -> Result<Self, ObserveError> {
         let mut found = walk::walk(root, wanted, touch)?;
         let is_directory = |seen: &Seen| FileType::from_raw_mode(seen.mode).is_dir();
-        if found
-            .first()
-            .is_some_and(|first| first.path.is_empty() && is_directory(first))
-        {
+        if found.first().is_some_and(|first| first.path.is_empty() && is_directory(first)) {
             found.remove(0);
         }
         let started = now();
         let look = |seen: Seen| look(root, seen, before, started);
         let entries: Result<Vec<_>, _> = found.into_par_iter().with_min_len(64).map(look).collect();
-        Ok(Self {
-            entries: entries?.into_iter().flatten().collect(),
-        })
+        Ok(Self { entries: entries?.into_iter().flatten().collect() })
     }
 
     /// Everything below `root`.
@@ -238,10 +223,7 @@ impl Tree {
     pub fn changes_since(&self, old: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut push = |path: &[u8], kind| {
-            changes.push(Change {
-                path: PathBuf::from(OsStr::from_bytes(path)),
-                kind,
-            });
+            changes.push(Change { path: PathBuf::from(OsStr::from_bytes(path)), kind });
         };
         for (path, entry) in &self.entries {
             match old.entries.get(path) {
@@ -250,11 +232,7 @@ impl Tree {
                 Some(_) => {}
             }
         }
-        for path in old
-            .entries
-            .keys()
-            .filter(|path| !self.entries.contains_key(*path))
-        {
+        for path in old.entries.keys().filter(|path| !self.entries.contains_key(*path)) {
             push(path, ChangeKind::Removed);
         }
         changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -263,9 +241,7 @@ impl Tree {
 
     /// All entries in order of path.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Entry)> {
-        self.entries
-            .iter()
-            .map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry))
+        self.entries.iter().map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry))
     }
 
     /// The entry at a path relative to the root.
@@ -280,8 +256,7 @@ impl Tree {
 
     /// Puts an entry that was seen later into the observation.
     pub fn remember(&mut self, path: &Path, entry: Entry) {
-        self.entries
-            .insert(path.as_os_str().as_bytes().to_vec(), entry);
+        self.entries.insert(path.as_os_str().as_bytes().to_vec(), entry);
     }
 
     /// The number of entries.
@@ -307,23 +282,11 @@ fn look(
             return Ok(Some((seen.path, known.clone())));
         }
     }
-    let full = if seen.path.is_empty() {
-        root.to_owned()
-    } else {
-        root.join(path)
-    };
+    let full = if seen.path.is_empty() { root.to_owned() } else { root.join(path) };
     match node(&full, seen.mode) {
         Ok(node) => {
             let settled = is_settled(seen.stamp.ctime, started);
-            Ok(Some((
-                seen.path,
-                Entry {
-                    mode: seen.mode,
-                    node,
-                    stamp: seen.stamp,
-                    settled,
-                },
-            )))
+            Ok(Some((seen.path, Entry { mode: seen.mode, node, stamp: seen.stamp, settled })))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ObserveError { path: full, source }),
@@ -337,9 +300,9 @@ fn node(path: &Path, mode: u32) -> io::Result<Node> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Node::Unreadable),
             Err(error) => Err(error),
         },
-        FileType::Symlink => Ok(Node::Symlink(
-            std::fs::read_link(path)?.into_os_string().into_vec(),
-        )),
+        FileType::Symlink => {
+            Ok(Node::Symlink(std::fs::read_link(path)?.into_os_string().into_vec()))
+        }
         FileType::Directory => Ok(Node::Directory),
         _ => Ok(Node::Special),
     }
@@ -347,11 +310,7 @@ fn node(path: &Path, mode: u32) -> io::Result<Node> {
 
 /// Whether a file with this change time cannot have been written to unseen since `started`.
 pub(crate) fn is_settled(ctime: Nanoseconds, started: Nanoseconds) -> bool {
-    let grain = if ctime % 1_000_000_000 == 0 {
-        COARSE_GRAIN
-    } else {
-        GRAIN
-    };
+    let grain = if ctime % 1_000_000_000 == 0 { COARSE_GRAIN } else { GRAIN };
     let grain = i64::try_from(grain.as_nanos()).unwrap_or(Nanoseconds::MAX);
     ctime.saturating_add(grain) < started
 }
@@ -373,10 +332,7 @@ mod tests {
     }
 
     fn paths(changes: &[Change]) -> Vec<(&str, ChangeKind)> {
-        changes
-            .iter()
-            .map(|change| (change.path.to_str().unwrap(), change.kind))
-            .collect()
+        changes.iter().map(|change| (change.path.to_str().unwrap(), change.kind)).collect()
     }
 
     #[test]
@@ -412,10 +368,7 @@ mod tests {
             let old = Tree::observe_all(dir.path(), None).unwrap();
             fs::write(&file, format!("{round:03}")).unwrap();
             let new = Tree::observe_all(dir.path(), Some(&old)).unwrap();
-            assert_eq!(
-                paths(&new.changes_since(&old)),
-                [("b", ChangeKind::Changed)]
-            );
+            assert_eq!(paths(&new.changes_since(&old)), [("b", ChangeKind::Changed)]);
         }
     }
 
@@ -433,11 +386,7 @@ mod tests {
     #[test]
     fn a_missing_root_is_empty_and_a_file_is_one_entry() {
         let dir = sample();
-        assert!(
-            Tree::observe_all(&dir.path().join("none"), None)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(Tree::observe_all(&dir.path().join("none"), None).unwrap().is_empty());
         let file = Tree::observe_all(&dir.path().join("b"), None).unwrap();
         assert_eq!(file.len(), 1);
         assert!(file.get(Path::new("")).is_some());

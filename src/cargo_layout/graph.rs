@@ -30,11 +30,7 @@ struct Edge {
 impl Layout {
     /// Pairs of a unit and a unit that it was made from, by their places in [`Layout::units`].
     pub fn edges(&self) -> Result<Vec<(usize, usize)>, LayoutError> {
-        Ok(self
-            .dependencies()?
-            .into_iter()
-            .map(|edge| (edge.from, edge.to))
-            .collect())
+        Ok(self.dependencies()?.into_iter().map(|edge| (edge.from, edge.to)).collect())
     }
 
     /// The packages of which a unit was started at or after a moment, sorted by name; a name
@@ -63,9 +59,7 @@ impl Layout {
     }
 
     fn dependencies(&self) -> Result<Vec<Edge>, LayoutError> {
-        let reader = Reader {
-            target: &self.target,
-        };
+        let reader = Reader { target: &self.target };
         let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
         for (index, unit) in self.units().enumerate() {
             if let Some(finished) = unit.finished {
@@ -76,11 +70,7 @@ impl Layout {
         for (from, unit) in self.units().enumerate() {
             for (package, _, _, fingerprint) in diagnoses(&reader, unit)? {
                 let units = known.get(&fingerprint).into_iter().flatten();
-                edges.extend(units.map(|to| Edge {
-                    from,
-                    to: *to,
-                    package,
-                }));
+                edges.extend(units.map(|to| Edge { from, to: *to, package }));
             }
         }
         Ok(edges)
@@ -93,18 +83,10 @@ fn diagnoses(
 ) -> Result<Vec<(u64, String, bool, u64)>, LayoutError> {
     let mut found = Vec::new();
     for item in reader.list(&unit.fingerprint)? {
-        if item
-            .path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        if item.path.extension().is_some_and(|extension| extension == "json") {
             let content = reader.read(&item.path)?.unwrap_or_default();
             let diagnosis = serde_json::from_slice::<Diagnosis>(&content);
-            found.extend(
-                diagnosis
-                    .map(|diagnosis| diagnosis.deps)
-                    .unwrap_or_default(),
-            );
+            found.extend(diagnosis.map(|diagnosis| diagnosis.deps).unwrap_or_default());
         }
     }
     Ok(found)

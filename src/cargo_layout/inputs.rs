@@ -24,9 +24,7 @@ impl Layout {
     ///
     /// The target directory's own files are among them, under the path it had for the compiler.
     pub fn inputs(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
-        let reader = Reader {
-            target: &self.target,
-        };
+        let reader = Reader { target: &self.target };
         if unit.is(Kind::BuildScriptRun) {
             let output = read_output(&reader, unit)?.unwrap_or_default();
             return Ok(rerun_paths(&output).map(in_package).collect());
@@ -67,16 +65,12 @@ impl Layout {
             Input::InPackage(_) => None,
         };
         let named = self.inputs(unit)?.into_iter().filter_map(absolute);
-        Ok(named
-            .filter(|path| !except.iter().any(|root| path.starts_with(root)))
-            .collect())
+        Ok(named.filter(|path| !except.iter().any(|root| path.starts_with(root))).collect())
     }
 
     /// The `.d` files of a unit.
     fn dep_infos(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
-        let reader = Reader {
-            target: &self.target,
-        };
+        let reader = Reader { target: &self.target };
         let is_dep_info = |path: &Path| path.extension() == Some(OsStr::new("d"));
         let mut found = Vec::new();
         for path in &unit.paths {
@@ -122,19 +116,11 @@ fn rerun_paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
 }
 
 fn in_package(path: PathBuf) -> Input {
-    if path.is_absolute() {
-        Input::Absolute(path)
-    } else {
-        Input::InPackage(path)
-    }
+    if path.is_absolute() { Input::Absolute(path) } else { Input::InPackage(path) }
 }
 
 fn in_workspace(path: PathBuf) -> Input {
-    if path.is_absolute() {
-        Input::Absolute(path)
-    } else {
-        Input::InWorkspace(path)
-    }
+    if path.is_absolute() { Input::Absolute(path) } else { Input::InWorkspace(path) }
 }
 
 /// A path without `.` and, as far as names alone can tell, without `..`.

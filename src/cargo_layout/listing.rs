@@ -27,8 +27,7 @@ pub(super) struct Listed {
 impl Reader<'_> {
     /// The names in a directory, in order; none when there is no such directory.
     pub fn list(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
-        self.try_list(directory)
-            .map_err(|error| error_at(directory, error))
+        self.try_list(directory).map_err(|error| error_at(directory, error))
     }
 
     fn try_list(&self, directory: &Path) -> io::Result<Vec<Listed>> {
@@ -43,11 +42,7 @@ impl Reader<'_> {
             let name = entry.file_name();
             let path = directory.join(&name);
             let kind = entry.file_type()?;
-            listed.push(Listed {
-                name: name.to_string_lossy().into_owned(),
-                path,
-                kind,
-            });
+            listed.push(Listed { name: name.to_string_lossy().into_owned(), path, kind });
         }
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listed)
@@ -56,10 +51,7 @@ impl Reader<'_> {
     /// Only the directories among the names in a directory.
     pub fn directories(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
         let listed = self.list(directory)?;
-        Ok(listed
-            .into_iter()
-            .filter(|item| item.kind.is_dir())
-            .collect())
+        Ok(listed.into_iter().filter(|item| item.kind.is_dir()).collect())
     }
 
     /// The modification time of a file, if it is there.
@@ -103,32 +95,21 @@ impl Reader<'_> {
 
 /// An error with the path that it is about.
 pub(super) fn error_at(path: &Path, source: io::Error) -> LayoutError {
-    LayoutError {
-        path: path.to_owned(),
-        source,
-    }
+    LayoutError { path: path.to_owned(), source }
 }
 
 /// Whether an error only says that nothing is there.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The modification time in a file's metadata.
 pub(super) fn modified(metadata: &fs::Metadata) -> Nanoseconds {
-    metadata
-        .mtime()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(metadata.mtime_nsec())
+    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
 }
 
 fn parse_fingerprint(content: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(content)
-        .ok()
-        .filter(|text| text.len() == 16)?;
+    let text = std::str::from_utf8(content).ok().filter(|text| text.len() == 16)?;
     let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = u64::from_str_radix(text, 16).ok().filter(|_| plain)?;
     Some(number.swap_bytes())
@@ -140,16 +121,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_little_endian() {
-        assert_eq!(
-            parse_fingerprint(b"da0ee13aa7475777"),
-            Some(8_599_420_797_060_189_914)
-        );
-        for damaged in [
-            "",
-            "da0ee13aa747577",
-            "+a0ee13aa7475777",
-            "da0ee13aa7475777\n",
-        ] {
+        assert_eq!(parse_fingerprint(b"da0ee13aa7475777"), Some(8_599_420_797_060_189_914));
+        for damaged in ["", "da0ee13aa747577", "+a0ee13aa7475777", "da0ee13aa7475777\n"] {
             assert_eq!(parse_fingerprint(damaged.as_bytes()), None, "{damaged:?}");
         }
     }

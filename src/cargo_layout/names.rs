@@ -7,16 +7,12 @@ const DIGITS: usize = 16;
 
 /// Whether a text is a unit's hash.
 pub(super) fn is_hash(text: &str) -> bool {
-    text.len() == DIGITS
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A directory's `<pkg>-<H>` as package and hash.
 pub(super) fn split_unit(name: &str) -> Option<(&str, &str)> {
-    name.rsplit_once('-')
-        .filter(|(package, hash)| !package.is_empty() && is_hash(hash))
+    name.rsplit_once('-').filter(|(package, hash)| !package.is_empty() && is_hash(hash))
 }
 
 /// The hash in an artifact's name: `libserde-<H>.rlib`, `app-<H>`, `app-<H>.app.1-cgu.0.rcgu.o`.
@@ -46,22 +42,13 @@ pub(super) fn mark(name: &str) -> Option<Mark<'_>> {
         return None;
     }
     if let Some(target) = name.strip_prefix("run-build-script-") {
-        return Some(Mark {
-            kind: Kind::BuildScriptRun,
-            target,
-        });
+        return Some(Mark { kind: Kind::BuildScriptRun, target });
     }
     if let Some(rest) = name.strip_prefix("test-") {
-        return target_of(rest).map(|(_, target)| Mark {
-            kind: Kind::Test,
-            target,
-        });
+        return target_of(rest).map(|(_, target)| Mark { kind: Kind::Test, target });
     }
     let known = target_of(name).map(|(kind, target)| Mark { kind, target });
-    known.or(Some(Mark {
-        kind: Kind::Other,
-        target: "",
-    }))
+    known.or(Some(Mark { kind: Kind::Other, target: "" }))
 }
 
 fn target_of(name: &str) -> Option<(Kind, &str)> {
@@ -73,9 +60,7 @@ fn target_of(name: &str) -> Option<(Kind, &str)> {
         ("bench-", Kind::Test),
         ("build-script-", Kind::BuildScriptCompile),
     ];
-    kinds
-        .iter()
-        .find_map(|(prefix, kind)| Some((*kind, name.strip_prefix(prefix)?)))
+    kinds.iter().find_map(|(prefix, kind)| Some((*kind, name.strip_prefix(prefix)?)))
 }
 
 #[cfg(test)]
@@ -84,16 +69,8 @@ mod tests {
 
     #[test]
     fn a_unit_is_split_at_the_last_dash() {
-        assert_eq!(
-            split_unit("my-lib-021e2849616f18d1"),
-            Some(("my-lib", "021e2849616f18d1"))
-        );
-        for other in [
-            "my-lib",
-            "-021e2849616f18d1",
-            "my-021E2849616F18D1",
-            "021e2849616f18d1",
-        ] {
+        assert_eq!(split_unit("my-lib-021e2849616f18d1"), Some(("my-lib", "021e2849616f18d1")));
+        for other in ["my-lib", "-021e2849616f18d1", "my-021E2849616F18D1", "021e2849616f18d1"] {
             assert_eq!(split_unit(other), None, "{other}");
         }
     }
@@ -101,18 +78,13 @@ mod tests {
     #[test]
     fn an_artifact_names_its_unit() {
         let hash = Some("021e2849616f18d1");
-        for name in [
-            "a-021e2849616f18d1",
-            "liba_b-021e2849616f18d1.rlib",
-            "a-021e2849616f18d1.a.1.o",
-        ] {
+        for name in
+            ["a-021e2849616f18d1", "liba_b-021e2849616f18d1.rlib", "a-021e2849616f18d1.a.1.o"]
+        {
             assert_eq!(hash_in(name), hash, "{name}");
         }
         assert_eq!(hash_in("libffi.so"), None);
-        assert_eq!(
-            crates_in("libffi.so").collect::<Vec<_>>(),
-            ["libffi", "ffi"]
-        );
+        assert_eq!(crates_in("libffi.so").collect::<Vec<_>>(), ["libffi", "ffi"]);
     }
 
     #[test]
@@ -130,12 +102,7 @@ mod tests {
             Some((Kind::BuildScriptRun, "build-script-build"))
         );
         assert_eq!(kind("doc-lib-a"), Some((Kind::Other, "")));
-        for silent in [
-            "invoked.timestamp",
-            "dep-lib-a",
-            "lib-a.json",
-            "output-lib-a.log",
-        ] {
+        for silent in ["invoked.timestamp", "dep-lib-a", "lib-a.json", "output-lib-a.log"] {
             assert_eq!(kind(silent), None, "{silent}");
         }
     }

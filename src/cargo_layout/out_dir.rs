@@ -20,9 +20,7 @@ pub struct OutDir {
 impl Layout {
     /// What the run of a build script left; nothing for any other unit.
     pub fn out_dir(&self, unit: &Unit) -> Result<Option<OutDir>, LayoutError> {
-        let reader = Reader {
-            target: &self.target,
-        };
+        let reader = Reader { target: &self.target };
         let Some(path) = &unit.out_dir else {
             return Ok(None);
         };
@@ -62,15 +60,7 @@ mod tests {
 
     #[test]
     fn objects_are_known_by_name() {
-        for name in [
-            "a.o",
-            "libz.a",
-            "libz.so",
-            "libz.so.1.2",
-            "x.obj",
-            "x.lib",
-            "x.rlib",
-        ] {
+        for name in ["a.o", "libz.a", "libz.so", "libz.so.1.2", "x.obj", "x.lib", "x.rlib"] {
             assert!(is_object(name), "{name}");
         }
         for name in ["a.rs", "o", "so", "a.out", "x.sol", "a.o.d"] {

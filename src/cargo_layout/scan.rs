@@ -44,19 +44,14 @@ pub(super) fn scan(target: &Path) -> Result<Layout, LayoutError> {
 
 impl Layout {
     fn add(&mut self, reader: &Reader<'_>, path: PathBuf) -> Result<(), LayoutError> {
-        let mut profile = ProfileDir {
-            path,
-            ..ProfileDir::default()
-        };
+        let mut profile = ProfileDir { path, ..ProfileDir::default() };
         let older = v1::units(reader, &mut profile)?;
         let newer = v2::units(reader, &mut profile)?;
         let (Some(older), Some(newer)) = (older, newer) else {
             self.version = Version::Unknown;
             return Ok(());
         };
-        let is_older = reader
-            .modified(&profile.path.join(".fingerprint"))?
-            .is_some();
+        let is_older = reader.modified(&profile.path.join(".fingerprint"))?.is_some();
         if !is_older && newer.is_empty() && !profile.strays.is_empty() {
             self.version = Version::Unknown;
         }
@@ -90,12 +85,7 @@ fn profiles_at(reader: &Reader<'_>, item: &Listed) -> Result<Vec<PathBuf>, Layou
 
 /// Cargo locks a profile's directory before it makes anything in it.
 fn is_profile(reader: &Reader<'_>, path: &Path) -> Result<bool, LayoutError> {
-    for name in [
-        ".cargo-lock",
-        ".cargo-build-lock",
-        ".cargo-artifact-lock",
-        ".fingerprint",
-    ] {
+    for name in [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", ".fingerprint"] {
         if reader.modified(&path.join(name))?.is_some() {
             return Ok(true);
         }
@@ -108,11 +98,7 @@ fn surroundings(reader: &Reader<'_>, profile: &mut ProfileDir) -> Result<(), Lay
     for item in reader.list(&profile.path)? {
         let is_lock = item.name.starts_with(".cargo-") && item.name.ends_with("lock");
         if !item.kind.is_dir() {
-            let place = if is_lock {
-                &mut profile.locks
-            } else {
-                &mut profile.uplifted
-            };
+            let place = if is_lock { &mut profile.locks } else { &mut profile.uplifted };
             place.push(item.path);
         } else if item.name == "incremental" {
             profile.incremental = Some(item.path);

@@ -13,9 +13,7 @@ impl Layout {
     /// The units, by their place in [`Layout::units`], of which an artifact is newer than Cargo's
     /// note that the unit was done. Unfinished units are none: Cargo makes them anew by itself.
     pub fn tampered_units(&self) -> Result<Vec<usize>, LayoutError> {
-        let reader = Reader {
-            target: &self.target,
-        };
+        let reader = Reader { target: &self.target };
         let mut tampered = Vec::new();
         for (index, unit) in self.units().enumerate() {
             if is_tampered(&reader, unit)? {
@@ -39,10 +37,7 @@ fn is_tampered(reader: &Reader<'_>, unit: &Unit) -> Result<bool, LayoutError> {
             files.extend(reader.list(&place)?.into_iter().map(|item| item.path));
         }
         for file in files.iter().filter(|file| !reader.is_directory(file)) {
-            if reader
-                .modified(file)?
-                .is_some_and(|time| time > finished.at)
-            {
+            if reader.modified(file)?.is_some_and(|time| time > finished.at) {
                 return Ok(true);
             }
         }

@@ -30,10 +30,7 @@ const BUILD: &str = r#"fn main() {
 
 impl Workspace {
     fn new(newer: bool) -> Self {
-        let this = Self {
-            dir: tempfile::tempdir().unwrap(),
-            newer,
-        };
+        let this = Self { dir: tempfile::tempdir().unwrap(), newer };
         for (path, text) in [
             (
                 "Cargo.toml",
@@ -58,10 +55,7 @@ impl Workspace {
                 "#[proc_macro] pub fn made(_: proc_macro::TokenStream) -> proc_macro::TokenStream { \"fn made() -> u32 { 1 }\".parse().unwrap() }",
             ),
             ("ffi/Cargo.toml", FFI),
-            (
-                "ffi/src/lib.rs",
-                "#[no_mangle] pub extern \"C\" fn made() -> u32 { my_lib::MADE }",
-            ),
+            ("ffi/src/lib.rs", "#[no_mangle] pub extern \"C\" fn made() -> u32 { my_lib::MADE }"),
         ] {
             this.write(path, text);
         }
@@ -81,10 +75,7 @@ impl Workspace {
     /// Runs cargo; returns the names on its `Compiling` lines, sorted, and whether it succeeded.
     fn cargo(&self, arguments: &[&str]) -> (Vec<String>, bool) {
         let mut command = Command::new("cargo");
-        command
-            .args(arguments)
-            .args(["--offline", "--color=never"])
-            .current_dir(self.dir.path());
+        command.args(arguments).args(["--offline", "--color=never"]).current_dir(self.dir.path());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_") && name != "CARGO_HOME" {
                 command.env_remove(name);
@@ -92,18 +83,13 @@ impl Workspace {
         }
         command.env_remove("RUSTFLAGS").env_remove("RUSTC_WRAPPER");
         if self.newer {
-            command
-                .env("RUSTC_BOOTSTRAP", "1")
-                .arg("-Zbuild-dir-new-layout");
+            command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-dir-new-layout");
         }
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
-        let lines = text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("Compiling "));
-        let mut names: Vec<_> = lines
-            .map(|line| line.split(' ').next().unwrap().to_owned())
-            .collect();
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix("Compiling "));
+        let mut names: Vec<_> =
+            lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
         names.sort();
         (names, output.status.success())
     }
@@ -138,16 +124,11 @@ fn remove(layout: &Layout, path: &Path) {
 }
 
 fn of_package<'a>(layout: &'a Layout, package: &str) -> Vec<&'a Unit> {
-    layout
-        .units()
-        .filter(|unit| unit.package == package)
-        .collect()
+    layout.units().filter(|unit| unit.package == package).collect()
 }
 
 fn kinds(layout: &Layout) -> BTreeSet<(&str, Kind)> {
-    let all = layout
-        .units()
-        .flat_map(|unit| unit.kinds.iter().map(|kind| (&*unit.package, *kind)));
+    let all = layout.units().flat_map(|unit| unit.kinds.iter().map(|kind| (&*unit.package, *kind)));
     all.collect()
 }
 
@@ -160,10 +141,7 @@ fn every_unit_is_found(newer: bool) {
     let compiled = workspace.build();
     assert_eq!(compiled, ["my-app", "my-ffi", "my-lib", "my-mac"]);
     let layout = workspace.scan();
-    assert_eq!(
-        layout.version,
-        if newer { Version::V2 } else { Version::V1 }
-    );
+    assert_eq!(layout.version, if newer { Version::V2 } else { Version::V1 });
     let expected = [
         ("my-app", Kind::Bin),
         ("my-app", Kind::Example),
@@ -179,10 +157,7 @@ fn every_unit_is_found(newer: bool) {
     ];
     assert_eq!(kinds(&layout), expected.into_iter().collect());
     for unit in layout.units() {
-        assert!(
-            unit.finished.is_some() && unit.started.is_some(),
-            "{unit:?}"
-        );
+        assert!(unit.finished.is_some() && unit.started.is_some(), "{unit:?}");
         assert_eq!(unit.kinds.len(), 1, "{unit:?}");
     }
     let profile = &layout.profiles[0];
@@ -191,11 +166,7 @@ fn every_unit_is_found(newer: bool) {
     assert!(profile.orphan_out_dirs.is_empty() && profile.foreign.is_empty());
     assert!(profile.incremental.is_some() && !profile.locks.is_empty());
     let uplifted = names(&profile.uplifted);
-    for name in [
-        "debug/my-app",
-        "debug/libmy_ffi.so",
-        "debug/examples/my-example",
-    ] {
+    for name in ["debug/my-app", "debug/libmy_ffi.so", "debug/examples/my-example"] {
         assert!(uplifted.contains(&name), "{name} in {uplifted:?}");
     }
     assert!(!uplifted.iter().any(|name| name.contains("lock")));
@@ -223,10 +194,7 @@ fn deleting_units_rebuilds_them_and_their_dependents(newer: bool) {
         assert_eq!(workspace.build(), expected, "after deleting {package}");
         assert_eq!(workspace.scan().compiled_since(since).unwrap(), expected);
         let since = now();
-        assert!(
-            workspace.build().is_empty(),
-            "a second time after {package}"
-        );
+        assert!(workspace.build().is_empty(), "a second time after {package}");
         assert!(workspace.scan().compiled_since(since).unwrap().is_empty());
     }
 }
@@ -255,22 +223,13 @@ fn deleting_units_of_the_newer_layout_rebuilds_just_these() {
 fn each_single_unit_can_go_alone() {
     let workspace = Workspace::new(false);
     workspace.build();
-    let hashes: Vec<_> = workspace
-        .scan()
-        .units()
-        .map(|unit| unit.hash.clone())
-        .collect();
+    let hashes: Vec<_> = workspace.scan().units().map(|unit| unit.hash.clone()).collect();
     for hash in hashes {
         let layout = workspace.scan();
-        let Some(unit) = layout.units().find(|unit| unit.hash == hash) else {
-            panic!("{hash}")
-        };
+        let Some(unit) = layout.units().find(|unit| unit.hash == hash) else { panic!("{hash}") };
         unit.paths.iter().for_each(|path| remove(&layout, path));
         let compiled = workspace.build();
-        assert!(
-            compiled.contains(&unit.package),
-            "{unit:?} gave {compiled:?}"
-        );
+        assert!(compiled.contains(&unit.package), "{unit:?} gave {compiled:?}");
         assert!(workspace.build().is_empty(), "a second time after {unit:?}");
     }
 }
@@ -284,34 +243,18 @@ fn inputs_and_out_dirs_are_told(newer: bool) {
         units.into_iter().find(|unit| unit.is(kind)).unwrap()
     };
     let inputs = layout.inputs(unit(Kind::Lib)).unwrap();
-    assert!(
-        inputs.contains(&Input::InWorkspace("lib/src/../a b.txt".into())),
-        "{inputs:?}"
-    );
+    assert!(inputs.contains(&Input::InWorkspace("lib/src/../a b.txt".into())), "{inputs:?}");
     assert!(inputs.contains(&Input::Absolute("/etc/hostname".into())));
     let run = unit(Kind::BuildScriptRun);
     let inputs = layout.inputs(run).unwrap();
-    let expected = [
-        Input::Absolute("/etc/hostname".into()),
-        Input::InPackage("build.rs".into()),
-    ];
+    let expected = [Input::Absolute("/etc/hostname".into()), Input::InPackage("build.rs".into())];
     assert_eq!(inputs, expected.into_iter().collect());
     let out_dir = layout.out_dir(run).unwrap().unwrap();
-    assert_eq!(
-        out_dir,
-        OutDir {
-            filled: true,
-            objects: true,
-            sets_env: true
-        }
-    );
+    assert_eq!(out_dir, OutDir { filled: true, objects: true, sets_env: true });
     assert_eq!(layout.out_dir(unit(Kind::Lib)).unwrap(), None);
     let source = workspace.dir.path();
-    let outside = layout.outside_inputs(source, &[source]).unwrap();
-    assert_eq!(
-        outside,
-        [PathBuf::from("/etc/hostname")].into_iter().collect()
-    );
+    let outside = layout.outside_inputs(source, &[source.to_owned()]).unwrap();
+    assert_eq!(outside, [PathBuf::from("/etc/hostname")].into_iter().collect());
 }
 
 #[test]
@@ -330,26 +273,14 @@ fn edges_lead_from_dependents_to_dependencies() {
     workspace.build();
     let layout = workspace.scan();
     let units: Vec<_> = layout.units().collect();
-    let name = |index: usize| {
-        (
-            units[index].package.as_str(),
-            *units[index].kinds.first().unwrap(),
-        )
-    };
-    let edges: BTreeSet<_> = layout
-        .edges()
-        .unwrap()
-        .into_iter()
-        .map(|(from, to)| (name(from), name(to)))
-        .collect();
+    let name = |index: usize| (units[index].package.as_str(), *units[index].kinds.first().unwrap());
+    let edges: BTreeSet<_> =
+        layout.edges().unwrap().into_iter().map(|(from, to)| (name(from), name(to))).collect();
     for edge in [
         (("my-app", Kind::Bin), ("my-lib", Kind::Lib)),
         (("my-app", Kind::Bin), ("my-mac", Kind::Lib)),
         (("my-lib", Kind::Lib), ("my-lib", Kind::BuildScriptRun)),
-        (
-            ("my-lib", Kind::BuildScriptRun),
-            ("my-lib", Kind::BuildScriptCompile),
-        ),
+        (("my-lib", Kind::BuildScriptRun), ("my-lib", Kind::BuildScriptCompile)),
         (("my-ffi", Kind::Lib), ("my-lib", Kind::Lib)),
     ] {
         assert!(edges.contains(&edge), "{edge:?} in {edges:?}");
@@ -367,9 +298,7 @@ fn a_failed_build_leaves_units_that_are_not_finished() {
     assert!(!success);
     let layout = workspace.scan();
     assert_eq!(layout.compiled_since(since).unwrap(), compiled);
-    let run = of_package(&layout, "my-lib")
-        .into_iter()
-        .find(|unit| unit.is(Kind::BuildScriptRun));
+    let run = of_package(&layout, "my-lib").into_iter().find(|unit| unit.is(Kind::BuildScriptRun));
     assert_eq!(run.unwrap().finished, None);
     let home = run.unwrap().out_dir.as_deref().unwrap().parent().unwrap();
     assert_eq!(layout.profiles[0].orphan_out_dirs, [home]);
@@ -389,11 +318,7 @@ fn an_artifact_that_is_rewritten_in_place_is_noticed() {
     assert_eq!(tampered.len(), 1);
     assert!(tampered[0].is(Kind::Bin) && tampered[0].package == "my-app");
     let owners = layout.owners();
-    let artifact = tampered[0]
-        .paths
-        .iter()
-        .find(|path| path.starts_with("debug/deps"))
-        .unwrap();
+    let artifact = tampered[0].paths.iter().find(|path| path.starts_with("debug/deps")).unwrap();
     assert!(matches!(owners.of(artifact), Owner::Units(_)));
     assert_eq!(owners.of(Path::new("debug/my-app")), Owner::Nobody);
 }
@@ -407,10 +332,7 @@ fn two_versions_of_a_package_count_twice() {
         workspace.write(&format!("vendor/twice-{version}/Cargo.toml"), &manifest);
         workspace.write(&format!("vendor/twice-{version}/src/lib.rs"), "");
         let checksum = "{\"files\":{},\"package\":null}";
-        workspace.write(
-            &format!("vendor/twice-{version}/.cargo-checksum.json"),
-            checksum,
-        );
+        workspace.write(&format!("vendor/twice-{version}/.cargo-checksum.json"), checksum);
     }
     let config = "[source.crates-io]\nreplace-with = \"v\"\n[source.v]\ndirectory = \"vendor\"\n";
     workspace.write(".cargo/config.toml", config);
@@ -418,10 +340,7 @@ fn two_versions_of_a_package_count_twice() {
     workspace.write("app/Cargo.toml", &format!("{APP}{lines}"));
     let since = now();
     let compiled = workspace.build();
-    assert_eq!(
-        compiled,
-        ["my-app", "my-ffi", "my-lib", "my-mac", "twice", "twice"]
-    );
+    assert_eq!(compiled, ["my-app", "my-ffi", "my-lib", "my-mac", "twice", "twice"]);
     assert_eq!(workspace.scan().compiled_since(since).unwrap(), compiled);
 }
 
@@ -430,10 +349,7 @@ fn a_target_and_a_profile_of_ones_own_are_found() {
     let workspace = Workspace::new(false);
     let rustc = Command::new("rustc").arg("-vV").output().unwrap();
     let text = String::from_utf8(rustc.stdout).unwrap();
-    let host = text
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     workspace.write("app/Cargo.toml", APP);
     let flags = [
         "build",
@@ -448,21 +364,9 @@ fn a_target_and_a_profile_of_ones_own_are_found() {
     ];
     assert!(workspace.cargo(&flags).1);
     let layout = workspace.scan();
-    let profiles: Vec<_> = layout
-        .profiles
-        .iter()
-        .map(|profile| profile.path.clone())
-        .collect();
-    assert_eq!(
-        profiles,
-        [PathBuf::from("own"), Path::new(host).join("own")]
-    );
-    assert!(
-        layout
-            .profiles
-            .iter()
-            .all(|profile| !profile.units.is_empty())
-    );
+    let profiles: Vec<_> = layout.profiles.iter().map(|profile| profile.path.clone()).collect();
+    assert_eq!(profiles, [PathBuf::from("own"), Path::new(host).join("own")]);
+    assert!(layout.profiles.iter().all(|profile| !profile.units.is_empty()));
 }
 
 #[test]
@@ -471,10 +375,7 @@ fn what_is_neither_layout_is_left_alone() {
     let make = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
     let version = || Layout::scan(dir.path()).unwrap().version;
     assert_eq!(version(), Version::V1);
-    assert_eq!(
-        Layout::scan(&dir.path().join("none")).unwrap().version,
-        Version::V1
-    );
+    assert_eq!(Layout::scan(&dir.path().join("none")).unwrap().version, Version::V1);
     make("release/.fingerprint/serde-0123456789abcdef");
     assert_eq!(version(), Version::V1);
     make("release/.fingerprint/serde@1.0");

@@ -58,11 +58,7 @@ impl Artifacts {
                 let is_example = directory == "examples";
                 match hash_in(&item.name) {
                     Some(hash) => {
-                        artifacts
-                            .hashed
-                            .entry(hash.to_owned())
-                            .or_default()
-                            .push(item.path);
+                        artifacts.hashed.entry(hash.to_owned()).or_default().push(item.path);
                     }
                     None => artifacts.plain.push(Plain {
                         path: item.path,
@@ -94,10 +90,7 @@ impl Artifacts {
 
     /// What no unit took; a plain name in `examples/` is not left over but uplifted.
     fn rest(self) -> Vec<PathBuf> {
-        let plain = self
-            .plain
-            .into_iter()
-            .filter(|file| !file.taken && !file.is_example);
+        let plain = self.plain.into_iter().filter(|file| !file.taken && !file.is_example);
         let mut rest: Vec<_> = self.hashed.into_values().flatten().collect();
         rest.extend(plain.map(|file| file.path));
         rest.sort();
@@ -113,11 +106,8 @@ fn add_build_dirs(
     units: &mut [Unit],
 ) -> Result<(), LayoutError> {
     let key = |unit: &Unit| format!("{}-{}", unit.package, unit.hash);
-    let known: HashMap<String, usize> = units
-        .iter()
-        .enumerate()
-        .map(|(index, unit)| (key(unit), index))
-        .collect();
+    let known: HashMap<String, usize> =
+        units.iter().enumerate().map(|(index, unit)| (key(unit), index)).collect();
     for item in reader.directories(&profile.path.join("build"))? {
         if split_unit(&item.name).is_none() {
             continue;

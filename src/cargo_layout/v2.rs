@@ -30,10 +30,7 @@ pub(super) fn units(
 /// Whether a directory whose name could be `<pkg>-<H>` is a package of this layout all the same.
 fn is_newer(reader: &Reader<'_>, package: &Listed) -> Result<bool, LayoutError> {
     let inside = reader.list(&package.path)?;
-    Ok(!inside.is_empty()
-        && inside
-            .iter()
-            .all(|item| item.kind.is_dir() && is_hash(&item.name)))
+    Ok(!inside.is_empty() && inside.iter().all(|item| item.kind.is_dir() && is_hash(&item.name)))
 }
 
 fn read_unit(

@@ -42,11 +42,7 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;
     let text = mkosi::include(store.root(), before.has_default_sources(&repository))?;
     atomic::write(&store.mkosi_conf(), text.as_bytes(), 0o644)?;
-    let after = summary(
-        &arguments.mkosi,
-        Some(&store.mkosi_conf()),
-        &arguments.arguments,
-    )?;
+    let after = summary(&arguments.mkosi, Some(&store.mkosi_conf()), &arguments.arguments)?;
     after.verify(&before, store.root(), &store.mkosi_conf())?;
     let report = Initialised {
         store: store.root().to_owned(),
@@ -64,9 +60,7 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
 const SNIPPET: &str = include_str!("../../mkosi-snippets/larder.sh");
 
 fn is_image_repository(dir: &Path) -> bool {
-    ["mkosi.conf", "mkosi.conf.d", "mkosi.local.conf"]
-        .iter()
-        .any(|name| dir.join(name).exists())
+    ["mkosi.conf", "mkosi.conf.d", "mkosi.local.conf"].iter().any(|name| dir.join(name).exists())
 }
 
 fn summary(mkosi: &str, include: Option<&Path>, arguments: &[OsString]) -> Result<Summary> {
@@ -83,11 +77,7 @@ fn summary(mkosi: &str, include: Option<&Path>, arguments: &[OsString]) -> Resul
     })?;
     if !answer.status.success() {
         let text = String::from_utf8_lossy(&answer.stderr);
-        let last = text
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("no message");
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
         bail!("`{mkosi} --json summary` failed: {}", last.trim());
     }
     Ok(Summary::parse(&String::from_utf8_lossy(&answer.stdout))?)

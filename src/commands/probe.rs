@@ -10,9 +10,7 @@ use crate::place::{Reply, identify_here};
 
 pub fn probe() -> Result<u8> {
     let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .context("cannot read the question")?;
+    std::io::stdin().read_to_string(&mut text).context("cannot read the question")?;
     let request = serde_json::from_str(&text).context("cannot understand the question")?;
     let reply = match identify_here(&request) {
         Ok(answer) => Reply::Answer(Box::new(answer)),

@@ -45,10 +45,6 @@ impl Report for Provisioned {
     fn text(&self) -> String {
         let made = if self.new { "made" } else { "there already" };
         let (project, id) = (&self.project, self.toolchain.short());
-        format!(
-            "{project} {id} ({}): {made}\n{}\n",
-            self.summary,
-            self.target.display()
-        )
+        format!("{project} {id} ({}): {made}\n{}\n", self.summary, self.target.display())
     }
 }

@@ -32,12 +32,8 @@ const REASONS: usize = 8;
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let store = open_store(store)?;
-    let mut project = Project::find(
-        &store,
-        arguments.project,
-        arguments.source,
-        &arguments.command,
-    )?;
+    let mut project =
+        Project::find(&store, arguments.project, arguments.source, &arguments.command)?;
     project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
     project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);
     project.announce_symlink(output);
@@ -85,43 +81,22 @@ impl Project {
         let source = source.unwrap_or_else(|| PathBuf::from("."));
         let source = match std::fs::canonicalize(&source) {
             Ok(source) if source.is_dir() => source,
-            Ok(_) => bail!(
-                "the source {} is not a directory; name it with --source",
-                source.display()
-            ),
+            Ok(_) => {
+                bail!("the source {} is not a directory; name it with --source", source.display())
+            }
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!(
-                        "no source directory {}; name it with --source",
-                        source.display()
-                    )
+                    format!("no source directory {}; name it with --source", source.display())
                 });
             }
         };
         let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
-        let cannot_mount = attach::try_mount(store.root())
-            .err()
-            .map(|error| error.to_string());
-        let way = if cannot_mount.is_none() {
-            Way::Bind
-        } else {
-            Way::Symlink
-        };
+        let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
+        let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
         store.make_project(&name)?;
-        let command = command
-            .iter()
-            .map(|word| word.as_bytes().to_vec())
-            .collect();
-        Ok(Self {
-            name,
-            settings,
-            source,
-            place,
-            way,
-            cannot_mount,
-            command,
-        })
+        let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
+        Ok(Self { name, settings, source, place, way, cannot_mount, command })
     }
 
     /// Asks the place where the compiler will run.
@@ -145,11 +120,7 @@ impl Project {
         let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
         let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
         let announce = |holder: &str| {
-            output.note(&format!(
-                "waiting for {} {}: in use by {holder}",
-                self.name,
-                id.short()
-            ));
+            output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
         };
         let path = store.entry(&self.name, id).lock;
         Ok(Lock::acquire(&path, &what, self.settings.wait, announce)?)
@@ -180,10 +151,7 @@ struct Use<'a> {
 
 impl<'a> Use<'a> {
     fn open(store: &'a Store, project: &Project, answer: Answer, output: Output) -> Result<Self> {
-        let Answer {
-            identity,
-            surroundings,
-        } = answer;
+        let Answer { identity, surroundings } = answer;
         if let Some((dir, by)) = surroundings.build_dir {
             bail!(
                 "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
@@ -200,25 +168,14 @@ impl<'a> Use<'a> {
             registry: home.registry(),
             git: home.git(),
             root: project.place.root().to_owned(),
-            vendor: surroundings
-                .vendor
-                .iter()
-                .map(|path| outside(path))
-                .collect(),
-            extra_roots: surroundings
-                .extra_roots
-                .iter()
-                .map(|path| outside(path))
-                .collect(),
+            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
+            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
             source_date_epoch: surroundings.source_date_epoch,
             ..Where::default()
         };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
-        let known = [source.clone(), surroundings.target]
-            .into_iter()
-            .chain(downloads)
-            .collect();
+        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
         let view = View { source, known };
         let lock = project.lock(store, identity.id(), output)?;
         let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
@@ -229,17 +186,7 @@ impl<'a> Use<'a> {
             ));
         }
         let way = project.way;
-        Ok(Self {
-            store,
-            output,
-            entry,
-            target,
-            way,
-            home,
-            sources,
-            view,
-            broken,
-        })
+        Ok(Self { store, output, entry, target, way, home, sources, view, broken })
     }
 
     fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<u8> {
@@ -255,17 +202,9 @@ impl<'a> Use<'a> {
             Err(CommandError::NotExecutable { .. }) => (NOT_EXECUTABLE.into(), 0.0),
             Err(_) => (LARDER_FAILED.into(), 0.0),
         };
-        let outcome = if code == 0 {
-            Outcome::Succeeded
-        } else {
-            Outcome::Failed(code)
-        };
-        let findings = if plan.everything {
-            None
-        } else {
-            Some(findings)
-        };
-        let closed = self.close(outcome, seconds, findings, started);
+        let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
+        let findings = if plan.everything { None } else { Some(findings) };
+        let closed = self.close(outcome, seconds, findings.as_ref(), started);
         watch.step("close");
         if let Err(error) = ended {
             self.output.error(&error.into());
@@ -274,7 +213,7 @@ impl<'a> Use<'a> {
             self.output.error(error);
         }
         if code == 0 {
-            closed?
+            closed?;
         }
         Ok(u8::try_from(code).unwrap_or(LARDER_FAILED))
     }
@@ -355,7 +294,7 @@ impl<'a> Use<'a> {
         &mut self,
         outcome: Outcome,
         seconds: f64,
-        findings: Option<Findings>,
+        findings: Option<&Findings>,
         started: tree::Nanoseconds,
     ) -> Result<()> {
         let paths = self.entry.paths().clone();
@@ -364,41 +303,22 @@ impl<'a> Use<'a> {
         for path in &uplifted.shared {
             unshare(path)?;
         }
-        let after = situation::look_after(
-            &layout,
-            &uplifted.extras,
-            findings.as_ref(),
-            &self.view,
-            started,
-        )?;
-        self.learn(findings.as_ref(), &after, started)?;
-        let before = findings
-            .as_ref()
-            .and_then(|findings| findings.manifest.as_ref());
+        let after =
+            situation::look_after(&layout, &uplifted.extras, findings, &self.view, started)?;
+        self.learn(findings, &after, started)?;
+        let before = findings.and_then(|findings| findings.manifest.as_ref());
         let changed = before != Some(&after.manifest);
-        let size = if changed || after.compiled > 0 {
-            size(&paths.dir)
-        } else {
-            self.entry.record().size
-        };
+        let size =
+            if changed || after.compiled > 0 { size(&paths.dir) } else { self.entry.record().size };
         if changed {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
         link::make_link(&self.target, &paths.target)?;
         self.home.detach();
         let compiled = after.compiled;
-        self.entry.close(
-            Closed {
-                outcome,
-                seconds,
-                compiled,
-            },
-            size,
-            changed,
-        )?;
+        self.entry.close(Closed { outcome, seconds, compiled }, size, changed)?;
         if outcome == Outcome::Succeeded && !after.has_units {
-            self.output
-                .note("the command built nothing with cargo in this target directory");
+            self.output.note("the command built nothing with cargo in this target directory");
         }
         Ok(())
     }
@@ -425,8 +345,5 @@ impl<'a> Use<'a> {
 
 fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {
     let lines = compare::lines(&differences(old, new), REASONS);
-    lines
-        .into_iter()
-        .map(|line| format!("new toolchain: {line}"))
-        .collect()
+    lines.into_iter().map(|line| format!("new toolchain: {line}")).collect()
 }

@@ -36,23 +36,14 @@ struct Line {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Entry {
-    Known {
-        summary: String,
-        record: Box<EntryRecord>,
-    },
-    Damaged {
-        damaged: String,
-    },
+    Known { summary: String, record: Box<EntryRecord> },
+    Damaged { damaged: String },
 }
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
     let store = Store::open(StorePath::find(store).path())?;
     let projects = store.projects()?;
-    if let Some(wanted) = arguments
-        .project
-        .as_ref()
-        .filter(|name| !projects.contains(name))
-    {
+    if let Some(wanted) = arguments.project.as_ref().filter(|name| !projects.contains(name)) {
         bail!(
             "no project {wanted} in {}; `larder status` lists those there are",
             store.root().display()
@@ -60,21 +51,14 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     }
     let mut entries = Vec::new();
     for project in projects {
-        if arguments
-            .project
-            .as_ref()
-            .is_none_or(|wanted| *wanted == project)
-        {
+        if arguments.project.as_ref().is_none_or(|wanted| *wanted == project) {
             for row in store.rows(&project)? {
                 entries.push(Line::from(row));
             }
         }
     }
     entries.sort_by_key(|line| (line.project.clone(), std::cmp::Reverse(line.last_use())));
-    let size = entries
-        .iter()
-        .filter_map(|line| line.record().map(|record| record.size))
-        .sum();
+    let size = entries.iter().filter_map(|line| line.record().map(|record| record.size)).sum();
     let report = Status {
         store: store.root().to_owned(),
         size,
@@ -89,18 +73,12 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
 impl From<crate::store::Row> for Line {
     fn from(row: crate::store::Row) -> Self {
         let entry = match row.record {
-            Ok(record) => Entry::Known {
-                summary: record.identity.summary(),
-                record: Box::new(record),
-            },
+            Ok(record) => {
+                Entry::Known { summary: record.identity.summary(), record: Box::new(record) }
+            }
             Err(damaged) => Entry::Damaged { damaged },
         };
-        Self {
-            project: row.project,
-            toolchain: row.toolchain,
-            in_use_by: row.in_use_by,
-            entry,
-        }
+        Self { project: row.project, toolchain: row.toolchain, in_use_by: row.in_use_by, entry }
     }
 }
 
@@ -132,9 +110,7 @@ impl Line {
             output::size(record.size),
             output::ago(record.last_use(), now),
             record.uses.to_string(),
-            record
-                .cold_seconds
-                .map_or_else(|| "-".to_owned(), output::seconds),
+            record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
             closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
             closed.map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
             self.state(record),
@@ -145,11 +121,7 @@ impl Line {
         if let Some(holder) = &self.in_use_by {
             return format!("in use by {holder}");
         }
-        match record
-            .last
-            .as_ref()
-            .map(|last| last.closed.as_ref().map(|closed| closed.outcome))
-        {
+        match record.last.as_ref().map(|last| last.closed.as_ref().map(|closed| closed.outcome)) {
             None => "never used".to_owned(),
             Some(None) => "interrupted".to_owned(),
             Some(Some(Outcome::Succeeded)) => "ready".to_owned(),
@@ -180,16 +152,14 @@ impl Report for Status {
             output::table(&rows)
         };
         if self.detailed {
-            self.entries
-                .iter()
-                .for_each(|line| text.push_str(&line.reasons()));
+            self.entries.iter().for_each(|line| text.push_str(&line.reasons()));
         }
-        text.push_str(&format!(
-            "{} in {}\n",
-            output::size(self.size),
+        let total = output::size(self.size);
+        text + &format!(
+            "{total} in {}
+",
             self.store.display()
-        ));
-        text
+        )
     }
 }
 
@@ -205,8 +175,12 @@ impl Line {
             [] => text.push_str(": nothing changed\n"),
             why => {
                 text.push_str(":\n");
-                why.iter()
-                    .for_each(|reason| text.push_str(&format!("  {reason}\n")));
+                for reason in why {
+                    text.extend([
+                        "  ", reason, "
+",
+                    ]);
+                }
             }
         }
         text

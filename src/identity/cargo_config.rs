@@ -51,17 +51,10 @@ pub fn read(
     for dir in source.ancestors() {
         config.read_dir(&dir.join(".cargo"), dir)?;
     }
-    if !source
-        .ancestors()
-        .any(|dir| dir.join(".cargo") == cargo_home)
-    {
+    if !source.ancestors().any(|dir| dir.join(".cargo") == cargo_home) {
         config.read_dir(cargo_home, cargo_home.parent().unwrap_or(cargo_home))?;
     }
-    let get = |name: &str| {
-        environment
-            .get(OsStr::new(name))
-            .filter(|value| !value.is_empty())
-    };
+    let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
     for name in ["CARGO_BUILD_TARGET_DIR", "CARGO_TARGET_DIR"] {
         if let Some(value) = get(name) {
             config.target_dir = Some(source.join(value));
@@ -76,11 +69,7 @@ pub fn read(
 impl CargoConfig {
     /// The compiler that the environment or a file names.
     pub fn rustc(&self, environment: &Environment) -> Option<String> {
-        let get = |name: &str| {
-            environment
-                .get(OsStr::new(name))
-                .filter(|value| !value.is_empty())
-        };
+        let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
         let named = get("RUSTC").or_else(|| get("CARGO_BUILD_RUSTC"));
         let named = named.map(PathBuf::from).or_else(|| self.rustc.clone());
         named.map(|path| path.to_string_lossy().into_owned())
@@ -88,11 +77,7 @@ impl CargoConfig {
 
     /// The wrappers that the environment and the files name.
     pub fn wrappers(&self, environment: &Environment) -> Vec<PathBuf> {
-        let get = |name: &&str| {
-            environment
-                .get(OsStr::new(name))
-                .filter(|value| !value.is_empty())
-        };
+        let get = |name: &&str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
         let named = WRAPPERS.iter().filter_map(get).map(PathBuf::from);
         named.chain(self.wrappers.iter().cloned()).collect()
     }
@@ -120,13 +105,9 @@ impl CargoConfig {
 
     /// `depth` bounds `include`, which could name its own file.
     fn read_file(&mut self, path: &Path, base: &Path, depth: u8) -> Result<(), IdentifyError> {
-        let fail = |source| IdentifyError::Config {
-            path: path.to_owned(),
-            source,
-        };
+        let fail = |source| IdentifyError::Config { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(fail)?;
-        self.digests
-            .insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
+        self.digests.insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let table: Table = toml::from_str(&text)
             .map_err(|error: toml::de::Error| fail(io::Error::other(error.message().to_owned())))?;
@@ -146,58 +127,30 @@ impl CargoConfig {
     fn take(&mut self, table: &Table, path: &Path, base: &Path) {
         let program = |value: &str| {
             let path = Path::new(value);
-            if path.components().count() > 1 {
-                base.join(path)
-            } else {
-                path.to_owned()
-            }
+            if path.components().count() > 1 { base.join(path) } else { path.to_owned() }
         };
         let build = |key: &str| table.get("build")?.get(key)?.as_str();
         self.rustc = self.rustc.take().or_else(|| build("rustc").map(program));
         let wrappers = ["rustc-wrapper", "rustc-workspace-wrapper"];
-        self.wrappers
-            .extend(wrappers.iter().filter_map(|key| build(key)).map(program));
+        self.wrappers.extend(wrappers.iter().filter_map(|key| build(key)).map(program));
         let target = build("target-dir").map(|value| base.join(value));
         self.target_dir = self.target_dir.take().or(target);
-        let build_dir = build("build-dir").map(|value| {
-            (
-                base.join(value),
-                format!("build.build-dir in {}", path.display()),
-            )
-        });
+        let build_dir = build("build-dir")
+            .map(|value| (base.join(value), format!("build.build-dir in {}", path.display())));
         self.build_dir = self.build_dir.take().or(build_dir);
         for (_, target) in tables(table.get("target")) {
-            let named = ["linker", "runner"]
-                .iter()
-                .filter_map(|key| target.get(*key));
-            self.programs.extend(
-                named
-                    .flat_map(|value| strings(Some(value)))
-                    .map(|s| program(&s)),
-            );
+            let named = ["linker", "runner"].iter().filter_map(|key| target.get(*key));
+            self.programs.extend(named.flat_map(|value| strings(Some(value))).map(|s| program(&s)));
         }
-        for (_, value) in table
-            .get("env")
-            .and_then(Value::as_table)
-            .into_iter()
-            .flatten()
-        {
-            let text = value
-                .as_str()
-                .or_else(|| value.get("value")?.as_str())
-                .unwrap_or_default();
-            self.programs
-                .extend(text.split_whitespace().next().map(PathBuf::from));
+        for (_, value) in table.get("env").and_then(Value::as_table).into_iter().flatten() {
+            let text = value.as_str().or_else(|| value.get("value")?.as_str()).unwrap_or_default();
+            self.programs.extend(text.split_whitespace().next().map(PathBuf::from));
         }
         for (_, source) in tables(table.get("source")) {
             let directory = source.get("directory").and_then(Value::as_str);
             self.vendor.extend(directory.map(|value| base.join(value)));
         }
-        self.extra_roots.extend(
-            strings(table.get("paths"))
-                .iter()
-                .map(|path| base.join(path)),
-        );
+        self.extra_roots.extend(strings(table.get("paths")).iter().map(|path| base.join(path)));
         for (_, registry) in tables(table.get("patch")) {
             for (_, patch) in registry {
                 let path = patch.get("path").and_then(Value::as_str);
@@ -216,11 +169,9 @@ fn tables(value: Option<&Value>) -> impl Iterator<Item = (&String, &Table)> {
 fn strings(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(items)) => items
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
+        Some(Value::Array(items)) => {
+            items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -242,11 +193,7 @@ mod tests {
         fs::write(source.join(".cargo/config.toml"), inner).unwrap();
         let outer = "[build]\nrustc-wrapper = 'sccache'\nbuild-dir = '/elsewhere'\n";
         fs::write(dir.path().join("a/.cargo/config"), outer).unwrap();
-        fs::write(
-            home.join("config.toml"),
-            "[patch.crates-io]\nx = { path = '../x' }\n",
-        )
-        .unwrap();
+        fs::write(home.join("config.toml"), "[patch.crates-io]\nx = { path = '../x' }\n").unwrap();
         let config = read(&source, &home, &Environment::new()).unwrap();
         assert_eq!(config.vendor, [source.join("vendor")]);
         assert_eq!(config.programs, [source.join("tools/ld")]);

@@ -47,6 +47,7 @@ pub fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
         ("distribution", "distribution"),
         ("named_paths", "path"),
         ("tools", "tool"),
+        ("libraries", "library"),
         ("places", "files in"),
         ("format", "larder's identity format"),
     ] {
@@ -66,11 +67,8 @@ fn compare(
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for key in keys {
-                let (part, name) = if part.is_empty() {
-                    (key.as_str(), "")
-                } else {
-                    (part, key.as_str())
-                };
+                let (part, name) =
+                    if part.is_empty() { (key.as_str(), "") } else { (part, key.as_str()) };
                 compare(part, name, old.get(key), new.get(key), all);
             }
         }
@@ -88,13 +86,9 @@ fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Array(words) => Some(
-            words
-                .iter()
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
-        ),
+        Value::Array(words) => {
+            Some(words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "))
+        }
         other => Some(other.to_string()),
     }
 }
@@ -130,20 +124,13 @@ fn apart(old: Option<&str>, new: Option<&str>) -> (String, String) {
             |text: Option<&str>| text.map_or_else(|| "unset".to_owned(), |text| around(text, 0));
         return (one(old), one(new));
     };
-    let same = old_text
-        .chars()
-        .zip(new_text.chars())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let same = old_text.chars().zip(new_text.chars()).take_while(|(a, b)| a == b).count();
     (around(old_text, same), around(new_text, same))
 }
 
 /// A text on one line, cut to what is around the given character.
 fn around(text: &str, place: usize) -> String {
-    let line: Vec<char> = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let line: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.is_empty() {
         return "empty".to_owned();
     }
@@ -153,11 +140,7 @@ fn around(text: &str, place: usize) -> String {
     let start = place.saturating_sub(SHOWN / 3).min(line.len() - SHOWN);
     let middle: String = line[start..start + SHOWN].iter().collect();
     let before = if start > 0 { "…" } else { "" };
-    let after = if start + SHOWN < line.len() {
-        "…"
-    } else {
-        ""
-    };
+    let after = if start + SHOWN < line.len() { "…" } else { "" };
     format!("{before}{middle}{after}")
 }
 
@@ -172,10 +155,7 @@ pub fn lines(differences: &[Difference], most: usize) -> Vec<String> {
             *rest.entry(&difference.part).or_default() += 1;
         }
     }
-    lines.extend(
-        rest.iter()
-            .map(|(part, count)| format!("{part}: {count} more")),
-    );
+    lines.extend(rest.iter().map(|(part, count)| format!("{part}: {count} more")));
     lines
 }
 
@@ -185,25 +165,13 @@ mod tests {
 
     fn difference(old: Option<&str>, new: Option<&str>) -> String {
         let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
-        Difference {
-            part: "package".into(),
-            name: "rustc".into(),
-            old,
-            new,
-        }
-        .to_string()
+        Difference { part: "package".into(), name: "rustc".into(), old, new }.to_string()
     }
 
     #[test]
     fn differences_read_well() {
-        assert_eq!(
-            difference(Some("1.85"), Some("1.96")),
-            "package rustc: 1.85 → 1.96"
-        );
-        assert_eq!(
-            difference(None, Some("1.96")),
-            "package rustc: unset → 1.96"
-        );
+        assert_eq!(difference(Some("1.85"), Some("1.96")), "package rustc: 1.85 → 1.96");
+        assert_eq!(difference(None, Some("1.96")), "package rustc: unset → 1.96");
         let digest = "a".repeat(64);
         assert_eq!(
             difference(Some(&digest), Some(&"b".repeat(64))),
@@ -214,10 +182,7 @@ mod tests {
 
     #[test]
     fn long_values_are_cut_where_they_differ() {
-        let (old, new) = (
-            format!("{}A{}", "x".repeat(500), "y".repeat(500)),
-            "x".repeat(501),
-        );
+        let (old, new) = (format!("{}A{}", "x".repeat(500), "y".repeat(500)), "x".repeat(501));
         let text = difference(Some(&old), Some(&new));
         assert!(text.contains('A') && text.chars().count() < 250, "{text}");
     }

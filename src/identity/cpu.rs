@@ -7,13 +7,8 @@ use super::Environment;
 use super::cargo_config::CargoConfig;
 
 /// What tells rustc, LLVM and C compilers to look at the processor.
-const NATIVE: [&[u8]; 5] = [
-    b"target-cpu=native",
-    b"tune-cpu=native",
-    b"march=native",
-    b"mtune=native",
-    b"mcpu=native",
-];
+const NATIVE: [&[u8]; 5] =
+    [b"target-cpu=native", b"tune-cpu=native", b"march=native", b"mtune=native", b"mcpu=native"];
 
 /// Model and flags of the processor if anything asks for it, else nothing.
 pub fn native(counting: &Environment, command: &[Vec<u8>], config: &CargoConfig) -> Option<String> {
@@ -24,9 +19,7 @@ pub fn native(counting: &Environment, command: &[Vec<u8>], config: &CargoConfig)
 }
 
 fn asks(text: &[u8]) -> bool {
-    NATIVE
-        .iter()
-        .any(|native| text.windows(native.len()).any(|window| window == *native))
+    NATIVE.iter().any(|native| text.windows(native.len()).any(|window| window == *native))
 }
 
 /// The lines of `/proc/cpuinfo` that decide code generation, of the first processor.
@@ -35,21 +28,8 @@ fn processor() -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     let decides = |line: &&str| {
         let key = line.split(':').next().unwrap_or_default().trim();
-        let keys = [
-            "vendor_id",
-            "cpu family",
-            "model",
-            "model name",
-            "stepping",
-            "flags",
-        ];
-        let arm = [
-            "Features",
-            "CPU implementer",
-            "CPU architecture",
-            "CPU variant",
-            "CPU part",
-        ];
+        let keys = ["vendor_id", "cpu family", "model", "model name", "stepping", "flags"];
+        let arm = ["Features", "CPU implementer", "CPU architecture", "CPU variant", "CPU part"];
         keys.contains(&key) || arm.contains(&key)
     };
     first.lines().filter(decides).collect::<Vec<_>>().join("\n")

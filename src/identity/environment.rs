@@ -99,30 +99,17 @@ const IGNORED: &[&str] = &[
 ];
 
 /// Parts of names whose values are kept as a digest only.
-const SECRET: &[&str] = &[
-    "TOKEN",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "CREDENTIAL",
-    "PRIVATE",
-    "_KEY",
-    "APIKEY",
-];
+const SECRET: &[&str] =
+    &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
 
 /// The variables that count.
 pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
     let ignores = |name: &OsStr| {
-        let mut patterns = IGNORED
-            .iter()
-            .copied()
-            .chain(ignored.iter().map(String::as_str));
+        let mut patterns = IGNORED.iter().copied().chain(ignored.iter().map(String::as_str));
         patterns.any(|pattern| matches(pattern, name.as_bytes()))
     };
     let counts = environment.iter().filter(|(name, _)| !ignores(name));
-    counts
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    counts.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
@@ -153,10 +140,7 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     #[test]

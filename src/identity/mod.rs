@@ -15,6 +15,7 @@ mod cargo_config;
 pub mod compare;
 mod cpu;
 mod environment;
+mod libraries;
 mod named;
 mod packages;
 mod places;
@@ -88,6 +89,7 @@ pub struct Identity {
     package_mode: PackageMode,
     packages: BTreeMap<String, String>,
     tools: BTreeMap<String, Digest>,
+    libraries: BTreeMap<String, Digest>,
     places: BTreeMap<String, Digest>,
     named_paths: BTreeMap<String, Digest>,
     environment: BTreeMap<String, String>,
@@ -209,17 +211,15 @@ pub fn identify(
         &packages.foreign,
         Some(&observed.places),
     )?;
-    let mut looker = Looker {
-        before: observed.trees,
-        after: BTreeMap::new(),
-    };
+    let mut looker = Looker { before: observed.trees, after: BTreeMap::new() };
     let tools = tools::observe(&search, &counting, &config, &mut looker)?;
-    let limits = named::Limits {
-        source: &request.source,
-        cargo_home: &cargo_home,
-    };
+    let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
+    let limits =
+        named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
     let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
-    let rust = asked.observe(&search, &mut looker)?;
+    let rust = asked.observe(&mut looker)?;
+    let programs = tools.keys().chain(rust.files.keys()).map(PathBuf::from);
+    let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
     let identity = Identity {
         format: FORMAT,
         salt: request.salt.clone(),
@@ -234,6 +234,7 @@ pub fn identify(
         package_mode: request.packages,
         packages: packages.tracked,
         tools,
+        libraries,
         places: places.digests,
         named_paths: named,
         environment: environment::shown(&counting),
@@ -242,9 +243,7 @@ pub fn identify(
     };
     let surroundings = Surroundings {
         cargo_home,
-        target: config
-            .target_dir()
-            .map_or_else(|| request.source.join("target"), Path::to_owned),
+        target,
         build_dir: config.build_dir().cloned(),
         vendor: config.vendor,
         extra_roots: config.extra_roots,
@@ -252,18 +251,9 @@ pub fn identify(
             .get(std::ffi::OsStr::new("SOURCE_DATE_EPOCH"))
             .map(|value| shown(value.as_bytes())),
     };
-    let observed = Observed {
-        packages: Some(package_cache),
-        places: places.cache,
-        trees: looker.after,
-    };
-    Ok((
-        Answer {
-            identity,
-            surroundings,
-        },
-        observed,
-    ))
+    let observed =
+        Observed { packages: Some(package_cache), places: places.cache, trees: looker.after };
+    Ok((Answer { identity, surroundings }, observed))
 }
 
 impl Identity {
@@ -283,10 +273,8 @@ impl Identity {
         if !self.distribution.is_empty() {
             words.push(self.distribution.clone());
         }
-        let flags = self
-            .environment
-            .get("RUSTFLAGS")
-            .map_or(0, |text| text.split_whitespace().count());
+        let flags =
+            self.environment.get("RUSTFLAGS").map_or(0, |text| text.split_whitespace().count());
         match flags {
             0 => {}
             1 => words.push("1 flag".to_owned()),
@@ -317,15 +305,11 @@ impl Looker {
             let tree = Tree::observe(path, self.before.get(&key), wanted)?;
             self.after.insert(key.clone(), tree);
         }
-        Ok(self
-            .after
-            .get(&key)
-            .filter(|tree| !tree.is_empty())
-            .map(Tree::digest))
+        Ok(self.after.get(&key).filter(|tree| !tree.is_empty()).map(Tree::digest))
     }
 
-    /// The same for a single file, with symlinks resolved.
-    fn look_at_file(&mut self, path: &Path) -> Result<Option<Digest>, ObserveError> {
+    /// The same for everything at a path whose symlinks are resolved first.
+    fn look_at_real(&mut self, path: &Path) -> Result<Option<Digest>, ObserveError> {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         self.look(&real, |_, _| true)
     }
@@ -338,11 +322,7 @@ fn cargo_home(environment: &Environment) -> PathBuf {
         value.filter(|value| !value.is_empty()).map(PathBuf::from)
     };
     let home = get("CARGO_HOME");
-    home.unwrap_or_else(|| {
-        get("HOME")
-            .unwrap_or_else(|| PathBuf::from("/"))
-            .join(".cargo")
-    })
+    home.unwrap_or_else(|| get("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".cargo"))
 }
 
 /// The code name of the distribution, or its id, from `os-release(5)`.
@@ -352,9 +332,7 @@ fn distribution() -> String {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
         Some(line.trim_matches('"').to_owned())
     };
-    value("VERSION_CODENAME=")
-        .or_else(|| value("ID="))
-        .unwrap_or_default()
+    value("VERSION_CODENAME=").or_else(|| value("ID=")).unwrap_or_default()
 }
 
 /// Bytes as text that stands for these bytes alone: what is not UTF-8, and the escape itself, is
@@ -368,10 +346,7 @@ fn shown(bytes: &[u8]) -> String {
 
 /// Words of the command as the system takes them.
 pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
-    command
-        .iter()
-        .map(|word| OsString::from_vec(word.clone()))
-        .collect()
+    command.iter().map(|word| OsString::from_vec(word.clone())).collect()
 }
 
 /// The unique parts of a list, for maps that are kept small.

@@ -85,6 +85,7 @@ const VOLATILE: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 pub struct Limits<'a> {
     pub source: &'a Path,
     pub cargo_home: &'a Path,
+    pub target: &'a Path,
 }
 
 /// The content of everything that is named, by path.
@@ -98,15 +99,12 @@ pub fn observe(
     let elsewhere = |name: &OsStr| ELSEWHERE.iter().any(|other| name == *other);
     let variables = counting.iter().filter(|(name, _)| !elsewhere(name));
     let variables = variables.map(|(name, value)| (shown(name.as_bytes()), value.as_bytes()));
-    let words = request
-        .command
-        .iter()
-        .map(|word| ("the command line".to_owned(), &word[..]));
+    let words = request.command.iter().map(|word| ("the command line".to_owned(), &word[..]));
     let config = [("cargo's configuration".to_owned(), config.text.as_bytes())];
     let mut named = BTreeMap::new();
     for (name, text) in variables.chain(words).chain(config) {
         for path in paths(text).filter(|path| limits.counts(path, request)) {
-            if let Some(digest) = look(&name, &path, limits, looker)? {
+            if let Some(digest) = look(&name, &path, request, limits, looker)? {
                 named.insert(shown(path.as_os_str().as_bytes()), digest);
             }
         }
@@ -117,31 +115,28 @@ pub fn observe(
 fn look(
     name: &str,
     path: &Path,
+    request: &Request,
     limits: &Limits<'_>,
     looker: &mut Looker,
 ) -> Result<Option<Digest>, IdentifyError> {
     let Ok(real) = std::fs::canonicalize(path) else {
         return Ok(None);
     };
-    if BROAD.iter().any(|broad| real == Path::new(broad)) || limits.is_own(&real) {
+    if BROAD.iter().any(|broad| real == Path::new(broad))
+        || limits.is_own(&real)
+        || real.starts_with(&request.store)
+    {
         return Ok(None);
     }
     if real.is_dir() && exceeds(&real, LIMIT) {
-        return Err(IdentifyError::TooLarge {
-            name: name.to_owned(),
-            path: real,
-        });
+        return Err(IdentifyError::TooLarge { name: name.to_owned(), path: real });
     }
     let own = |below: &Path| limits.is_own(&real.join(below));
     Ok(looker.look(&real, |below, _| !own(below))?)
 }
 
 fn exceeds(dir: &Path, limit: usize) -> bool {
-    walkdir::WalkDir::new(dir)
-        .same_file_system(true)
-        .into_iter()
-        .nth(limit)
-        .is_some()
+    walkdir::WalkDir::new(dir).same_file_system(true).into_iter().nth(limit).is_some()
 }
 
 impl Limits<'_> {
@@ -155,6 +150,7 @@ impl Limits<'_> {
     fn is_own(&self, path: &Path) -> bool {
         path.starts_with(self.source)
             || self.source.starts_with(path)
+            || path.starts_with(self.target)
             || path == self.cargo_home
             || path.starts_with(self.cargo_home.join("registry"))
             || path.starts_with(self.cargo_home.join("git"))
@@ -168,10 +164,7 @@ fn paths(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
         |byte: &u8| byte.is_ascii_whitespace() || b"=:,;'\"\x1f()[]{}|&<>".contains(byte);
     text.split(separates).filter_map(|word| {
         let options: [&[u8]; 5] = [b"-I", b"-L", b"-B", b"-F", b"@"];
-        let word = options
-            .iter()
-            .find_map(|option| word.strip_prefix(*option))
-            .unwrap_or(word);
+        let word = options.iter().find_map(|option| word.strip_prefix(*option)).unwrap_or(word);
         let fits = word.starts_with(b"/") && word.len() < 4096 && !word.contains(&0);
         fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
     })
@@ -190,10 +183,7 @@ mod tests {
             of("-I/inc -L/lib -isystem /sys-inc"),
             [path("/inc"), path("/lib"), path("/sys-inc")]
         );
-        assert_eq!(
-            of("-Lnative=/x -Clink-arg=-Wl,-rpath,/y"),
-            [path("/x"), path("/y")]
-        );
+        assert_eq!(of("-Lnative=/x -Clink-arg=-Wl,-rpath,/y"), [path("/x"), path("/y")]);
         assert_eq!(of("export A='/q/r'"), [path("/q/r")]);
         assert_eq!(of("a/b https://host/x"), [path("//host/x")]);
     }

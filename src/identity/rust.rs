@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cargo_config::CargoConfig;
 use super::tools::Search;
-use super::{Environment, IdentifyError, Looker};
+use super::{Environment, IdentifyError, Looker, shown};
 use crate::digest::Digest;
 use crate::tree::ObserveError;
 
@@ -44,10 +45,7 @@ pub fn ask(
     let search = Search::new(environment);
     let rustc = config.rustc(environment).unwrap_or_else(|| "rustc".into());
     let find = |tool: &str| {
-        let missing = || IdentifyError::NoTool {
-            tool: tool.to_owned(),
-            path: search.shown_path(),
-        };
+        let missing = || IdentifyError::NoTool { tool: tool.to_owned(), path: search.shown_path() };
         search.find(Path::new(tool)).ok_or_else(missing)
     };
     let rustc = find(&rustc)?;
@@ -61,18 +59,8 @@ pub fn ask(
     let kernel = |line: &&str| !line.starts_with("os: ");
     let cargo_text = cargo_version.answer()?;
     let cargo_text: Vec<&str> = cargo_text.lines().filter(kernel).collect();
-    let mut programs = vec![
-        sysroot.join("bin/rustc"),
-        sysroot.join("bin/cargo"),
-        rustc,
-        cargo,
-    ];
-    programs.extend(
-        config
-            .wrappers(environment)
-            .iter()
-            .filter_map(|name| search.find(name)),
-    );
+    let mut programs = vec![sysroot.join("bin/rustc"), sysroot.join("bin/cargo"), rustc, cargo];
+    programs.extend(config.wrappers(environment).iter().filter_map(|name| search.find(name)));
     Ok(Asked {
         rustc: version.answer()?.trim().to_owned(),
         cargo: cargo_text.join("\n"),
@@ -83,39 +71,28 @@ pub fn ask(
 
 impl Asked {
     /// Reads the programs and the sysroot, as far as they are not known.
-    pub fn observe(self, search: &Search, looker: &mut Looker) -> Result<Rust, ObserveError> {
+    pub fn observe(self, looker: &mut Looker) -> Result<Rust, ObserveError> {
         let mut files = BTreeMap::new();
         for program in &self.programs {
-            if let Some(digest) = looker.look_at_file(program)? {
-                files.insert(search.shown(program), digest);
+            if let Some(digest) = looker.look_at_real(program)? {
+                files.insert(shown(program.as_os_str().as_bytes()), digest);
             }
         }
         // A distribution's sysroot is /usr: only rustlib in its lib is rustc's own, besides the
         // shared libraries that rustc is linked with, which are among the places.
         let lib = self.sysroot.join("lib");
-        let libraries = if self.sysroot == Path::new("/usr") {
-            lib.join("rustlib")
-        } else {
-            lib
-        };
-        if let Some(digest) = looker.look(&libraries, |_, _| true)? {
-            files.insert(search.shown(&libraries), digest);
+        let libraries = if self.sysroot == Path::new("/usr") { lib.join("rustlib") } else { lib };
+        if let Some(digest) = looker.look_at_real(&libraries)? {
+            files.insert(shown(libraries.as_os_str().as_bytes()), digest);
         }
-        Ok(Rust {
-            rustc: self.rustc,
-            cargo: self.cargo,
-            files,
-        })
+        Ok(Rust { rustc: self.rustc, cargo: self.cargo, files })
     }
 }
 
 impl Rust {
     /// Such as `1.85.1`.
     pub fn release(&self) -> &str {
-        let line = self
-            .rustc
-            .lines()
-            .find_map(|line| line.strip_prefix("release: "));
+        let line = self.rustc.lines().find_map(|line| line.strip_prefix("release: "));
         line.unwrap_or("unknown")
     }
 }
@@ -146,11 +123,7 @@ impl Question {
             .stderr(Stdio::piped())
             .spawn();
         match child {
-            Ok(child) => Ok(Self {
-                child,
-                command,
-                dir: dir.to_owned(),
-            }),
+            Ok(child) => Ok(Self { child, command, dir: dir.to_owned() }),
             Err(error) => Err(silent(&command, dir, &error.to_string())),
         }
     }

@@ -70,9 +70,7 @@ impl Search {
         let path = environment.get(OsStr::new("PATH"));
         let path = path.map_or_else(|| "/bin:/usr/bin".into(), Clone::clone);
         let absolute = |dir: &PathBuf| dir.is_absolute();
-        Self {
-            path: std::env::split_paths(&path).filter(absolute).collect(),
-        }
+        Self { path: std::env::split_paths(&path).filter(absolute).collect() }
     }
 
     /// The directories, in order.
@@ -97,11 +95,6 @@ impl Search {
         let parts = self.path.iter().map(|dir| dir.display().to_string());
         parts.collect::<Vec<_>>().join(":")
     }
-
-    /// A path as text.
-    pub fn shown(&self, path: &Path) -> String {
-        shown(path.as_os_str().as_bytes())
-    }
 }
 
 /// The content of every tool that is there, by the path it is found at.
@@ -112,27 +105,34 @@ pub fn observe(
     looker: &mut Looker,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {
     let named = counting.values().filter_map(|value| first_word(value));
-    let names = TOOLS
-        .iter()
-        .map(PathBuf::from)
-        .chain(named)
-        .chain(config.programs.clone());
+    let names = TOOLS.iter().map(PathBuf::from).chain(named).chain(config.programs.clone());
     let found = super::unique(names.filter_map(|name| search.find(&name)));
     let mut tools = BTreeMap::new();
     for path in found {
-        if let Some(digest) = looker.look_at_file(&path)? {
-            tools.insert(search.shown(&path), digest);
+        if let Some(digest) = looker.look_at_real(&path)? {
+            tools.insert(shown(path.as_os_str().as_bytes()), digest);
         }
     }
     Ok(tools)
 }
 
+/// The programs that `gcc` itself starts, such as `cc1`: `/usr/lib*/gcc/<target>/<version>/`.
+pub fn compilers() -> Vec<PathBuf> {
+    let below = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let tops = ["/usr/lib/gcc", "/usr/libexec/gcc"].map(PathBuf::from);
+    let versions = tops.iter().flat_map(|top| below(top)).flat_map(|target| below(&target));
+    let names = ["cc1", "cc1plus", "collect2", "lto1", "lto-wrapper", "liblto_plugin.so"];
+    let programs = versions.flat_map(|version| names.map(|name| version.join(name)));
+    programs.filter(|program| program.is_file()).collect()
+}
+
 /// What a variable such as `CC="ccache gcc"` runs.
 fn first_word(value: &OsStr) -> Option<PathBuf> {
     let bytes = value.as_bytes();
-    let word = bytes
-        .split(u8::is_ascii_whitespace)
-        .find(|word| !word.is_empty())?;
+    let word = bytes.split(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
     let fits = word.len() < 256 && !word.contains(&b':') && !word.contains(&b'=');
     fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
 }

@@ -25,10 +25,7 @@ struct Filter<'a> {
 impl Filter<'_> {
     fn wants(&self, path: &Path) -> bool {
         if path.file_name().is_some_and(|name| name == ".git") {
-            let mut found = self
-                .dot_gits
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut found = self.dot_gits.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             found.push(path.to_owned());
             return false;
         }
@@ -58,10 +55,7 @@ pub(super) fn observe(
             Tree::observe_touching(&place.source, before, &wanted, &touch)
         }
     };
-    Ok(Checkout {
-        tree: tree?,
-        dot_gits: filter.found(),
-    })
+    Ok(Checkout { tree: tree?, dot_gits: filter.found() })
 }
 
 /// Gives everything in the checkout the constant time, reads no content, and returns every `.git`.
@@ -74,8 +68,5 @@ pub(super) fn touch(place: &Where, toucher: &Toucher) -> Result<Vec<PathBuf>, Ob
 }
 
 fn filter(place: &Where) -> Filter<'_> {
-    Filter {
-        target: place.target_inside(),
-        dot_gits: Mutex::default(),
-    }
+    Filter { target: place.target_inside(), dot_gits: Mutex::default() }
 }

@@ -36,13 +36,8 @@ impl SourceState {
         let Some(entry) = seen.forget(Path::new("")) else {
             return Ok(false);
         };
-        let is_known = self
-            .checkout
-            .get(name)
-            .is_some_and(|known| known.same_content(&entry));
-        let is_late = this
-            .first_unit
-            .is_some_and(|first| entry.stamp.ctime >= first);
+        let is_known = self.checkout.get(name).is_some_and(|known| known.same_content(&entry));
+        let is_late = this.first_unit.is_some_and(|first| entry.stamp.ctime >= first);
         if is_known || is_late {
             return Ok(false);
         }
@@ -56,13 +51,8 @@ impl SourceState {
         let Some(lock) = &self.lock else {
             return Ok(false);
         };
-        let missing = lock
-            .packages
-            .iter()
-            .filter(|package| !self.packages.has(&package.id()));
-        let missing = Lockfile {
-            packages: missing.cloned().collect(),
-        };
+        let missing = lock.packages.iter().filter(|package| !self.packages.has(&package.id()));
+        let missing = Lockfile { packages: missing.cloned().collect() };
         let found = Packages::observe(place, &missing, None)?;
         Ok(self.packages.learn(found) > 0)
     }
@@ -74,10 +64,7 @@ impl SourceState {
                 continue;
             }
             let tree = look_at_input(place, path, None)?;
-            if tree
-                .iter()
-                .all(|(_, entry)| entry.stamp.ctime < this.started)
-            {
+            if tree.iter().all(|(_, entry)| entry.stamp.ctime < this.started) {
                 self.inputs.insert(path.clone(), tree);
                 learned = true;
             }

@@ -46,9 +46,7 @@ impl Lockfile {
 
     /// The packages of the workspace and the path dependencies.
     pub fn local(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| package.source.is_none())
+        self.packages.iter().filter(|package| package.source.is_none())
     }
 
     /// All packages, by `name version`, that depend on any of the given ones, these included.
@@ -71,10 +69,7 @@ impl Lockfile {
     fn dependents(&self) -> BTreeMap<String, Vec<String>> {
         let mut versions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for package in &self.packages {
-            versions
-                .entry(&package.name)
-                .or_default()
-                .push(package.id());
+            versions.entry(&package.name).or_default().push(package.id());
         }
         let mut dependents: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for package in &self.packages {
@@ -138,10 +133,7 @@ mod tests {
         let lock = Lockfile::parse(NEW).unwrap();
         let closure = lock.dependents_closure(&ids(&["b 1.0.0"]));
         assert_eq!(closure, ids(&["b 1.0.0", "a 2.0.0", "app 0.1.0"]));
-        assert_eq!(
-            lock.dependents_closure(&ids(&["a 1.0.0"])),
-            ids(&["a 1.0.0", "app 0.1.0"])
-        );
+        assert_eq!(lock.dependents_closure(&ids(&["a 1.0.0"])), ids(&["a 1.0.0", "app 0.1.0"]));
     }
 
     #[test]

@@ -67,9 +67,7 @@ impl Manifests {
 
     /// All of them, with their directories relative to the root.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Manifest)> {
-        self.by_directory
-            .iter()
-            .map(|(path, manifest)| (path.as_path(), manifest))
+        self.by_directory.iter().map(|(path, manifest)| (path.as_path(), manifest))
     }
 }
 
@@ -86,16 +84,10 @@ impl Manifest {
     pub fn parse(text: &str) -> Self {
         let table = text.parse::<toml::Table>().unwrap_or_default();
         let name = table.get("package").or(table.get("project"));
-        let name = name
-            .and_then(|package| package.get("name")?.as_str())
-            .map(str::to_owned);
+        let name = name.and_then(|package| package.get("name")?.as_str()).map(str::to_owned);
         let mut links = Vec::new();
         gather(&table, &mut links);
-        Self {
-            digest: None,
-            name,
-            links,
-        }
+        Self { digest: None, name, links }
     }
 }
 
@@ -151,18 +143,9 @@ mod tests {
             "#,
         );
         assert_eq!(manifest.name.as_deref(), Some("a"));
-        let mut links: Vec<_> = manifest
-            .links
-            .iter()
-            .map(|path| path.to_str().unwrap())
-            .collect();
+        let mut links: Vec<_> = manifest.links.iter().map(|path| path.to_str().unwrap()).collect();
         links.sort_unstable();
-        assert_eq!(
-            links,
-            [
-                "../../z", "../b.rs", "../more", "../q.rs", "../x", "/abs/y", "m"
-            ]
-        );
+        assert_eq!(links, ["../../z", "../b.rs", "../more", "../q.rs", "../x", "/abs/y", "m"]);
     }
 
     #[test]

@@ -12,9 +12,8 @@ use super::place::{Where, plain};
 use crate::tree::{Node, ObserveError, Tree};
 
 /// Directories of a system, which a symlink may lead to without making them sources.
-const SYSTEM: [&str; 10] = [
-    "/bin", "/dev", "/etc", "/lib", "/lib64", "/nix", "/proc", "/run", "/sys", "/usr",
-];
+const SYSTEM: [&str; 10] =
+    ["/bin", "/dev", "/etc", "/lib", "/lib64", "/nix", "/proc", "/run", "/sys", "/usr"];
 
 /// Places outside of the checkout, by path as the compiler sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,21 +54,15 @@ impl Outside {
     }
 
     fn covers(&self, name: &Path) -> bool {
-        name.ancestors()
-            .any(|above| self.places.contains_key(above))
+        name.ancestors().any(|above| self.places.contains_key(above))
     }
 
     /// The places that differ from an older observation, or that it did not know.
     pub fn changes_since(&self, old: &Self) -> Vec<PathBuf> {
         let is_same = |name: &PathBuf, root: &Root| {
-            old.places
-                .get(name)
-                .is_some_and(|old| root.tree.changes_since(&old.tree).is_empty())
+            old.places.get(name).is_some_and(|old| root.tree.changes_since(&old.tree).is_empty())
         };
-        let changed = self
-            .places
-            .iter()
-            .filter(|(name, root)| !is_same(name, root));
+        let changed = self.places.iter().filter(|(name, root)| !is_same(name, root));
         changed.map(|(name, _)| name.clone()).collect()
     }
 
@@ -106,12 +99,7 @@ impl Root {
 fn leads(place: &Where, root: &Path, tree: &Tree, manifests: &Manifests) -> Vec<PathBuf> {
     let mut leads: Vec<PathBuf> = above(root).into_iter().collect();
     for (directory, manifest) in manifests.iter() {
-        leads.extend(
-            manifest
-                .links
-                .iter()
-                .map(|link| plain(&root.join(directory).join(link))),
-        );
+        leads.extend(manifest.links.iter().map(|link| plain(&root.join(directory).join(link))));
     }
     for (path, entry) in tree.iter() {
         if let Node::Symlink(_) = entry.node {

@@ -49,11 +49,7 @@ impl Packages {
         let shelves = Shelves::list(place);
         let mut homes: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
         let mut places = BTreeMap::new();
-        for package in lock
-            .packages
-            .iter()
-            .filter(|package| package.source.is_some())
-        {
+        for package in lock.packages.iter().filter(|package| package.source.is_some()) {
             let own = homes.entry(package.id()).or_default();
             for here in shelves.homes(package) {
                 let name = name_of(place, &here);
@@ -66,10 +62,7 @@ impl Packages {
             Ok((name, look(&here, before)?))
         };
         let trees: Result<_, ObserveError> = places.into_par_iter().map(look).collect();
-        Ok(Self {
-            homes,
-            trees: trees?,
-        })
+        Ok(Self { homes, trees: trees? })
     }
 
     /// The names of packages whose content differs from an older observation, or that it did not
@@ -133,9 +126,7 @@ fn name_of(place: &Where, here: &Path) -> PathBuf {
 impl Shelves {
     fn list(place: &Where) -> Self {
         let repositories = directories(&place.git.join("checkouts"));
-        let commits = repositories
-            .into_iter()
-            .flat_map(|repository| directories(&repository));
+        let commits = repositories.into_iter().flat_map(|repository| directories(&repository));
         let named = |path: PathBuf| Some((path.file_name()?.to_str()?.to_owned(), path));
         Self {
             registries: directories(&place.registry.join("src")),
@@ -146,20 +137,12 @@ impl Shelves {
 
     fn homes(&self, package: &Package) -> Vec<PathBuf> {
         let full = format!("{}-{}", package.name, package.version);
-        let mut homes: Vec<_> = self
-            .registries
-            .iter()
-            .map(|index| index.join(&full))
-            .collect();
+        let mut homes: Vec<_> = self.registries.iter().map(|index| index.join(&full)).collect();
         for vendor in &self.vendors {
             homes.extend([vendor.join(&full), vendor.join(&package.name)]);
         }
         homes.retain(|home| home.is_dir());
-        let commit = package
-            .source
-            .as_deref()
-            .and_then(commit)
-            .unwrap_or_default();
+        let commit = package.source.as_deref().and_then(commit).unwrap_or_default();
         let fits = |name: &str| name.len() >= SHORT && commit.starts_with(name);
         let checkouts = self.checkouts.iter().filter(|(name, _)| fits(name));
         homes.extend(checkouts.map(|(_, path)| path.clone()));
@@ -169,19 +152,14 @@ impl Shelves {
 
 /// The commit at the end of `git+https://…?branch=…#<commit>`.
 fn commit(source: &str) -> Option<&str> {
-    source
-        .strip_prefix("git+")?
-        .rsplit_once('#')
-        .map(|(_, commit)| commit)
+    source.strip_prefix("git+")?.rsplit_once('#').map(|(_, commit)| commit)
 }
 
 /// The directories in a directory; none if it cannot be read, because then Cargo finds none.
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .collect();
+    let mut found: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     found.sort();
     found
 }

@@ -25,10 +25,7 @@ pub(super) mod list {
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<PathBuf>, D::Error> {
-        Ok(Vec::<Vec<u8>>::deserialize(deserializer)?
-            .into_iter()
-            .map(path)
-            .collect())
+        Ok(Vec::<Vec<u8>>::deserialize(deserializer)?.into_iter().map(path).collect())
     }
 }
 
@@ -49,9 +46,6 @@ pub(super) mod map {
         deserializer: D,
     ) -> Result<BTreeMap<PathBuf, V>, D::Error> {
         let pairs = Vec::<(Vec<u8>, V)>::deserialize(deserializer)?;
-        Ok(pairs
-            .into_iter()
-            .map(|(bytes, value)| (path(bytes), value))
-            .collect())
+        Ok(pairs.into_iter().map(|(bytes, value)| (path(bytes), value)).collect())
     }
 }

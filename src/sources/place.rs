@@ -98,10 +98,7 @@ pub(super) fn resolve(root: &Path, path: &Path) -> PathBuf {
 fn parts(path: &Path) -> Vec<PathBuf> {
     let is_part =
         |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
-    let parts = path
-        .components()
-        .filter(is_part)
-        .map(|part| PathBuf::from(part.as_os_str()));
+    let parts = path.components().filter(is_part).map(|part| PathBuf::from(part.as_os_str()));
     let mut parts: Vec<_> = parts.collect();
     parts.reverse();
     parts
@@ -158,13 +155,7 @@ mod tests {
         };
         let seen = place.seen_by_compiler(Path::new("/buildroot/build/x/src"));
         assert_eq!(seen, Path::new("/build/x/src"));
-        assert_eq!(
-            place.seen_by_compiler(Path::new("/work/src")),
-            Path::new("/work/src")
-        );
-        assert_eq!(
-            place.real_of_compiler(Path::new("/etc/x")),
-            Path::new("/buildroot/etc/x")
-        );
+        assert_eq!(place.seen_by_compiler(Path::new("/work/src")), Path::new("/work/src"));
+        assert_eq!(place.real_of_compiler(Path::new("/etc/x")), Path::new("/buildroot/etc/x"));
     }
 }

@@ -91,12 +91,7 @@ fn finish(
     let tree = checkout.tree;
     let git = GitState::observe(place, &checkout.dot_gits, before.map(|before| &before.git))?;
     let manifests = Manifests::read(&place.source, &tree, before.map(|before| &before.manifests));
-    let outside = Outside::observe(
-        place,
-        &tree,
-        &manifests,
-        before.map(|before| &before.outside),
-    )?;
+    let outside = Outside::observe(place, &tree, &manifests, before.map(|before| &before.outside))?;
     let lock = read_lock(place, &tree, before);
     let no_lock = Lockfile::default();
     let known = before.map(|before| &before.packages);
@@ -108,16 +103,7 @@ fn finish(
     }
     let source_date_epoch = place.source_date_epoch.clone();
     let checkout = tree;
-    Ok(SourceState {
-        checkout,
-        git,
-        outside,
-        packages,
-        inputs,
-        source_date_epoch,
-        lock,
-        manifests,
-    })
+    Ok(SourceState { checkout, git, outside, packages, inputs, source_date_epoch, lock, manifests })
 }
 
 /// The lock file at the top; where there is none, all that are further down together.
@@ -129,17 +115,12 @@ fn read_lock(place: &Where, tree: &Tree, before: Option<&SourceState>) -> Option
     let found = tree.iter().filter(|(path, _)| is_lock(path));
     let found: Vec<_> = match tree.get(top) {
         Some(entry) => vec![(top.to_owned(), entry)],
-        None => found
-            .map(|(path, entry)| (path.to_owned(), entry))
-            .collect(),
+        None => found.map(|(path, entry)| (path.to_owned(), entry)).collect(),
     };
     let is_known = |before: &&SourceState| {
         let same = |(path, entry): &(PathBuf, &crate::tree::Entry)| {
             matches!(entry.node, Node::File(_))
-                && before
-                    .checkout
-                    .get(path)
-                    .is_some_and(|old| old.node == entry.node)
+                && before.checkout.get(path).is_some_and(|old| old.node == entry.node)
         };
         found.len() == 1 && found.iter().all(same)
     };
@@ -173,19 +154,12 @@ impl SourceState {
         let locked = self.lock.iter().flat_map(|lock| &lock.packages);
         let foreign = locked.filter(|package| package.source.is_some());
         let foreign: BTreeSet<&str> = foreign.map(|package| package.name.as_str()).collect();
-        let inside = self
-            .manifests
-            .iter()
-            .filter(|(path, _)| !is_below(path, &vendored));
+        let inside = self.manifests.iter().filter(|(path, _)| !is_below(path, &vendored));
         let inside = inside.filter_map(|(_, manifest)| manifest.name.as_deref());
         let named = inside.chain(self.outside.package_names());
-        let named = named
-            .filter(|name| !foreign.contains(name))
-            .map(str::to_owned);
+        let named = named.filter(|name| !foreign.contains(name)).map(str::to_owned);
         let locked = self.lock.iter().flat_map(Lockfile::local);
-        named
-            .chain(locked.map(|package| package.name.clone()))
-            .collect()
+        named.chain(locked.map(|package| package.name.clone())).collect()
     }
 
     /// What differs from an older state.
@@ -211,17 +185,11 @@ impl SourceState {
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
     fn vendored(&self) -> BTreeSet<PathBuf> {
-        let mark = |path: &&Path| {
-            path.file_name()
-                .is_some_and(|name| name == ".cargo-checksum.json")
-        };
+        let mark =
+            |path: &&Path| path.file_name().is_some_and(|name| name == ".cargo-checksum.json");
         let marks = self.checkout.iter().map(|(path, _)| path);
         let marks: Vec<&Path> = marks.filter(mark).collect();
-        marks
-            .into_iter()
-            .filter_map(Path::parent)
-            .map(Path::to_owned)
-            .collect()
+        marks.into_iter().filter_map(Path::parent).map(Path::to_owned).collect()
     }
 
     /// The names of vendored packages in which some of the changes are.
@@ -230,19 +198,11 @@ impl SourceState {
             return BTreeSet::new();
         }
         let vendored = self.vendored();
-        let hit = |directory: &Path| {
-            changes
-                .iter()
-                .any(|change| change.path.starts_with(directory))
-        };
-        let packages = self
-            .manifests
-            .iter()
-            .filter(|(path, _)| vendored.contains(*path));
+        let hit =
+            |directory: &Path| changes.iter().any(|change| change.path.starts_with(directory));
+        let packages = self.manifests.iter().filter(|(path, _)| vendored.contains(*path));
         let packages = packages.filter(|(path, _)| hit(path));
-        packages
-            .filter_map(|(_, manifest)| manifest.name.clone())
-            .collect()
+        packages.filter_map(|(_, manifest)| manifest.name.clone()).collect()
     }
 }
 

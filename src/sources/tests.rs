@@ -63,15 +63,8 @@ impl Scene {
             "-c",
             "protocol.file.allow=always",
         ]);
-        let output = command
-            .current_dir(self.path(at))
-            .args(arguments)
-            .output()
-            .unwrap();
-        (
-            String::from_utf8(output.stdout).unwrap().trim().to_owned(),
-            output.status.success(),
-        )
+        let output = command.current_dir(self.path(at)).args(arguments).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap().trim().to_owned(), output.status.success())
     }
 
     fn git(&self, at: &str, arguments: &[&str]) -> String {
@@ -87,11 +80,7 @@ impl Scene {
 
     fn clone_to(&self, name: &str) -> Where {
         self.git(".", &["clone", "-q", "source", name]);
-        Where {
-            source: self.path(name),
-            target: self.path(name).join("target"),
-            ..self.place()
-        }
+        Where { source: self.path(name), target: self.path(name).join("target"), ..self.place() }
     }
 
     fn is_clean(&self, at: &str) -> bool {
@@ -127,11 +116,8 @@ fn every_change_of_the_checkout_is_seen_but_not_of_git_and_target() {
     let main = scene.path("source/src/main.rs");
     fs::set_permissions(main, fs::Permissions::from_mode(0o755)).unwrap();
     let changes = look(&scene.place()).changes_since(&old);
-    let paths: Vec<_> = changes
-        .checkout
-        .iter()
-        .map(|change| change.path.to_str().unwrap())
-        .collect();
+    let paths: Vec<_> =
+        changes.checkout.iter().map(|change| change.path.to_str().unwrap()).collect();
     assert_eq!(paths, ["ignored", "src/main.rs"]);
     assert!(changes.git.is_empty() && changes.touches_local());
 }
@@ -142,10 +128,7 @@ fn a_fresh_clone_is_the_same_as_the_clone_before() {
     scene.clone_to("first");
     let rename = |from: &str, to: &str| fs::rename(scene.path(from), scene.path(to)).unwrap();
     rename("first", "clone");
-    let place = Where {
-        source: scene.path("clone"),
-        ..scene.place()
-    };
+    let place = Where { source: scene.path("clone"), ..scene.place() };
     let (old, _) = observe_normalised(&place, None).unwrap();
     scene.git("clone", &["pack-refs", "--all"]);
     scene.git("clone", &["gc", "-q"]);
@@ -195,37 +178,20 @@ fn each_version_of_the_index_reads_the_same() {
     let old = look(&scene.place());
     for version in ["4", "3", "2"] {
         scene.git("source", &["update-index", "--index-version", version]);
-        assert!(
-            look(&scene.place()).changes_since(&old).is_empty(),
-            "{version}"
-        );
+        assert!(look(&scene.place()).changes_since(&old).is_empty(), "{version}");
     }
     scene.git("source", &["update-index", "--split-index"]);
     let split = look(&scene.place());
     assert!(!split.changes_since(&old).is_empty());
-    scene.git(
-        "source",
-        &[
-            "update-index",
-            "--no-split-index",
-            "--assume-unchanged",
-            "e",
-        ],
-    );
-    assert_eq!(
-        look(&scene.place()).changes_since(&old).git.last().unwrap(),
-        "index"
-    );
+    scene.git("source", &["update-index", "--no-split-index", "--assume-unchanged", "e"]);
+    assert_eq!(look(&scene.place()).changes_since(&old).git.last().unwrap(), "index");
 }
 
 #[test]
 fn submodules_and_linked_working_trees_are_repositories() {
     let scene = Scene::with_git();
     scene.git("source", &["clone", "-q", ".", "../inner"]);
-    scene.git(
-        "source",
-        &["submodule", "-q", "add", "../inner", "deps/inner"],
-    );
+    scene.git("source", &["submodule", "-q", "add", "../inner", "deps/inner"]);
     scene.commit("source", "with submodule");
     let place = scene.place();
     let old = look(&place);
@@ -233,26 +199,13 @@ fn submodules_and_linked_working_trees_are_repositories() {
     scene.git("source/deps/inner", &["tag", "v9"]);
     let changes = observe(&place, Some(&old)).unwrap().changes_since(&old);
     assert_eq!(changes.git, ["deps/inner: refs/tags/v9"]);
-    scene.git(
-        "source",
-        &["worktree", "add", "-q", "../tree", "-b", "side"],
-    );
-    let place = Where {
-        source: scene.path("tree"),
-        target: scene.path("tree/target"),
-        ..place
-    };
+    scene.git("source", &["worktree", "add", "-q", "../tree", "-b", "side"]);
+    let place = Where { source: scene.path("tree"), target: scene.path("tree/target"), ..place };
     let old = look(&place);
     scene.git("source", &["tag", "v3"]);
     let changes = observe(&place, Some(&old)).unwrap().changes_since(&old);
     assert_eq!(changes.git, ["refs/tags/v3"]);
-    assert!(
-        observe_normalised(&place, Some(&old))
-            .unwrap()
-            .1
-            .failed
-            .is_empty()
-    );
+    assert!(observe_normalised(&place, Some(&old)).unwrap().1.failed.is_empty());
 }
 
 #[test]
@@ -261,21 +214,14 @@ fn a_checkout_below_the_top_belongs_to_its_repository() {
     scene.write("source/part/Cargo.toml", "[package]\nname = \"part\"\n");
     scene.commit("source", "part");
     let source = scene.path("source/part");
-    let place = Where {
-        target: source.join("target"),
-        source,
-        ..scene.place()
-    };
+    let place = Where { target: source.join("target"), source, ..scene.place() };
     let old = look(&place);
     scene.write("source/part/target/x", "");
     assert!(look(&place).changes_since(&old).is_empty());
     scene.write("source/src/main.rs", "fn main() { }");
     let changes = look(&place).changes_since(&old).git;
     assert_eq!(changes.len(), 1);
-    assert!(
-        changes[0].ends_with("status outside of the checkout"),
-        "{changes:?}"
-    );
+    assert!(changes[0].ends_with("status outside of the checkout"), "{changes:?}");
 }
 
 #[test]
@@ -289,51 +235,22 @@ fn everything_gets_one_time_and_only_once() {
     symlink("../outside", scene.path("source/out")).unwrap();
     let done = normalise(&scene.place()).unwrap();
     assert!(done.failed.is_empty() && done.changed > 8, "{done:?}");
-    let touched = [
-        "",
-        "src",
-        "src/main.rs",
-        "link",
-        "dangling",
-        "hard",
-        "out",
-        ".git/HEAD",
-    ];
-    let watched = [
-        ".git/config",
-        ".git/refs/heads/main",
-        ".git/logs/HEAD",
-        ".git/refs",
-    ];
+    let touched = ["", "src", "src/main.rs", "link", "dangling", "hard", "out", ".git/HEAD"];
+    let watched = [".git/config", ".git/refs/heads/main", ".git/logs/HEAD", ".git/refs"];
     for path in touched.iter().chain(&watched) {
         assert_eq!(mtime(&scene.path("source").join(path)), MTIME, "{path}");
     }
     assert_eq!(mtime(&scene.path("source/.git/index")), MTIME + 1);
-    for path in [
-        "source/target/x",
-        "source/target",
-        "source/.git/objects",
-        "outside",
-    ] {
+    for path in ["source/target/x", "source/target", "source/.git/objects", "outside"] {
         assert_ne!(mtime(&scene.path(path)), MTIME, "{path}");
     }
-    let paths = [
-        "source/src/main.rs",
-        "source/link",
-        "source/.git/index",
-        "source/.git/HEAD",
-    ];
+    let paths = ["source/src/main.rs", "source/link", "source/.git/index", "source/.git/HEAD"];
     let before = paths.map(|path| ctime(&scene.path(path)));
     assert_eq!(normalise(&scene.place()).unwrap().changed, 0);
     let (state, done) = observe_normalised(&scene.place(), None).unwrap();
     assert_eq!(done.changed, 0);
     assert_eq!(paths.map(|path| ctime(&scene.path(path))), before);
-    assert!(
-        observe(&scene.place(), Some(&state))
-            .unwrap()
-            .changes_since(&state)
-            .is_empty()
-    );
+    assert!(observe(&scene.place(), Some(&state)).unwrap().changes_since(&state).is_empty());
 }
 
 #[test]
@@ -385,20 +302,11 @@ fn a_state_survives_being_written_down() {
     let scene = Scene::with_git();
     let odd = std::ffi::OsStr::from_bytes(b"odd \xff name");
     fs::write(scene.path("source").join(odd), "x").unwrap();
-    scene.write(
-        "source/vendor/a/Cargo.toml",
-        "[dependencies]\nx = { path = \"../../../x\" }\n",
-    );
+    scene.write("source/vendor/a/Cargo.toml", "[dependencies]\nx = { path = \"../../../x\" }\n");
     let inputs = [Path::new("/tmp").join(odd)].into_iter().collect();
-    let state = look(&Where {
-        inputs,
-        ..scene.place()
-    });
+    let state = look(&Where { inputs, ..scene.place() });
     let written = postcard::to_stdvec(&state).unwrap();
-    assert_eq!(
-        postcard::from_bytes::<SourceState>(&written).unwrap(),
-        state
-    );
+    assert_eq!(postcard::from_bytes::<SourceState>(&written).unwrap(), state);
 }
 
 const LOCK: &str = "version = 4\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\ndependencies = [\"dep\", \"far\"]\n[[package]]\nname = \"dep\"\nversion = \"1.2.3\"\nsource = \"registry+https://x\"\n[[package]]\nname = \"far\"\nversion = \"0.1.0\"\nsource = \"git+https://y?branch=z#0123456789abcdef\"\n";
@@ -441,17 +349,11 @@ fn packages_from_outside_count_by_content() {
 fn a_vendored_package_counts_as_itself_and_for_the_checkout() {
     let scene = Scene::new();
     scene.write("source/Cargo.lock", LOCK);
-    scene.write(
-        "source/vendor/dep/Cargo.toml",
-        "[package]\nname = \"dep\"\n",
-    );
+    scene.write("source/vendor/dep/Cargo.toml", "[package]\nname = \"dep\"\n");
     scene.write("source/vendor/dep/.cargo-checksum.json", "{}");
     scene.write("source/vendor/dep/src/lib.rs", "1");
     scene.write("elsewhere/far-0.1.0/lib.rs", "1");
-    let place = Where {
-        vendor: vec![scene.path("elsewhere")],
-        ..scene.place()
-    };
+    let place = Where { vendor: vec![scene.path("elsewhere")], ..scene.place() };
     let old = look(&place);
     assert_eq!(old.local(), texts(&["app"]));
     scene.write("source/vendor/dep/src/lib.rs", "2");
@@ -474,22 +376,9 @@ fn what_the_build_itself_brings_is_no_change() {
     let first_unit = Some(now());
     scene.write("cargo/registry/src/index-1/dep-1.2.3/src/lib.rs", "1");
     scene.write("late", "1");
-    let inputs = ["input", "late"]
-        .map(|name| scene.path(name))
-        .into_iter()
-        .collect();
+    let inputs = ["input", "late"].map(|name| scene.path(name)).into_iter().collect();
     let place = Where { inputs, ..place };
-    assert!(
-        state
-            .learn(
-                &place,
-                Use {
-                    started,
-                    first_unit
-                }
-            )
-            .unwrap()
-    );
+    assert!(state.learn(&place, Use { started, first_unit }).unwrap());
     assert_eq!(state.lock.as_ref().unwrap().packages.len(), 3);
     let new = observe(&place, Some(&state)).unwrap();
     let expected = SourceChanges {
@@ -503,16 +392,7 @@ fn what_the_build_itself_brings_is_no_change() {
     assert_eq!(changes, expected);
     assert!(
         !state
-            .learn(
-                &Where {
-                    inputs: BTreeSet::new(),
-                    ..place
-                },
-                Use {
-                    started,
-                    first_unit
-                }
-            )
+            .learn(&Where { inputs: BTreeSet::new(), ..place }, Use { started, first_unit })
             .unwrap()
     );
 }
@@ -523,10 +403,7 @@ fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     let mut state = look(&scene.place());
     let started = now();
     scene.write("source/Cargo.lock", LOCK);
-    let this = Use {
-        started,
-        first_unit: Some(started),
-    };
+    let this = Use { started, first_unit: Some(started) };
     assert!(!state.learn(&scene.place(), this).unwrap());
     let changes = look(&scene.place()).changes_since(&state).checkout;
     assert_eq!(changes[0].path, Path::new("Cargo.lock"));
@@ -555,12 +432,7 @@ fn path_dependencies_outside_are_followed() {
     let expected = ["dir", "far", "linked.rs", "near", "shared.rs"].map(|name| scene.path(name));
     assert_eq!(places, expected);
     scene.write("near/target/x", "");
-    assert!(
-        observe(&place, Some(&old))
-            .unwrap()
-            .changes_since(&old)
-            .is_empty()
-    );
+    assert!(observe(&place, Some(&old)).unwrap().changes_since(&old).is_empty());
     for name in ["far/new", "linked.rs", "shared.rs", "dir/deep/y"] {
         let old = look(&place);
         scene.write(name, "2");
@@ -575,25 +447,15 @@ fn inputs_are_looked_for_inside_the_root() {
     let scene = Scene::new();
     scene.write("root/usr/include/x.h", "1");
     symlink("/usr/include", scene.path("root/include")).unwrap();
-    let inputs = ["/include/x.h", "/include", "/none"]
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
-    let place = Where {
-        root: scene.path("root"),
-        inputs,
-        ..scene.place()
-    };
+    let inputs = ["/include/x.h", "/include", "/none"].map(PathBuf::from).into_iter().collect();
+    let place = Where { root: scene.path("root"), inputs, ..scene.place() };
     let old = look(&place);
     scene.write("root/usr/include/x.h", "2");
     let new = observe(&place, Some(&old)).unwrap();
     let expected = ["/include", "/include/x.h"].map(PathBuf::from);
     assert_eq!(new.changes_since(&old).inputs, expected);
     scene.write("root/none", "");
-    assert_eq!(
-        look(&place).changes_since(&new).inputs,
-        [PathBuf::from("/none")]
-    );
+    assert_eq!(look(&place).changes_since(&new).inputs, [PathBuf::from("/none")]);
 }
 
 #[test]

@@ -61,11 +61,7 @@ impl Toucher {
         match set(place) {
             Ok(after) => {
                 let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
-                let count = if is_directory {
-                    &self.directories
-                } else {
-                    &self.files
-                };
+                let count = if is_directory { &self.directories } else { &self.files };
                 count.fetch_add(1, Ordering::Relaxed);
                 Some(after)
             }
@@ -79,10 +75,7 @@ impl Toucher {
 
     /// Notes what could not be set.
     pub fn fail(&self, path: PathBuf, source: io::Error) {
-        let mut failed = self
-            .failed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         failed.push(NormaliseError { path, source });
     }
 
@@ -94,10 +87,8 @@ impl Toucher {
     /// What it all came to.
     pub fn finish(self) -> Normalised {
         let changed = self.files() + self.directories.load(Ordering::Relaxed);
-        let mut failed = self
-            .failed
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failed =
+            self.failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         failed.sort_by(|a, b| a.path.cmp(&b.path));
         Normalised { changed, failed }
     }
@@ -105,20 +96,9 @@ impl Toucher {
 
 fn set(place: &Place<'_>) -> Result<Stat, Errno> {
     let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: MTIME,
-            tv_nsec: 0,
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: MTIME, tv_nsec: 0 },
     };
-    rustix::fs::utimensat(
-        place.directory,
-        place.name,
-        &times,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
+    rustix::fs::utimensat(place.directory, place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     rustix::fs::statat(place.directory, place.name, AtFlags::SYMLINK_NOFOLLOW)
 }

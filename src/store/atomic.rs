@@ -56,21 +56,14 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
 fn put(path: &Path, bytes: &[u8], mode: u32, durably: bool) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(parent)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
     file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if durably {
         file.as_file().sync_all()?;
     }
     file.persist(path).map_err(|error| error.error)?;
-    if durably {
-        File::open(parent)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if durably { File::open(parent)?.sync_all() } else { Ok(()) }
 }
 
 /// Puts a value at `path` as indented JSON.
@@ -89,9 +82,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordEr
     let Some(bytes) = read_bytes(path)? else {
         return Ok(None);
     };
-    let damaged = |_| RecordError::Damaged {
-        path: path.to_owned(),
-    };
+    let damaged = |_| RecordError::Damaged { path: path.to_owned() };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
@@ -115,9 +106,7 @@ pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Record
     let Some(bytes) = read_bytes(path)? else {
         return Ok(None);
     };
-    let damaged = || RecordError::Damaged {
-        path: path.to_owned(),
-    };
+    let damaged = || RecordError::Damaged { path: path.to_owned() };
     let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(damaged)?;
     let (digest, body) = rest.split_at_checked(64).ok_or_else(damaged)?;
     if Digest::of(body).to_string().as_bytes() != digest {
@@ -130,11 +119,7 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(RecordError::Io {
-            verb: "read",
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(RecordError::Io { verb: "read", path: path.to_owned(), source }),
     }
 }
 
@@ -148,18 +133,12 @@ mod tests {
         let path = dir.path().join("record");
         write_binary(&path, &vec!["flour".to_owned(), "salt".to_owned()]).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        assert_eq!(
-            read_binary::<Vec<String>>(&path).unwrap().unwrap(),
-            ["flour", "salt"]
-        );
+        assert_eq!(read_binary::<Vec<String>>(&path).unwrap().unwrap(), ["flour", "salt"]);
         for index in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[index] ^= 1;
             std::fs::write(&path, &bytes).unwrap();
-            assert!(
-                read_binary::<Vec<String>>(&path).is_err(),
-                "flipped bit in byte {index}"
-            );
+            assert!(read_binary::<Vec<String>>(&path).is_err(), "flipped bit in byte {index}");
             std::fs::write(&path, &whole[..index]).unwrap();
             assert!(read_binary::<Vec<String>>(&path).is_err(), "cut at {index}");
         }

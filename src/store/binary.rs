@@ -16,11 +16,7 @@ impl Store {
     /// whether it did.
     pub fn install_binary(&self) -> Result<bool, StoreError> {
         let path = self.binary();
-        let fail = |source| StoreError::Io {
-            verb: "install",
-            path: self.binary(),
-            source,
-        };
+        let fail = |source| StoreError::Io { verb: "install", path: self.binary(), source };
         let own = fs::read("/proc/self/exe").map_err(fail)?;
         if !is_static(&own) {
             return Err(fail(io::Error::other(
@@ -42,32 +38,20 @@ type Version = Vec<u64>;
 /// What the installed binary says of itself; `None` if it says nothing.
 fn installed_version(path: &Path) -> Option<Version> {
     let mut command = Command::new(path);
-    let answer = command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let answer = command.arg("--version").stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(answer.stdout).ok()?;
     text.trim().strip_prefix("larder ").map(parse)
 }
 
 fn parse(version: &str) -> Version {
-    version
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0))
-        .collect()
+    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 /// Whether a 64-bit little-endian ELF file asks for no dynamic loader.
 fn is_static(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
-        Some(
-            bytes
-                .iter()
-                .rev()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
-        )
+        Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
     };
     let headers = || -> Option<bool> {
         let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
@@ -84,10 +68,7 @@ mod tests {
 
     #[test]
     fn a_dynamic_binary_is_told_from_a_static_one() {
-        assert!(
-            !is_static(&fs::read("/bin/sh").unwrap()),
-            "Debian's shell is dynamic"
-        );
+        assert!(!is_static(&fs::read("/bin/sh").unwrap()), "Debian's shell is dynamic");
         assert!(!is_static(b"#!/bin/sh\n"));
         assert!(!is_static(b"\x7fELF\x02\x01"));
     }

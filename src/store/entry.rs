@@ -107,9 +107,7 @@ impl EntryRecord {
 
     /// When the directory was last used, or made.
     pub fn last_use(&self) -> SystemTime {
-        self.last
-            .as_ref()
-            .map_or(self.created, |last| last.opened.at)
+        self.last.as_ref().map_or(self.created, |last| last.opened.at)
     }
 
     /// Whether the last use came to its end, and the command with success.
@@ -120,9 +118,7 @@ impl EntryRecord {
 
     /// Whether the last use was cut off by a crash of the whole machine.
     pub fn lost_to_another_boot(&self, boot: &str) -> bool {
-        self.last
-            .as_ref()
-            .is_some_and(|last| last.closed.is_none() && last.opened.boot != boot)
+        self.last.as_ref().is_some_and(|last| last.closed.is_none() && last.opened.boot != boot)
     }
 
     /// Whether the record is of the directory in which it was found.

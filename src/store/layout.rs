@@ -137,17 +137,11 @@ impl Store {
     pub fn open_writable(path: &Path) -> Result<Self, StoreError> {
         let store = Self::open(path)?;
         if store.format > FORMAT {
-            return Err(StoreError::Newer {
-                path: store.root,
-                format: store.format,
-            });
+            return Err(StoreError::Newer { path: store.root, format: store.format });
         }
         store.check_owner()?;
         rustix::fs::access(&store.root, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
-            StoreError::ReadOnly {
-                path: store.root.clone(),
-                source: error.into(),
-            }
+            StoreError::ReadOnly { path: store.root.clone(), source: error.into() }
         })?;
         Ok(store)
     }
@@ -163,13 +157,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         let root = fs::canonicalize(path).map_err(StoreError::io("open", path))?;
-        for dir in [
-            "bin",
-            "cargo-home/registry",
-            "cargo-home/git",
-            "projects",
-            "trash",
-        ] {
+        for dir in ["bin", "cargo-home/registry", "cargo-home/git", "projects", "trash"] {
             make_dir(&root.join(dir))?;
         }
         if !root.join("larder.toml").exists() {
@@ -270,20 +258,13 @@ impl Store {
         if metadata.uid() == user {
             Ok(())
         } else {
-            Err(StoreError::Foreign {
-                path: self.root.clone(),
-                owner: metadata.uid(),
-                user,
-            })
+            Err(StoreError::Foreign { path: self.root.clone(), owner: metadata.uid(), user })
         }
     }
 }
 
 fn make_dir(path: &Path) -> Result<(), StoreError> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path);
+    let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
     made.map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             StoreError::NotADirectory(path.to_owned())
@@ -294,15 +275,8 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
 fn is_vacant(root: &Path) -> Result<bool, StoreError> {
-    const OURS: [&str; 7] = [
-        "lost+found",
-        "bin",
-        "cargo-home",
-        "projects",
-        "trash",
-        "larder.toml",
-        "CACHEDIR.TAG",
-    ];
+    const OURS: [&str; 7] =
+        ["lost+found", "bin", "cargo-home", "projects", "trash", "larder.toml", "CACHEDIR.TAG"];
     let names = names_in(root)?;
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
@@ -357,31 +331,19 @@ mod tests {
         fs::write(path.join("larder.toml"), "salt = \"x\"\n").unwrap();
         let again = Store::create(&path).unwrap();
         assert_eq!(again.format(), FORMAT);
-        assert_eq!(
-            fs::read_to_string(again.policy()).unwrap(),
-            "salt = \"x\"\n"
-        );
+        assert_eq!(fs::read_to_string(again.policy()).unwrap(), "salt = \"x\"\n");
     }
 
     #[test]
     fn no_store_is_made_in_somebody_elses_directory() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("photo.jpg"), "").unwrap();
-        assert!(matches!(
-            Store::create(dir.path()),
-            Err(StoreError::Occupied(_))
-        ));
+        assert!(matches!(Store::create(dir.path()), Err(StoreError::Occupied(_))));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let file = dir.path().join("photo.jpg");
-        assert!(matches!(
-            Store::create(&file),
-            Err(StoreError::NotADirectory(_))
-        ));
+        assert!(matches!(Store::create(&file), Err(StoreError::NotADirectory(_))));
         let below = file.join("store");
-        assert!(matches!(
-            Store::create(&below),
-            Err(StoreError::NotADirectory(_))
-        ));
+        assert!(matches!(Store::create(&below), Err(StoreError::NotADirectory(_))));
     }
 
     #[test]

@@ -74,10 +74,7 @@ impl Lock {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
-        let fail = |source| LockError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let fail = |source| LockError::Io { path: path.to_owned(), source };
         let file = open(path).map_err(fail)?;
         let mut lock = Self { file };
         if !lock.try_for(UNREMARKABLE).map_err(fail)? {
@@ -132,11 +129,8 @@ impl Lock {
     }
 
     fn sign(&mut self, what: &str) -> io::Result<()> {
-        let holder = Holder {
-            pid: std::process::id(),
-            what: what.to_owned(),
-            since: SystemTime::now(),
-        };
+        let holder =
+            Holder { pid: std::process::id(), what: what.to_owned(), since: SystemTime::now() };
         let text = serde_json::to_vec(&holder)?;
         self.file.set_len(0)?;
         self.file.rewind()?;
@@ -157,15 +151,13 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o644)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+        .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.nlink() == 1 {
         Ok(file)
     } else {
-        Err(io::Error::other(
-            "the lock file is not a plain file with one name",
-        ))
+        Err(io::Error::other("the lock file is not a plain file with one name"))
     }
 }
 
@@ -190,11 +182,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");
         let first = Lock::acquire(&path, "image one", Wait::Forever, |_| panic!("free")).unwrap();
-        assert!(
-            Lock::holder(&path)
-                .unwrap()
-                .starts_with("image one (process ")
-        );
+        assert!(Lock::holder(&path).unwrap().starts_with("image one (process "));
         let mut heard = String::new();
         let limit = Wait::AtMost(Duration::from_millis(10));
         let second = Lock::acquire(&path, "image two", limit, |who| heard.push_str(who));

@@ -56,26 +56,13 @@ impl OpenEntry {
             Err(reason) => (None, Some(reason)),
         };
         if let Some(record) = kept {
-            return Ok((
-                Self {
-                    paths,
-                    record,
-                    lock,
-                    is_new: false,
-                },
-                None,
-            ));
+            return Ok((Self { paths, record, lock, is_new: false }, None));
         }
         if broken.is_some() {
             Trash::new(store).take(&paths.dir)?;
         }
         let record = EntryRecord::new(project.clone(), identity);
-        let entry = Self {
-            paths,
-            record,
-            lock,
-            is_new: true,
-        };
+        let entry = Self { paths, record, lock, is_new: true };
         entry.make()?;
         Ok((entry, broken))
     }
@@ -110,17 +97,9 @@ impl OpenEntry {
 
     /// Records, durably, that a use begins. From here on a crash is noticed.
     pub fn begin(&mut self, cold: bool, why: Vec<String>) -> Result<(), StoreError> {
-        let opened = Opened {
-            at: SystemTime::now(),
-            boot: boot_id(),
-        };
+        let opened = Opened { at: SystemTime::now(), boot: boot_id() };
         self.record.uses += 1;
-        self.record.last = Some(UseRecord {
-            opened,
-            cold,
-            why,
-            closed: None,
-        });
+        self.record.last = Some(UseRecord { opened, cold, why, closed: None });
         self.save()
     }
 
@@ -148,11 +127,7 @@ impl OpenEntry {
     fn make(&self) -> Result<(), StoreError> {
         let fail = |path: &Path| {
             let path = path.to_owned();
-            move |source| StoreError::Io {
-                verb: "make",
-                path,
-                source,
-            }
+            move |source| StoreError::Io { verb: "make", path, source }
         };
         fs::create_dir_all(&self.paths.dir).map_err(fail(&self.paths.dir))?;
         self.save()?;
@@ -187,11 +162,7 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
 }
 
 fn sync_filesystem(dir: &Path) -> Result<(), StoreError> {
-    let fail = |source| StoreError::Io {
-        verb: "sync",
-        path: dir.to_owned(),
-        source,
-    };
+    let fail = |source| StoreError::Io { verb: "sync", path: dir.to_owned(), source };
     let dir = File::open(dir).map_err(fail)?;
     rustix::fs::syncfs(&dir).map_err(|error| fail(error.into()))
 }
@@ -203,25 +174,10 @@ impl Store {
         for toolchain in self.toolchains(project)? {
             let paths = self.entry(project, toolchain);
             if paths.dir.is_dir() {
-                rows.push(self.row(project, toolchain, &paths));
+                rows.push(row(project, toolchain, &paths));
             }
         }
         Ok(rows)
-    }
-
-    fn row(&self, project: &ProjectName, toolchain: ToolchainId, paths: &EntryPaths) -> Row {
-        let record = match atomic::read_json::<EntryRecord>(&paths.record) {
-            Ok(Some(record)) => Ok(record),
-            Ok(None) => Err("no entry.json; the next run begins anew".to_owned()),
-            Err(error) => Err(format!("{error}; the next run begins anew")),
-        };
-        let in_use_by = Lock::holder(&paths.lock);
-        Row {
-            project: project.clone(),
-            toolchain,
-            record,
-            in_use_by,
-        }
     }
 
     /// The directory of the project that was used last, other than `id`: what a new one is
@@ -229,8 +185,16 @@ impl Store {
     pub fn latest_sibling(&self, project: &ProjectName, id: ToolchainId) -> Option<EntryRecord> {
         let rows = self.rows(project).ok()?;
         let others = rows.into_iter().filter(|row| row.toolchain != id);
-        others
-            .filter_map(|row| row.record.ok())
-            .max_by_key(EntryRecord::last_use)
+        others.filter_map(|row| row.record.ok()).max_by_key(EntryRecord::last_use)
     }
+}
+
+fn row(project: &ProjectName, toolchain: ToolchainId, paths: &EntryPaths) -> Row {
+    let record = match atomic::read_json::<EntryRecord>(&paths.record) {
+        Ok(Some(record)) => Ok(record),
+        Ok(None) => Err("no entry.json; the next run begins anew".to_owned()),
+        Err(error) => Err(format!("{error}; the next run begins anew")),
+    };
+    let in_use_by = Lock::holder(&paths.lock);
+    Row { project: project.clone(), toolchain, record, in_use_by }
 }

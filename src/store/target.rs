@@ -18,6 +18,8 @@ pub struct Manifest {
     pub tree: Tree,
     /// Files beside Cargo's uplifted ones that are not Cargo's; relative, as bytes.
     pub extras: BTreeSet<Vec<u8>>,
+    /// Packages of which an artifact was changed in place after Cargo finished it.
+    pub tampered: BTreeSet<String>,
     /// Absolute inputs that the units name, as the compiler sees them, as bytes.
     pub inputs: BTreeSet<Vec<u8>>,
 }
@@ -35,20 +37,13 @@ pub struct TargetError {
 /// Gives a file that shares its inode with others a copy of its own, with the same bytes, mode
 /// and modification time: what a script then does to it (strip, say) is not done to the cache.
 pub fn unshare(path: &Path) -> Result<bool, TargetError> {
-    let fail = |source| TargetError {
-        verb: "copy",
-        path: path.to_owned(),
-        source,
-    };
+    let fail = |source| TargetError { verb: "copy", path: path.to_owned(), source };
     let metadata = fs::symlink_metadata(path).map_err(fail)?;
     if !metadata.is_file() || metadata.nlink() < 2 {
         return Ok(false);
     }
     let parent = path.parent().unwrap_or(Path::new("."));
-    let copy = tempfile::Builder::new()
-        .prefix(".larder-")
-        .tempfile_in(parent)
-        .map_err(fail)?;
+    let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(parent).map_err(fail)?;
     fs::copy(path, copy.path()).map_err(fail)?;
     let mtime = FileTime::from_last_modification_time(&metadata);
     filetime::set_file_mtime(copy.path(), mtime).map_err(fail)?;
@@ -75,10 +70,7 @@ pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<
 /// Allocated bytes below a directory, each inode once; other filesystems do not count.
 pub fn size(dir: &Path) -> u64 {
     let mut seen = BTreeSet::new();
-    let walk = walkdir::WalkDir::new(dir)
-        .same_file_system(true)
-        .into_iter()
-        .flatten();
+    let walk = walkdir::WalkDir::new(dir).same_file_system(true).into_iter().flatten();
     let metadata = walk.filter_map(|item| item.metadata().ok());
     let once = metadata.filter(|metadata| metadata.nlink() < 2 || seen.insert(metadata.ino()));
     once.map(|metadata| metadata.blocks() * 512).sum()

@@ -53,10 +53,7 @@ struct Walk<'a> {
 
 /// Everything at and below a root, sorted by path; nothing if the root does not exist.
 pub fn walk(root: &Path, wanted: Wanted<'_>, touch: Touch<'_>) -> Result<Vec<Seen>, ObserveError> {
-    let failed = |errno: Errno| ObserveError {
-        path: root.to_owned(),
-        source: errno.into(),
-    };
+    let failed = |errno: Errno| ObserveError { path: root.to_owned(), source: errno.into() };
     let stat = match rustix::fs::lstat(root) {
         Ok(stat) => stat,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
@@ -64,11 +61,7 @@ pub fn walk(root: &Path, wanted: Wanted<'_>, touch: Touch<'_>) -> Result<Vec<See
     };
     let name =
         std::ffi::CString::new(root.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
-    let place = Place {
-        directory: CWD,
-        name: &name,
-        path: b"",
-    };
+    let place = Place { directory: CWD, name: &name, path: b"" };
     let first = Seen::new(Vec::new(), touch(&place, &stat).as_ref().unwrap_or(&stat));
     let device = stat.st_dev;
     let walk = Walk {
@@ -87,11 +80,7 @@ pub fn walk(root: &Path, wanted: Wanted<'_>, touch: Touch<'_>) -> Result<Vec<See
 
 impl Seen {
     fn new(path: Vec<u8>, stat: &Stat) -> Self {
-        Self {
-            path,
-            mode: stat.st_mode,
-            stamp: Stamp::of_stat(stat),
-        }
+        Self { path, mode: stat.st_mode, stamp: Stamp::of_stat(stat) }
     }
 }
 
@@ -102,10 +91,7 @@ impl<'a> Walk<'a> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
             Err(errno) => {
                 let path = self.root.join(OsStr::from_bytes(&path));
-                *lock(&self.failure) = Some(ObserveError {
-                    path,
-                    source: errno.into(),
-                });
+                *lock(&self.failure) = Some(ObserveError { path, source: errno.into() });
             }
         }
     }
@@ -152,15 +138,7 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let stat = if stat.st_dev == self.device {
-            (self.touch)(
-                &Place {
-                    directory,
-                    name,
-                    path: &path,
-                },
-                &stat,
-            )
-            .unwrap_or(stat)
+            (self.touch)(&Place { directory, name, path: &path }, &stat).unwrap_or(stat)
         } else {
             stat
         };
@@ -171,10 +149,8 @@ impl<'a> Walk<'a> {
         if let Some(failure) = lock(&self.failure).take() {
             return Err(failure);
         }
-        let mut seen: Vec<Seen> = std::mem::take(&mut *lock(&self.seen))
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut seen: Vec<Seen> =
+            std::mem::take(&mut *lock(&self.seen)).into_iter().flatten().collect();
         seen.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(seen)
     }
@@ -182,9 +158,7 @@ impl<'a> Walk<'a> {
 
 /// A lock is poisoned only if a thread panicked, and then rayon panics in the end.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn is_directory(stat: &Stat) -> bool {
@@ -192,11 +166,7 @@ fn is_directory(stat: &Stat) -> bool {
 }
 
 fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
-    if path.is_empty() {
-        name.to_vec()
-    } else {
-        [path, b"/", name].concat()
-    }
+    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
 
 /// The visitor that changes nothing.

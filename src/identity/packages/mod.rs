@@ -1,24 +1,129 @@
-//! stub being replaced
-use crate::config::PackageMode;
-use serde::{Deserialize, Serialize};
+//! The packages of the place where the compiler runs, as far as they can reach a compilation.
+//!
+//! A package manager's database is fast to read and explains well: it says that `libssl-dev`
+//! went from one version to another. It is not trusted for content: what really lies in the
+//! places where compilers look counts besides ([`super::places`]).
+
+mod dpkg;
+mod pacman;
+mod rpm;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PackageCache {}
-#[derive(Clone, Debug, Default)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::PackageMode;
+use crate::digest::Digest;
+
+/// The packages that count, and the files of those that do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packages {
+    /// `dpkg`, `rpm`, `pacman` or `none`.
     pub manager: String,
+    /// Version and digest of the manager's checksums, by name and architecture.
     pub tracked: BTreeMap<String, String>,
-    pub foreign: BTreeSet<PathBuf>,
+    /// Files in the places where compilers look that belong to packages which do not count;
+    /// as bytes.
+    pub foreign: BTreeSet<Vec<u8>>,
 }
+
+/// What was found the last time, and by what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageCache {
+    key: Digest,
+    packages: Packages,
+}
+
+/// A package database that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct PackagesError;
+#[error("cannot read the package database {}", path.display())]
+pub struct PackagesError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl PackagesError {
+    fn new(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, source }
+    }
+}
+
+/// What is asked of a database.
+struct Question<'a> {
+    root: &'a Path,
+    mode: PackageMode,
+    build_packages: &'a [String],
+}
+
+/// Looks into the package database below `root`; `cache` is believed while the database is the
+/// same.
 pub fn observe(
-    _root: &Path,
-    _mode: PackageMode,
-    _b: &[String],
-    _c: Option<PackageCache>,
+    root: &Path,
+    mode: PackageMode,
+    build_packages: &[String],
+    cache: Option<PackageCache>,
 ) -> Result<(Packages, PackageCache), PackagesError> {
-    Ok((Packages::default(), PackageCache {}))
+    let question = Question { root, mode, build_packages };
+    let key = question.key()?;
+    if let Some(known) = cache.filter(|known| known.key == key) {
+        return Ok((known.packages.clone(), known));
+    }
+    let packages = if root.join(dpkg::STATUS).exists() {
+        dpkg::observe(&question)?
+    } else if let Some(packages) = rpm::observe(root)? {
+        packages
+    } else if root.join(pacman::LOCAL).is_dir() {
+        pacman::observe(root)?
+    } else {
+        Packages { manager: "none".to_owned(), ..Packages::default() }
+    };
+    Ok((packages.clone(), PackageCache { key, packages }))
+}
+
+impl Question<'_> {
+    /// A digest of everything that the answer depends on, cheap to compute.
+    ///
+    /// Sizes and times of the checksum files stand for their content: mkosi copies them anew for
+    /// every build, and what they say is an explanation, not the evidence.
+    fn key(&self) -> Result<Digest, PackagesError> {
+        let mut builder = crate::digest::DigestBuilder::default();
+        builder.field(format!("{:?} {:?}", self.mode, self.build_packages).as_bytes());
+        for database in
+            [dpkg::STATUS, dpkg::INFO, pacman::LOCAL, rpm::DATABASES[0], rpm::DATABASES[1]]
+        {
+            let path = self.root.join(database);
+            if path.is_file() {
+                let digest = Digest::of_file(&path).map_err(PackagesError::new(&path))?;
+                builder.field(digest.to_string().as_bytes());
+            }
+            for (name, size, mtime) in listing(&path)? {
+                builder.field(&name).field(&size.to_le_bytes()).field(&mtime.to_le_bytes());
+            }
+        }
+        Ok(builder.finish())
+    }
+}
+
+/// Names, sizes and modification times in a directory, sorted; nothing if there is none.
+fn listing(dir: &Path) -> Result<Vec<(Vec<u8>, u64, i64)>, PackagesError> {
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(Vec::new()) };
+    let mut items = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(PackagesError::new(dir))?;
+        let metadata = entry.metadata().map_err(PackagesError::new(dir))?;
+        items.push((entry.file_name().into_vec(), metadata.len(), metadata.mtime()));
+    }
+    items.sort();
+    Ok(items)
+}
+
+/// The first half of a digest: enough to tell two packages apart.
+fn short(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string()[..16].to_owned()
 }

@@ -21,13 +21,7 @@ const MISLEADING: [&str; 6] = [
 /// the checkout.
 pub(super) fn run<S: AsRef<OsStr>>(work_tree: &Path, arguments: &[S]) -> io::Result<Output> {
     let mut command = Command::new("git");
-    command.args([
-        "--no-optional-locks",
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "core.fsmonitor=false",
-    ]);
+    command.args(["--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false"]);
     command.arg("-C").arg(work_tree).args(arguments);
     for variable in MISLEADING {
         command.env_remove(variable);

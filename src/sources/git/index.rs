@@ -54,11 +54,7 @@ impl Index {
         }
         let content = fs::read(path)?;
         let digest = entries(&content, oid).unwrap_or_else(|| Digest::of(&content));
-        Ok(Some(Self {
-            digest,
-            stamp,
-            settled: is_settled(stamp.ctime, started),
-        }))
+        Ok(Some(Self { digest, stamp, settled: is_settled(stamp.ctime, started) }))
     }
 }
 
@@ -78,11 +74,7 @@ fn entries(content: &[u8], oid: usize) -> Option<Digest> {
         builder.field(&stat[MODE]).field(take(&mut rest, oid)?);
         let flags = u16::from_be_bytes(take(&mut rest, 2)?.try_into().ok()?);
         builder.field(&(flags & 0xf000).to_be_bytes());
-        let extended = if version > 2 && flags & 0x4000 != 0 {
-            2
-        } else {
-            0
-        };
+        let extended = if version > 2 && flags & 0x4000 != 0 { 2 } else { 0 };
         builder.field(take(&mut rest, extended)?);
         if version == 4 {
             let keep = name.len().checked_sub(variable(&mut rest)?)?;
@@ -133,9 +125,7 @@ fn variable(rest: &mut &[u8]) -> Option<usize> {
     let mut value = 0_usize;
     loop {
         let byte = take(rest, 1)?[0];
-        value = value
-            .checked_mul(128)?
-            .checked_add(usize::from(byte & 127))?;
+        value = value.checked_mul(128)?.checked_add(usize::from(byte & 127))?;
         if byte & 128 == 0 {
             return Some(value);
         }
@@ -158,11 +148,7 @@ pub(super) fn normalise(home: &Home, touched: bool, started: Nanoseconds, touche
     }
     let outcome =
         refresh(home, &path, metadata.ctime() >= started / 1_000_000_000).and_then(|refreshed| {
-            if refreshed {
-                filetime::set_file_mtime(&path, mtime)
-            } else {
-                Ok(())
-            }
+            if refreshed { filetime::set_file_mtime(&path, mtime) } else { Ok(()) }
         });
     if let Err(error) = outcome {
         toucher.fail(path, error);

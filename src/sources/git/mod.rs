@@ -70,21 +70,14 @@ impl GitState {
                 }
             }
         }
-        let gone = old
-            .repositories
-            .keys()
-            .filter(|name| !self.repositories.contains_key(*name));
+        let gone = old.repositories.keys().filter(|name| !self.repositories.contains_key(*name));
         changes.extend(gone.map(|name| format!("{}repository removed", prefix(name))));
         changes
     }
 }
 
 fn prefix(name: &Path) -> String {
-    if name.as_os_str().is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", name.display())
-    }
+    if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
 }
 
 /// Gives the metadata of the checkout's own repositories the constant time, and refreshes their

@@ -19,17 +19,8 @@ use crate::tree::walk::{self, walk};
 use crate::tree::{ObserveError, Tree};
 
 /// Names at the top of a git directory that have no say, or that are looked at in another way.
-const APART: [&str; 9] = [
-    "objects",
-    "logs",
-    "refs",
-    "packed-refs",
-    "index",
-    "modules",
-    "worktrees",
-    "lfs",
-    "gc.log",
-];
+const APART: [&str; 9] =
+    ["objects", "logs", "refs", "packed-refs", "index", "modules", "worktrees", "lfs", "gc.log"];
 
 /// Names at the top of a git directory whose times no build script has reason to watch.
 const UNWATCHED: [&str; 6] = ["objects", "hooks", "modules", "worktrees", "lfs", "index"];
@@ -102,13 +93,7 @@ impl Home {
             Ok(path) => elsewhere(place, &git_dir, path.trim_ascii()),
             Err(_) => git_dir.clone(),
         };
-        Some(Self {
-            name,
-            work_tree: work_tree.to_owned(),
-            git_dir,
-            common,
-            encloses: part,
-        })
+        Some(Self { name, work_tree: work_tree.to_owned(), git_dir, common, encloses: part })
     }
 
     /// Gives the files that build scripts watch the constant time.
@@ -128,15 +113,7 @@ impl Home {
 
     /// The bytes of an object's name.
     fn oid(&self) -> usize {
-        if self
-            .config()
-            .replace(' ', "")
-            .contains("objectformat=sha256")
-        {
-            32
-        } else {
-            20
-        }
+        if self.config().replace(' ', "").contains("objectformat=sha256") { 32 } else { 20 }
     }
 
     fn config(&self) -> String {
@@ -148,11 +125,7 @@ impl Home {
 /// A path that git wrote down, relative to `base` or as the compiler sees it.
 fn elsewhere(place: &Where, base: &Path, path: &[u8]) -> PathBuf {
     let path = Path::new(OsStr::from_bytes(path));
-    if path.is_absolute() {
-        place.real_of_compiler(path)
-    } else {
-        plain(&base.join(path))
-    }
+    if path.is_absolute() { place.real_of_compiler(path) } else { plain(&base.join(path)) }
 }
 
 fn is_lock(path: &Path) -> bool {
@@ -175,21 +148,14 @@ impl Repository {
             Tree::default()
         } else {
             let wanted = |path: &Path, _: bool| counts(path) && path != Path::new("HEAD");
-            Tree::observe(
-                &home.common,
-                before.map(|before| &before.shared_files),
-                wanted,
-            )?
+            Tree::observe(&home.common, before.map(|before| &before.shared_files), wanted)?
         };
         let failed = |source: io::Error| ObserveError::new(&home.git_dir, source);
         let refs = refs::read(&home.git_dir, &home.common).map_err(failed)?;
         let head = fs::read(home.git_dir.join("HEAD")).map_err(failed)?;
         let index = home.git_dir.join("index");
-        let index = Index::read(
-            &index,
-            home.oid(),
-            before.and_then(|before| before.index.as_ref()),
-        );
+        let index =
+            Index::read(&index, home.oid(), before.and_then(|before| before.index.as_ref()));
         let head = refs::resolve(&head, &refs);
         Ok(Self {
             head: head.map(|head| String::from_utf8_lossy(&head).into_owned()),
@@ -198,10 +164,7 @@ impl Repository {
             shared_files,
             refs,
             index: index.map_err(failed)?,
-            status: home
-                .encloses
-                .as_deref()
-                .and_then(|part| status(&home.work_tree, part)),
+            status: home.encloses.as_deref().and_then(|part| status(&home.work_tree, part)),
         })
     }
 
@@ -209,26 +172,16 @@ impl Repository {
         let mut changes = Vec::new();
         if self.head != old.head {
             let name = |head: &Option<String>| head.clone().unwrap_or_else(|| "nothing".to_owned());
-            changes.push(format!(
-                "HEAD is {}, was {}",
-                name(&self.head),
-                name(&old.head)
-            ));
+            changes.push(format!("HEAD is {}, was {}", name(&self.head), name(&old.head)));
         } else if self.short_head != old.short_head {
             changes.push("HEAD is abbreviated differently".to_owned());
         }
-        for (files, old) in [
-            (&self.files, &old.files),
-            (&self.shared_files, &old.shared_files),
-        ] {
+        for (files, old) in [(&self.files, &old.files), (&self.shared_files, &old.shared_files)] {
             let differing = files.changes_since(old).into_iter();
             changes.extend(differing.map(|change| format!(".git/{}", change.path.display())));
         }
-        let names = self.refs.keys().chain(
-            old.refs
-                .keys()
-                .filter(|name| !self.refs.contains_key(*name)),
-        );
+        let names =
+            self.refs.keys().chain(old.refs.keys().filter(|name| !self.refs.contains_key(*name)));
         for name in names.filter(|name| self.refs.get(*name) != old.refs.get(*name)) {
             changes.push(String::from_utf8_lossy(name).into_owned());
         }

@@ -1,0 +1,390 @@
+//! dpkg's database: `status`, and `info/*.list` and `info/*.md5sums` (`dpkg(1)`, 1.21 and 1.22).
+//!
+//! In mkosi 25.3 the base image lies on top of the layer with the build packages, so that
+//! `status` does not know them while their `info` files are there. A package with files and
+//! without a status counts as installed, its version and dependencies as unknown.
+//!
+//! A package that is nothing but shared libraries never counts by itself: adding `curl` to an
+//! image brings libraries, some of which the build tools had brought in before. Libraries count
+//! where they are loaded or linked ([`super::super::libraries`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::{Packages, PackagesError, Question, short};
+use crate::config::PackageMode;
+use crate::identity::places;
+
+/// The list of packages, relative to the root.
+pub const STATUS: &str = "var/lib/dpkg/status";
+/// What each package installed, relative to the root.
+pub const INFO: &str = "var/lib/dpkg/info";
+
+/// Programs that make their package count, with or without a version behind the name.
+const BUILD_TOOLS: [&str; 32] = [
+    "ar",
+    "as",
+    "autoconf",
+    "automake",
+    "bindgen",
+    "bison",
+    "c++",
+    "cargo",
+    "cc",
+    "clang",
+    "cmake",
+    "cpp",
+    "flex",
+    "g++",
+    "gcc",
+    "gfortran",
+    "go",
+    "ld",
+    "ld.gold",
+    "ld.lld",
+    "libtool",
+    "m4",
+    "make",
+    "meson",
+    "mold",
+    "nasm",
+    "ninja",
+    "pkg-config",
+    "pkgconf",
+    "protoc",
+    "rustc",
+    "yasm",
+];
+
+/// Directories whose files never reach a compilation.
+const IDLE: [&str; 8] = [
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/locale/",
+    "usr/share/lintian/",
+    "usr/share/bug/",
+    "usr/share/doc-base/",
+    "usr/share/info/",
+    "usr/share/gcc/python/",
+];
+
+#[derive(Debug, Default)]
+struct Package {
+    version: String,
+    essential: bool,
+    depends: Vec<Vec<String>>,
+    provides: Vec<String>,
+    files: Vec<String>,
+    checksums: Vec<u8>,
+}
+
+/// The packages that count, of those that are installed.
+pub fn observe(question: &Question<'_>) -> Result<Packages, PackagesError> {
+    let status = question.root.join(STATUS);
+    let text = std::fs::read(&status).map_err(PackagesError::new(&status))?;
+    let mut installed = parse(&String::from_utf8_lossy(&text));
+    let listed = read_files(question.root, &mut installed)?;
+    let counts = match question.mode {
+        PackageMode::Sandbox => installed.keys().cloned().collect(),
+        PackageMode::Build => closure(&installed, seeds(&installed, &listed, question)),
+    };
+    let sandbox = question.mode == PackageMode::Sandbox;
+    let mut packages = Packages { manager: "dpkg".to_owned(), ..Packages::default() };
+    for (name, package) in &installed {
+        if sandbox || (counts.contains(name) && !package.is_only_libraries()) {
+            let value = format!("{} {}", package.version, short(&package.checksums));
+            packages.tracked.insert(name.clone(), value);
+        } else {
+            let files = package.files.iter().filter(|path| places::may_count(Path::new(path)));
+            packages.foreign.extend(files.map(|path| path.clone().into_bytes()));
+        }
+    }
+    Ok(packages)
+}
+
+/// Installed packages by `name:architecture`, from the text of `status`.
+fn parse(text: &str) -> BTreeMap<String, Package> {
+    let mut installed = BTreeMap::new();
+    for paragraph in text.split("\n\n") {
+        let field = |name: &str| {
+            let line = paragraph.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.strip_prefix(':')).map_or("", str::trim)
+        };
+        if field("Package").is_empty() || !field("Status").ends_with(" installed") {
+            continue;
+        }
+        let depends = [field("Pre-Depends"), field("Depends")];
+        let depends = depends.iter().flat_map(|list| list.split(','));
+        let package = Package {
+            version: field("Version").to_owned(),
+            essential: field("Essential") == "yes" || field("Priority") == "required",
+            depends: depends.map(|any| any.split('|').map(bare_name).collect()).collect(),
+            provides: field("Provides").split(',').map(bare_name).collect(),
+            ..Package::default()
+        };
+        installed.insert(format!("{}:{}", field("Package"), field("Architecture")), package);
+    }
+    installed
+}
+
+/// `libc6` of `libc6:any (>= 2.36)`, `rustc` of `rustc/trixie-backports` or `rustc=1.85`.
+fn bare_name(text: &str) -> String {
+    let end = |c: char| c.is_whitespace() || "(:/=[<".contains(c);
+    text.trim().split(end).next().unwrap_or_default().to_owned()
+}
+
+/// Reads what the packages installed. Packages that only `info` knows are added, and returned.
+fn read_files(
+    root: &Path,
+    installed: &mut BTreeMap<String, Package>,
+) -> Result<BTreeSet<String>, PackagesError> {
+    let info = root.join(INFO);
+    let mut listed = BTreeSet::new();
+    for (name, ..) in super::listing(&info)? {
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let Some(stem) = name.strip_suffix(".list") else { continue };
+        let (bare, _) = stem.split_once(':').unwrap_or((stem, ""));
+        let key = if stem.contains(':') {
+            Some(stem.to_owned()).filter(|key| installed.contains_key(key))
+        } else {
+            let range = format!("{bare}:")..format!("{bare};");
+            installed.range(range).next().map(|(key, _)| key.clone())
+        };
+        let path = info.join(&name);
+        let list = std::fs::read(&path).map_err(PackagesError::new(&path))?;
+        let checksums = std::fs::read(info.join(format!("{stem}.md5sums"))).unwrap_or_default();
+        let key = key.unwrap_or_else(|| {
+            listed.insert(stem.to_owned());
+            stem.to_owned()
+        });
+        let package = installed.entry(key).or_default();
+        package.files = String::from_utf8_lossy(&list).lines().map(places::usr_merged).collect();
+        package.checksums = checksums;
+    }
+    // A removed package keeps its list of configuration files.
+    let is_remnant = |name: &String| {
+        installed.get(name).is_none_or(|p| !p.files.iter().any(|file| file.starts_with("/usr/")))
+    };
+    let remnants: Vec<String> = listed.iter().filter(|name| is_remnant(name)).cloned().collect();
+    for name in remnants {
+        installed.remove(&name);
+        listed.remove(&name);
+    }
+    for package in installed.values_mut().filter(|package| package.version.is_empty()) {
+        "?".clone_into(&mut package.version);
+    }
+    Ok(listed)
+}
+
+fn seeds(
+    installed: &BTreeMap<String, Package>,
+    listed: &BTreeSet<String>,
+    question: &Question<'_>,
+) -> BTreeSet<String> {
+    let wanted: BTreeSet<String> =
+        question.build_packages.iter().map(|name| bare_name(name)).collect();
+    let is_seed = |(name, package): &(&String, &Package)| {
+        let bare = bare_name(name);
+        let named = wanted.contains(&bare) || package.provides.iter().any(|p| wanted.contains(p));
+        named
+            || package.essential
+            || listed.contains(*name)
+            || package.files.iter().any(|file| develops(file))
+    };
+    installed.iter().filter(is_seed).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a file is of the kind that development packages and compilers ship.
+fn develops(file: &str) -> bool {
+    let path = Path::new(file);
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if file.starts_with("/usr/include/") {
+        return true;
+    }
+    if file.starts_with("/usr/bin/") {
+        let tool = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        let tool = tool.rsplit_once("-linux-gnu-").map_or(tool, |(_, tool)| tool);
+        return BUILD_TOOLS.contains(&tool) || BUILD_TOOLS.contains(&&*name);
+    }
+    let in_library_directory = path.parent().is_some_and(places::is_library_directory);
+    ending == "pc"
+        || in_library_directory
+            && (["a", "o", "la"].contains(&ending) || (name.starts_with("lib") && ending == "so"))
+}
+
+/// The packages and everything that they depend on, as far as it is installed.
+fn closure(installed: &BTreeMap<String, Package>, seeds: BTreeSet<String>) -> BTreeSet<String> {
+    let mut providers: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for (name, package) in installed {
+        providers.entry(bare_name(name)).or_default().push(name);
+        for provided in package.provides.iter().filter(|provided| !provided.is_empty()) {
+            providers.entry(provided.clone()).or_default().push(name);
+        }
+    }
+    let mut open: Vec<String> = seeds.iter().cloned().collect();
+    let mut closure = seeds;
+    while let Some(name) = open.pop() {
+        let wanted =
+            installed.get(&name).into_iter().flat_map(|package| package.depends.iter().flatten());
+        for dependency in wanted.flat_map(|wanted| providers.get(wanted).into_iter().flatten()) {
+            if closure.insert((*dependency).clone()) {
+                open.push((*dependency).clone());
+            }
+        }
+    }
+    closure
+}
+
+impl Package {
+    /// Whether all that it installed that could matter are shared libraries. Directories are
+    /// listed like files: a path that begins another one is no file.
+    fn is_only_libraries(&self) -> bool {
+        let mut names: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let is_directory = |index: usize| {
+            names.get(index + 1).is_some_and(|next| {
+                next.strip_prefix(names[index]).is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
+        let matters = |name: &str| {
+            let name = name.trim_start_matches("/.").trim_start_matches('/');
+            !name.is_empty() && !IDLE.iter().any(|idle| format!("{name}/").starts_with(idle))
+        };
+        let is_library = |name: &str| {
+            let file = name.rsplit('/').next().unwrap_or_default();
+            name.starts_with("/usr/lib") && (file.contains(".so.") || file.ends_with(".so"))
+        };
+        let mut files =
+            (0..names.len()).filter(|index| !is_directory(*index)).map(|index| names[index]);
+        !self.essential && files.all(|name| !matters(name) || is_library(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    struct Database(tempfile::TempDir);
+
+    impl Database {
+        fn new() -> Self {
+            let database = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(database.0.path().join(INFO)).unwrap();
+            fs::write(database.0.path().join(STATUS), "").unwrap();
+            database.add("dpkg", "Essential: yes\n", &["/usr/bin/dpkg"]);
+            database.add("gcc", "Depends: libisl23, cpp (>= 1) | other\n", &["/usr/bin/gcc-14"]);
+            database.add("cpp", "", &["/usr/libexec/cpp-data"]);
+            database.add("libisl23", "", &["/usr/lib/x86_64-linux-gnu/libisl.so.23"]);
+            database.add("zlib1g-dev", "", &["/usr/include/zlib.h"]);
+            database
+        }
+
+        fn add(&self, name: &str, fields: &str, files: &[&str]) {
+            let status = self.0.path().join(STATUS);
+            let text = fs::read_to_string(&status).unwrap();
+            let own = format!(
+                "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n{fields}\n"
+            );
+            fs::write(status, text + &own).unwrap();
+            self.add_files(name, files);
+        }
+
+        fn add_files(&self, name: &str, files: &[&str]) {
+            let info = self.0.path().join(INFO);
+            fs::write(
+                info.join(format!("{name}.list")),
+                format!("/.\n/usr\n/usr/lib\n{}\n", files.join("\n")),
+            )
+            .unwrap();
+            fs::write(info.join(format!("{name}.md5sums")), files.join(" ")).unwrap();
+        }
+
+        fn ask(&self, mode: PackageMode, build: &[&str]) -> Packages {
+            let build: Vec<String> = build.iter().map(ToString::to_string).collect();
+            super::super::observe(self.0.path(), mode, &build, None).unwrap().0
+        }
+
+        fn names(&self, build: &[&str]) -> Vec<String> {
+            self.ask(PackageMode::Build, build).tracked.into_keys().collect()
+        }
+    }
+
+    #[test]
+    fn the_closure_of_what_builds_counts_and_pure_libraries_do_not() {
+        let database = Database::new();
+        assert_eq!(
+            database.names(&[]),
+            ["cpp:amd64", "dpkg:amd64", "gcc:amd64", "zlib1g-dev:amd64"]
+        );
+    }
+
+    #[test]
+    fn an_unrelated_package_changes_nothing_but_what_is_foreign() {
+        let database = Database::new();
+        let before = database.ask(PackageMode::Build, &[]);
+        database.add("curl", "Depends: libcurl4\n", &["/usr/bin/curl"]);
+        database.add(
+            "libcurl4",
+            "",
+            &["/usr/lib/x86_64-linux-gnu/libcurl.so.4", "/usr/share/doc/libcurl4/copyright"],
+        );
+        let after = database.ask(PackageMode::Build, &[]);
+        assert_eq!(after.tracked, before.tracked);
+        for file in ["/usr/bin/curl", "/usr/lib/x86_64-linux-gnu/libcurl.so.4"] {
+            assert!(after.foreign.contains(file.as_bytes()), "{file}");
+        }
+        assert_eq!(database.ask(PackageMode::Sandbox, &[]).tracked.len(), 7);
+    }
+
+    #[test]
+    fn build_packages_count_with_suite_version_and_what_they_provide() {
+        let database = Database::new();
+        database.add(
+            "tool-real",
+            "Provides: tool (= 1)\nDepends: helper:any\n",
+            &["/usr/bin/tool"],
+        );
+        database.add("helper", "", &["/usr/share/helper/data"]);
+        assert!(!database.names(&[]).contains(&"helper:amd64".to_owned()));
+        for wanted in ["tool", "tool/trixie-backports", "tool-real=1", "tool-real:amd64"] {
+            assert!(database.names(&[wanted]).contains(&"helper:amd64".to_owned()), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn packages_that_only_info_knows_are_installed_and_removed_ones_are_not() {
+        let database = Database::new();
+        database.add_files("rustc", &["/usr/bin/rustc"]);
+        fs::write(database.0.path().join(INFO).join("gone.list"), "/etc/gone.conf\n").unwrap();
+        let packages = database.ask(PackageMode::Build, &[]);
+        assert!(packages.tracked["rustc"].starts_with("? "));
+        assert!(!packages.tracked.contains_key("gone"));
+    }
+
+    #[test]
+    fn a_new_version_of_a_development_package_is_seen() {
+        let database = Database::new();
+        let before = database.ask(PackageMode::Build, &[]);
+        let status = database.0.path().join(STATUS);
+        let text = fs::read_to_string(&status).unwrap();
+        fs::write(&status, text.replace("Package: zlib1g-dev\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1", "Package: zlib1g-dev\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2")).unwrap();
+        let after = database.ask(PackageMode::Build, &[]);
+        assert_ne!(after.tracked["zlib1g-dev:amd64"], before.tracked["zlib1g-dev:amd64"]);
+    }
+
+    #[test]
+    fn the_cache_is_believed_only_while_the_database_is_the_same() {
+        let database = Database::new();
+        let root = database.0.path();
+        let (first, cache) = super::super::observe(root, PackageMode::Build, &[], None).unwrap();
+        let (same, cache) =
+            super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+        assert_eq!(first, same);
+        database.add("nasm", "", &["/usr/bin/nasm"]);
+        let (other, _) = super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+        assert!(other.tracked.contains_key("nasm:amd64"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Warm is cold, bit for bit, and nothing changed is nothing done.
+
+use std::fs;
+use std::process::Command;
+
+use filetime::FileTime;
+
+use crate::world::{Said, World};
+
+fn set_mtime(world: &World, file: &str, seconds: i64) {
+    let time = FileTime::from_unix_time(seconds, 0);
+    filetime::set_file_mtime(world.source().join(file), time).unwrap();
+}
+
+#[test]
+fn nothing_changed_is_nothing_compiled() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let first = world.binary();
+    assert_eq!(world.build(), 0);
+    assert_eq!(world.reasons(), "");
+    assert_eq!(world.binary(), first);
+    assert_eq!(world.cold(), first);
+}
+
+#[test]
+fn a_fresh_clone_of_the_same_commit_is_nothing_compiled() {
+    let world = World::new();
+    let origin = world.path("origin");
+    fs::rename(world.source(), &origin).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = world.command("git");
+        command.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
+        Said::of(&command.output().unwrap()).succeeds();
+    };
+    let origin = origin.to_str().unwrap();
+    git(&["init", "-q", origin]);
+    git(&["-C", origin, "add", "-A"]);
+    git(&["-C", origin, "commit", "-qm", "one"]);
+    let source = world.source();
+    for expected in [2, 0, 0] {
+        let _ = fs::remove_dir_all(&source);
+        git(&["clone", "-q", origin, source.to_str().unwrap()]);
+        assert_eq!(world.build(), expected, "{}", world.reasons());
+        git(&["-C", source.to_str().unwrap(), "diff-index", "--exit-code", "-p", "HEAD", "--"]);
+    }
+}
+
+#[test]
+fn a_change_is_seen_whatever_its_time() {
+    let world = World::new();
+    world.build();
+    let main = |text: &str| format!("fn main() {{ println!(\"{text}\"); }}\n");
+    for (round, time) in [1, 1_000_000_000, 4_000_000_000].into_iter().enumerate() {
+        world.write("src/main.rs", &main(&format!("round {round}")));
+        set_mtime(&world, "src/main.rs", time);
+        world.build();
+        assert!(world.reasons().contains("checkout changed: src/main.rs"), "{}", world.reasons());
+        let output = Command::new(world.source().join("target/release/bread")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("round {round}"));
+        assert_eq!(world.binary(), world.cold());
+    }
+}
+
+#[test]
+fn what_a_build_script_reads_unseen_by_cargo_is_seen() {
+    let world = World::new();
+    world.build();
+    world.write("flour/kind.txt", "oat\n");
+    set_mtime(&world, "flour/kind.txt", 1_000_000_000);
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn a_failed_attempt_in_between_leaves_nothing_stale() {
+    let world = World::new();
+    world.build();
+    let good = fs::read_to_string(world.source().join("flour/src/lib.rs")).unwrap();
+    let first = world.binary();
+    world.write("flour/src/lib.rs", &good.replace('7', "8"));
+    world.write("src/main.rs", "fn main() { broken }\n");
+    let failed = world.run(&["cargo", "build", "--release", "--offline"]);
+    assert_eq!(failed.code, 101, "cargo's own code is passed on");
+    assert!(!world.source().join("target/release/bread").exists(), "an old binary is left");
+    world.write("flour/src/lib.rs", &good);
+    world
+        .write("src/main.rs", "fn main() { println!(\"{} {}\", flour::KIND, flour::weight()); }\n");
+    world.build();
+    assert_eq!(world.binary(), first);
+}
+
+#[test]
+fn damage_inside_the_directory_costs_the_unit_not_the_truth() {
+    let world = World::new();
+    world.build();
+    let first = world.binary();
+    let deps = world.entry_dir().join("target/release/deps");
+    let names = fs::read_dir(&deps).unwrap().map(|entry| entry.unwrap().path());
+    for path in names.filter(|path| path.extension().is_none_or(|ending| ending != "d")) {
+        let mtime = FileTime::from_last_modification_time(&fs::metadata(&path).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        filetime::set_file_mtime(&path, mtime).unwrap();
+        world.build();
+        assert!(world.reasons().contains("not as the last build left it"), "{}", world.reasons());
+        assert_eq!(world.binary(), first, "{}", path.display());
+        assert_eq!(world.build(), 0);
+    }
+}
+
+#[test]
+fn missing_files_are_made_again() {
+    let world = World::new();
+    world.build();
+    let first = world.binary();
+    let target = world.entry_dir().join("target/release");
+    for dir in ["deps", ".fingerprint", "build"] {
+        let victims = fs::read_dir(target.join(dir)).unwrap().map(|entry| entry.unwrap().path());
+        let flour = |path: &std::path::PathBuf| path.to_string_lossy().contains("flour");
+        for victim in victims.filter(flour).collect::<Vec<_>>() {
+            if victim.is_dir() {
+                let _ = fs::remove_dir_all(&victim);
+            } else {
+                let _ = fs::remove_file(&victim);
+            }
+            world.build();
+            assert_eq!(world.binary(), first, "{}", victim.display());
+        }
+    }
+    assert_eq!(world.build(), 0);
+}
+
+#[test]
+fn stripping_in_place_does_not_reach_the_cache() {
+    let world = World::new();
+    world.build();
+    let first = world.binary();
+    let binary = world.source().join("target/release/bread");
+    fs::write(&binary, "stripped").unwrap();
+    assert_eq!(world.build(), 0);
+    assert_eq!(world.binary(), first);
+}
+
+#[test]
+fn a_binary_that_is_no_longer_built_is_gone() {
+    let world = World::new();
+    world.write("src/bin/extra.rs", "fn main() {}\n");
+    world.build();
+    assert!(world.source().join("target/release/extra").exists());
+    fs::remove_dir_all(world.source().join("src/bin")).unwrap();
+    world.build();
+    assert!(!world.source().join("target/release/extra").exists());
+}
+
+#[test]
+fn other_inputs_get_a_directory_of_their_own_and_going_back_is_warm() {
+    let world = World::new();
+    world.build();
+    let build = ["cargo", "build", "--release", "--offline"];
+    let with = |name: &str, value: &str| {
+        let said = world.run_command(&build).env(name, value).output().unwrap();
+        Said::of(&said).succeeds();
+        (world.compiled(), world.reasons())
+    };
+    let (compiled, why) = with("RUSTFLAGS", "-Copt-level=1");
+    assert_eq!(
+        (compiled, why.as_str()),
+        (2, "new toolchain: environment RUSTFLAGS: unset → -Copt-level=1")
+    );
+    assert_eq!(world.build(), 0);
+    assert_eq!(with("RUSTFLAGS", "-Copt-level=1").0, 0);
+    assert_eq!(with("IMAGE_VERSION", "7").0, 0, "mkosi's own variables do not count");
+    let header = world.path("sdk/include/x.h");
+    fs::create_dir_all(header.parent().unwrap()).unwrap();
+    fs::write(&header, "int x;").unwrap();
+    let flags = format!("-I{}", header.parent().unwrap().display());
+    assert_eq!(with("CFLAGS", &flags).0, 2);
+    assert_eq!(with("CFLAGS", &flags).0, 0);
+    fs::write(&header, "int y;").unwrap();
+    filetime::set_file_mtime(&header, FileTime::from_unix_time(1, 0)).unwrap();
+    let (compiled, why) = with("CFLAGS", &flags);
+    assert_eq!(compiled, 2);
+    assert!(why.contains("content changed"), "{why}");
+}
+
+#[test]
+fn a_source_that_is_no_git_repository_simply_works() {
+    let world = World::new();
+    assert!(!world.source().join(".git").exists());
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.build(), 0);
+}
+
+#[test]
+fn a_copied_store_is_still_warm_and_exact() {
+    let world = World::new();
+    world.build();
+    let first = world.binary();
+    let (store, copy) = (world.store(), world.path("copy"));
+    let copied = world.command("cp").arg("-r").args([&store, &copy]).status().unwrap();
+    assert!(copied.success());
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&copy, &store).unwrap();
+    assert_eq!(world.build(), 0, "{}", world.reasons());
+    assert_eq!(world.binary(), first);
+}
+
+#[test]
+fn a_configured_target_dir_is_followed_and_a_build_dir_refused() {
+    let world = World::new();
+    let elsewhere = world.path("elsewhere");
+    let build = ["cargo", "build", "--release", "--offline"];
+    for expected in [2, 0] {
+        let said = world.run_command(&build).env("CARGO_TARGET_DIR", &elsewhere).output().unwrap();
+        Said::of(&said).succeeds();
+        assert_eq!(world.compiled(), expected);
+        assert!(elsewhere.join("release/bread").exists());
+    }
+    let said = world.run_command(&build).env("CARGO_BUILD_BUILD_DIR", "/tmp/x").output().unwrap();
+    Said::of(&said).refuses(125, &["CARGO_BUILD_BUILD_DIR", "unset it"]);
+}

@@ -1,0 +1,127 @@
+//! Exit codes, signals, orphans, locks, and what a killed larder leaves.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::{Said, World};
+
+fn wait_for(what: &str, ready: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !ready() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts a command that writes its process id to `pid` and then goes on.
+fn start(world: &World, script: &str) -> Child {
+    let _ = fs::remove_file(world.path("pid"));
+    let script = format!("echo $$ > ../pid.new; mv ../pid.new ../pid; {script}");
+    let child = world.run_command(&["sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the command's start", || world.path("pid").exists());
+    child
+}
+
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn the_commands_own_exit_code_is_passed_on() {
+    let world = World::new();
+    assert_eq!(world.run(&["sh", "-c", "exit 7"]).code, 7);
+    assert_eq!(world.run(&["sh", "-c", "kill -TERM $$"]).code, 143);
+    assert_eq!(world.run(&["sh", "-c", "kill -KILL $$"]).code, 137);
+    world.run(&["no-such-command"]).refuses(127, &["no-such-command", "not found"]);
+    world.write("script", "echo hello\n");
+    world.run(&["./script"]).refuses(126, &["./script", "ermission denied"]);
+}
+
+#[test]
+fn signals_reach_the_command_and_its_end_is_recorded() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let world = World::new();
+        let mut larder = start(&world, "exec sleep 60");
+        kill_process(Pid::from_child(&larder), signal).unwrap();
+        assert_eq!(larder.wait().unwrap().code(), Some(code));
+        assert_eq!(world.last_entry()["last"]["closed"]["outcome"]["failed"], code);
+    }
+}
+
+#[test]
+fn nothing_outlives_the_use() {
+    let world = World::new();
+    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 60' & while [ ! -s ../orphan ]; do sleep 0.01; done";
+    world.run(&["sh", "-c", script]).succeeds();
+    let orphan = fs::read_to_string(world.path("orphan")).unwrap();
+    assert!(!is_alive(&orphan), "process {orphan} is still there");
+}
+
+#[test]
+fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
+    let world = World::new();
+    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 3' & while [ ! -s ../orphan ]; do sleep 0.01; done; sleep 60";
+    let mut larder = start(&world, script);
+    wait_for("the orphan", || {
+        fs::read_to_string(world.path("orphan")).is_ok_and(|t| !t.is_empty())
+    });
+    kill_process(Pid::from_child(&larder), Signal::KILL).unwrap();
+    larder.wait().unwrap();
+    let command = fs::read_to_string(world.path("pid")).unwrap();
+    wait_for("the command's end", || !is_alive(&command));
+    let orphan = fs::read_to_string(world.path("orphan")).unwrap();
+    assert!(is_alive(&orphan), "the test needs a survivor");
+    let same = ["sh", "-c", &format!("echo $$ > ../pid.new; mv ../pid.new ../pid; {script}")];
+    let mut impatient = world.larder_command(&["run", "bread", "--wait", "100ms", "--source"]);
+    impatient.arg(world.source()).arg("--").args(same).current_dir(world.source());
+    Said::of(&impatient.output().unwrap()).refuses(125, &["in use by", "--wait"]);
+    wait_for("the orphan's end", || !is_alive(&orphan));
+    assert_eq!(world.last_entry()["last"]["closed"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_second_of_two_waits_and_says_for_whom() {
+    let world = World::new();
+    let script = "while [ ! -e ../go ]; do sleep 0.01; done; cargo build --release --offline";
+    let mut first = start(&world, script);
+    let full = format!("echo $$ > ../pid.new; mv ../pid.new ../pid; {script}");
+    let mut second =
+        world.run_command(&["sh", "-c", &full]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut stderr = second.stderr.take().unwrap();
+    while !said.contains('\n') {
+        let mut byte = [0];
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "no word of waiting: {said}");
+        said.push(char::from(byte[0]));
+    }
+    assert!(said.contains("waiting for bread") && said.contains("in use by larder run"), "{said}");
+    let status = world.larder(&["status"]).succeeds();
+    assert!(status.stdout.contains("in use by larder run (process"), "{}", status.stdout);
+    fs::write(world.path("go"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    assert_eq!(world.compiled(), 0, "the second found what the first built");
+}
+
+#[test]
+fn the_environment_of_the_command_shows_nothing_of_larder() {
+    let world = World::new();
+    let script = "env | sort > ../with; ls -a . > ../names";
+    world.run(&["sh", "-c", script]).succeeds();
+    let plain = world
+        .command("sh")
+        .args(["-c", "env | sort > ../without; ls -a > /dev/null"])
+        .current_dir(world.source())
+        .status()
+        .unwrap();
+    assert!(plain.success());
+    let read = |name: &str| fs::read_to_string(world.path(name)).unwrap();
+    assert_eq!(read("with"), read("without"));
+    assert!(read("names").contains("target"));
+}
