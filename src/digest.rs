@@ -27,6 +27,11 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The digest of a regular file's content.
     ///
     /// The last component is never followed if it is a symlink, and anything but a regular file
@@ -136,9 +141,9 @@ mod tests {
     fn fields_do_not_run_into_each_other() {
         let join = |fields: &[&str]| {
             let mut builder = DigestBuilder::default();
-            fields.iter().for_each(|field| {
+            for field in fields {
                 builder.field(field.as_bytes());
-            });
+            }
             builder.finish()
         };
         assert_ne!(join(&["ab", "c"]), join(&["a", "bc"]));

@@ -236,7 +236,7 @@ mod tests {
         let victim = store.root().join("projects/p/x");
         fs::create_dir_all(victim.join("deep/er")).unwrap();
         symlink(&outside, victim.join("deep/link")).unwrap();
-        fs::set_permissions(victim.join("deep/er"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(victim.join("deep/er"), fs::Permissions::from_mode(0o000)).unwrap();
         let mut trash = Trash::new(&store);
         trash.take(&victim).unwrap();
         trash.take(&victim).unwrap();

@@ -1,5 +1,10 @@
 //! larder keeps Cargo's `target/` warm between builds and never lets it serve a stale byte.
 
+#![cfg_attr(
+    test,
+    expect(clippy::disallowed_methods, reason = "tests remove what they made, and damage things")
+)]
+
 pub mod attach;
 pub mod cargo_layout;
 pub mod cli;

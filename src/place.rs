@@ -117,13 +117,11 @@ impl Place {
 
 /// Identifies in this process, with the environment that the command will get.
 pub fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
-    let known: Option<Observed> = atomic::read_binary(&request.observed).ok().flatten();
-    let before = known.clone().unwrap_or_default();
+    // Only a cache: without it an identification takes longer.
+    let before: Observed =
+        atomic::read_binary(&request.observed).ok().flatten().unwrap_or_default();
     let (answer, observed) = identify(request, &std::env::vars_os().collect(), before)?;
-    if known.as_ref() != Some(&observed) {
-        // Only a cache: without it the next identification takes longer.
-        let _ = atomic::write_cache(&request.observed, &observed);
-    }
+    let _ = atomic::update_cache(&request.observed, &observed);
     Ok(answer)
 }
 

@@ -210,7 +210,7 @@ impl Tree {
         for (path, entry) in &self.entries {
             builder.field(path).field(&entry.mode.to_le_bytes());
             match &entry.node {
-                Node::File(digest) => builder.field(digest.to_string().as_bytes()),
+                Node::File(digest) => builder.field(digest.as_bytes()),
                 Node::Symlink(target) => builder.field(target),
                 Node::Unreadable => builder.field(format!("{:?}", entry.stamp).as_bytes()),
                 Node::Directory | Node::Special => builder.field(b""),

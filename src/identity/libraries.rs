@@ -46,7 +46,7 @@ pub fn observe(
     }
     let mut digests = BTreeMap::new();
     for library in libraries {
-        if let Some(digest) = looker.look_at_real(&library)? {
+        if let Some(digest) = looker.look(&library, |_, _| true)? {
             digests.insert(shown(library.as_os_str().as_bytes()), digest);
         }
     }
@@ -55,6 +55,21 @@ pub fn observe(
 
 fn real(path: PathBuf) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
+}
+
+/// The real file of a name in a directory that is real itself: most are plain files, or symlinks
+/// to a name beside them.
+fn real_in(directory: &Path, name: &Path) -> Option<PathBuf> {
+    let mut path = directory.join(name);
+    for _ in 0..4 {
+        match std::fs::read_link(&path) {
+            Ok(target) if target.components().count() == 1 => path = directory.join(target),
+            Ok(_) => return real(path),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Some(path),
+            Err(_) => return None,
+        }
+    }
+    real(path)
 }
 
 fn directories() -> Vec<PathBuf> {
@@ -83,7 +98,7 @@ fn development_names(directories: &[PathBuf]) -> BTreeSet<PathBuf> {
             let name = name.as_bytes();
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if is_link && name.starts_with(b"lib") && name.ends_with(b".so") {
-                found.extend(real(entry.path()));
+                found.extend(real_in(directory, Path::new(&entry.file_name())));
             }
         }
     }
@@ -158,8 +173,8 @@ impl Dynamic {
             let rest = path.strip_prefix("$ORIGIN").or_else(|_| path.strip_prefix("${ORIGIN}"));
             rest.map_or_else(|_| path.clone(), |rest| origin.join(rest))
         });
-        let places = own.chain(directories.iter().cloned());
-        places.map(|directory| directory.join(name)).find_map(real)
+        let mut places = own.chain(directories.iter().cloned());
+        places.find_map(|directory| real_in(&directory, name))
     }
 }
 

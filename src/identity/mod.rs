@@ -197,29 +197,24 @@ pub fn identify(
     let cargo_home = cargo_home(environment);
     let config = cargo_config::read(&request.source, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
-    let asked = rust::ask(&request.source, environment, &config)?;
     let search = tools::Search::new(environment);
-    let (packages, package_cache) = packages::observe(
-        Path::new("/"),
-        request.packages,
-        &request.build_packages,
-        observed.packages,
-    )?;
-    let places = places::observe(
-        Path::new("/"),
-        search.directories(),
-        &packages.foreign,
-        Some(&observed.places),
-    )?;
-    let mut looker = Looker { before: observed.trees, after: BTreeMap::new() };
-    let tools = tools::observe(&search, &counting, &config, &mut looker)?;
+    let asked = rust::ask(&request.source, environment, &config, &search)?;
     let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
     let limits =
         named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
-    let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
-    let rust = asked.observe(&mut looker)?;
-    let programs = tools.keys().chain(rust.files.keys()).map(PathBuf::from);
-    let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
+    let mut looker = Looker { before: observed.trees, after: BTreeMap::new() };
+    let around = || look_around(request, &search, observed.packages, &observed.places);
+    let look_at_tools = || {
+        let tools = tools::observe(&search, &counting, &config, &mut looker)?;
+        let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
+        let rust = asked.observe(&mut looker)?;
+        let programs = tools.keys().chain(rust.files.keys()).map(PathBuf::from);
+        let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
+        Ok::<_, IdentifyError>((tools, named, rust, libraries))
+    };
+    let (around, tools) = rayon::join(around, look_at_tools);
+    let ((packages, package_cache), places) = around?;
+    let (tools, named_paths, rust, libraries) = tools?;
     let identity = Identity {
         format: FORMAT,
         salt: request.salt.clone(),
@@ -236,24 +231,49 @@ pub fn identify(
         tools,
         libraries,
         places: places.digests,
-        named_paths: named,
+        named_paths,
         environment: environment::shown(&counting),
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
     };
-    let surroundings = Surroundings {
-        cargo_home,
-        target,
-        build_dir: config.build_dir().cloned(),
-        vendor: config.vendor,
-        extra_roots: config.extra_roots,
-        source_date_epoch: environment
-            .get(std::ffi::OsStr::new("SOURCE_DATE_EPOCH"))
-            .map(|value| shown(value.as_bytes())),
-    };
+    let surroundings = Surroundings::new(cargo_home, target, config, environment);
     let observed =
         Observed { packages: Some(package_cache), places: places.cache, trees: looker.after };
     Ok((Answer { identity, surroundings }, observed))
+}
+
+type Around = ((packages::Packages, packages::PackageCache), places::Observed);
+
+/// The packages, and the places in which they may have put something.
+fn look_around(
+    request: &Request,
+    search: &tools::Search,
+    packages: Option<packages::PackageCache>,
+    before: &places::PlacesCache,
+) -> Result<Around, IdentifyError> {
+    let root = Path::new("/");
+    let found = packages::observe(root, request.packages, &request.build_packages, packages)?;
+    let places = places::observe(root, search.directories(), &found.0.foreign, Some(before))?;
+    Ok((found, places))
+}
+
+impl Surroundings {
+    fn new(
+        cargo_home: PathBuf,
+        target: PathBuf,
+        config: cargo_config::CargoConfig,
+        environment: &Environment,
+    ) -> Self {
+        let epoch = environment.get(std::ffi::OsStr::new("SOURCE_DATE_EPOCH"));
+        Self {
+            cargo_home,
+            target,
+            build_dir: config.build_dir().cloned(),
+            vendor: config.vendor,
+            extra_roots: config.extra_roots,
+            source_date_epoch: epoch.map(|value| shown(value.as_bytes())),
+        }
+    }
 }
 
 impl Identity {

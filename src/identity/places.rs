@@ -151,7 +151,7 @@ fn digest(tree: &Tree, place: &Path, foreign: &BTreeSet<Vec<u8>>) -> Option<Dige
         any = true;
         builder.field(path.as_os_str().as_bytes()).field(&entry.mode.to_le_bytes());
         match &entry.node {
-            Node::File(digest) => builder.field(digest.to_string().as_bytes()),
+            Node::File(digest) => builder.field(digest.as_bytes()),
             Node::Symlink(target) => builder.field(target),
             _ => builder.field(format!("{:?}", entry.stamp).as_bytes()),
         };

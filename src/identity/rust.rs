@@ -15,7 +15,6 @@ use super::cargo_config::CargoConfig;
 use super::tools::Search;
 use super::{Environment, IdentifyError, Looker, shown};
 use crate::digest::Digest;
-use crate::tree::ObserveError;
 
 /// The Rust toolchain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,11 +27,11 @@ pub struct Rust {
     pub files: BTreeMap<String, Digest>,
 }
 
-/// What the programs answered.
+/// Questions that are under way, while other things are looked at.
 pub struct Asked {
-    rustc: String,
-    cargo: String,
-    sysroot: PathBuf,
+    rustc: Question,
+    sysroot: Question,
+    cargo: Question,
     programs: Vec<PathBuf>,
 }
 
@@ -41,37 +40,31 @@ pub fn ask(
     source: &Path,
     environment: &Environment,
     config: &CargoConfig,
+    search: &Search,
 ) -> Result<Asked, IdentifyError> {
-    let search = Search::new(environment);
-    let rustc = config.rustc(environment).unwrap_or_else(|| "rustc".into());
     let find = |tool: &str| {
         let missing = || IdentifyError::NoTool { tool: tool.to_owned(), path: search.shown_path() };
         search.find(Path::new(tool)).ok_or_else(missing)
     };
-    let rustc = find(&rustc)?;
+    let rustc = find(&config.rustc(environment).unwrap_or_else(|| "rustc".into()))?;
     let cargo = find("cargo")?;
-    let ask =
-        |program: &Path, argument: &[&str]| Question::ask(program, argument, source, environment);
+    let ask = |program: &Path, words: &[&str]| Question::ask(program, words, source, environment);
     let version = ask(&rustc, &["-vV"])?;
     let sysroot = ask(&rustc, &["--print", "sysroot"])?;
     let cargo_version = ask(&cargo, &["-vV"])?;
-    let sysroot = PathBuf::from(sysroot.answer()?.trim());
-    let kernel = |line: &&str| !line.starts_with("os: ");
-    let cargo_text = cargo_version.answer()?;
-    let cargo_text: Vec<&str> = cargo_text.lines().filter(kernel).collect();
-    let mut programs = vec![sysroot.join("bin/rustc"), sysroot.join("bin/cargo"), rustc, cargo];
+    let mut programs = vec![rustc, cargo];
     programs.extend(config.wrappers(environment).iter().filter_map(|name| search.find(name)));
-    Ok(Asked {
-        rustc: version.answer()?.trim().to_owned(),
-        cargo: cargo_text.join("\n"),
-        sysroot,
-        programs,
-    })
+    Ok(Asked { rustc: version, sysroot, cargo: cargo_version, programs })
 }
 
 impl Asked {
-    /// Reads the programs and the sysroot, as far as they are not known.
-    pub fn observe(self, looker: &mut Looker) -> Result<Rust, ObserveError> {
+    /// Waits for the answers, and reads the programs and the sysroot as far as they are not known.
+    pub fn observe(mut self, looker: &mut Looker) -> Result<Rust, IdentifyError> {
+        let sysroot = PathBuf::from(self.sysroot.answer()?.trim());
+        let cargo = self.cargo.answer()?;
+        let kernel = |line: &&str| !line.starts_with("os: ");
+        let cargo: Vec<&str> = cargo.lines().filter(kernel).collect();
+        self.programs.extend(["bin/rustc", "bin/cargo"].map(|name| sysroot.join(name)));
         let mut files = BTreeMap::new();
         for program in &self.programs {
             if let Some(digest) = looker.look_at_real(program)? {
@@ -79,13 +72,14 @@ impl Asked {
             }
         }
         // A distribution's sysroot is /usr: only rustlib in its lib is rustc's own, besides the
-        // shared libraries that rustc is linked with, which are among the places.
-        let lib = self.sysroot.join("lib");
-        let libraries = if self.sysroot == Path::new("/usr") { lib.join("rustlib") } else { lib };
+        // shared libraries that rustc is linked with, which are looked at with the others.
+        let lib = sysroot.join("lib");
+        let libraries = if sysroot == Path::new("/usr") { lib.join("rustlib") } else { lib };
         if let Some(digest) = looker.look_at_real(&libraries)? {
             files.insert(shown(libraries.as_os_str().as_bytes()), digest);
         }
-        Ok(Rust { rustc: self.rustc, cargo: self.cargo, files })
+        let rustc = self.rustc.answer()?.trim().to_owned();
+        Ok(Rust { rustc, cargo: cargo.join("\n"), files })
     }
 }
 

@@ -122,5 +122,6 @@ fn is_source(place: &Where, lead: &Path) -> bool {
     let inside = lead.starts_with(&place.source) || place.source.starts_with(lead);
     let seen = place.seen_by_compiler(lead);
     let is_system = SYSTEM.iter().any(|system| seen.starts_with(system));
-    !inside && !lead.starts_with(&place.target) && !(is_system && lead.is_dir())
+    let is_theirs = is_system && lead.is_dir();
+    !(inside || is_theirs || lead.starts_with(&place.target))
 }

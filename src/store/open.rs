@@ -193,7 +193,7 @@ fn row(project: &ProjectName, toolchain: ToolchainId, paths: &EntryPaths) -> Row
     let record = match atomic::read_json::<EntryRecord>(&paths.record) {
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err("no entry.json; the next run begins anew".to_owned()),
-        Err(error) => Err(format!("{error}; the next run begins anew")),
+        Err(_) => Err("entry.json is damaged; the next run begins anew".to_owned()),
     };
     let in_use_by = Lock::holder(&paths.lock);
     Row { project: project.clone(), toolchain, record, in_use_by }

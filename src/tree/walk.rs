@@ -73,7 +73,7 @@ pub fn walk(root: &Path, wanted: Wanted<'_>, touch: Touch<'_>) -> Result<Vec<See
         failure: Mutex::new(None),
     };
     if is_directory(&stat) {
-        rayon::scope(|scope| walk.enter(scope, Vec::new()));
+        rayon::scope(|scope| walk.enter(scope, &[]));
     }
     walk.finish()
 }
@@ -84,13 +84,13 @@ impl Seen {
     }
 }
 
-impl<'a> Walk<'a> {
-    fn enter<'s>(&'s self, scope: &Scope<'s>, path: Vec<u8>) {
-        match self.read(scope, &path) {
+impl Walk<'_> {
+    fn enter<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) {
+        match self.read(scope, path) {
             Ok(seen) => lock(&self.seen).push(seen),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
             Err(errno) => {
-                let path = self.root.join(OsStr::from_bytes(&path));
+                let path = self.root.join(OsStr::from_bytes(path));
                 *lock(&self.failure) = Some(ObserveError { path, source: errno.into() });
             }
         }
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
             if let Some((item, stat)) = self.look(directory.as_fd(), name, below)? {
                 if is_directory(&stat) && stat.st_dev == self.device {
                     let below = item.path.clone();
-                    scope.spawn(move |scope| self.enter(scope, below));
+                    scope.spawn(move |scope| self.enter(scope, &below));
                 }
                 seen.push(item);
             }

@@ -1,5 +1,7 @@
 //! larder on a plain host, against the real cargo: what `run` promises, and how it refuses.
 
+#![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
+
 mod builds;
 mod refusals;
 mod supervision;

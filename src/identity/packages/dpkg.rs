@@ -140,8 +140,7 @@ fn read_files(
 ) -> Result<BTreeSet<String>, PackagesError> {
     let info = root.join(INFO);
     let mut listed = BTreeSet::new();
-    for (name, ..) in super::listing(&info)? {
-        let name = String::from_utf8_lossy(&name).into_owned();
+    for name in super::listing(&info)? {
         let Some(stem) = name.strip_suffix(".list") else { continue };
         let (bare, _) = stem.split_once(':').unwrap_or((stem, ""));
         let key = if stem.contains(':') {
@@ -253,7 +252,7 @@ impl Package {
         };
         let is_library = |name: &str| {
             let file = name.rsplit('/').next().unwrap_or_default();
-            name.starts_with("/usr/lib") && (file.contains(".so.") || file.ends_with(".so"))
+            name.starts_with("/usr/lib") && file.split('.').skip(1).any(|part| part == "so")
         };
         let mut files =
             (0..names.len()).filter(|index| !is_directory(*index)).map(|index| names[index]);

@@ -87,8 +87,8 @@ pub fn observe(
 impl Question<'_> {
     /// A digest of everything that the answer depends on, cheap to compute.
     ///
-    /// Sizes and times of the checksum files stand for their content: mkosi copies them anew for
-    /// every build, and what they say is an explanation, not the evidence.
+    /// The time of a directory stands for what is in it: package managers replace files by
+    /// renaming. What is edited in place there is an explanation, not the evidence.
     fn key(&self) -> Result<Digest, PackagesError> {
         let mut builder = crate::digest::DigestBuilder::default();
         builder.field(format!("{:?} {:?}", self.mode, self.build_packages).as_bytes());
@@ -96,31 +96,29 @@ impl Question<'_> {
             [dpkg::STATUS, dpkg::INFO, pacman::LOCAL, rpm::DATABASES[0], rpm::DATABASES[1]]
         {
             let path = self.root.join(database);
-            if path.is_file() {
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            if metadata.is_file() {
                 let digest = Digest::of_file(&path).map_err(PackagesError::new(&path))?;
-                builder.field(digest.to_string().as_bytes());
+                builder.field(digest.as_bytes());
+                continue;
             }
-            for (name, size, mtime) in listing(&path)? {
-                builder.field(&name).field(&size.to_le_bytes()).field(&mtime.to_le_bytes());
-            }
+            let stamp = crate::tree::Stamp::of(&metadata);
+            builder.field(database.as_bytes()).field(&stamp.mtime.to_le_bytes());
         }
         Ok(builder.finish())
     }
 }
 
-/// Names, sizes and modification times in a directory, sorted; nothing if there is none.
-fn listing(dir: &Path) -> Result<Vec<(Vec<u8>, u64, i64)>, PackagesError> {
-    use std::os::unix::ffi::OsStringExt;
-    use std::os::unix::fs::MetadataExt;
+/// The names in a directory, sorted; none if there is no such directory.
+fn listing(dir: &Path) -> Result<Vec<String>, PackagesError> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Ok(Vec::new()) };
-    let mut items = Vec::new();
+    let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(PackagesError::new(dir))?;
-        let metadata = entry.metadata().map_err(PackagesError::new(dir))?;
-        items.push((entry.file_name().into_vec(), metadata.len(), metadata.mtime()));
+        names.push(entry.file_name().to_string_lossy().into_owned());
     }
-    items.sort();
-    Ok(items)
+    names.sort();
+    Ok(names)
 }
 
 /// The first half of a digest: enough to tell two packages apart.

@@ -11,8 +11,8 @@ pub const LOCAL: &str = "var/lib/pacman/local";
 pub fn observe(root: &Path) -> Result<Packages, PackagesError> {
     let local = root.join(LOCAL);
     let mut packages = Packages { manager: "pacman".to_owned(), ..Packages::default() };
-    for (name, ..) in listing(&local)? {
-        let dir = local.join(String::from_utf8_lossy(&name).into_owned());
+    for name in listing(&local)? {
+        let dir = local.join(name);
         let Ok(desc) = std::fs::read_to_string(dir.join("desc")) else { continue };
         let value = |key: &str| {
             let mut lines = desc.lines().skip_while(|line| *line != key).skip(1);

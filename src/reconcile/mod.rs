@@ -17,6 +17,9 @@
 //! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
 //! without a finished run, and files of no unit.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -165,7 +168,11 @@ impl Situation<'_> {
                 }
                 // The unit of a file that is gone may be gone with it: its parent tells the name.
                 Owner::Nobody if change.kind == ChangeKind::Removed => {
-                    doomed.packages.extend(package_of_remains(&change.path, self.layout));
+                    let remains = package_of_remains(&change.path, self.layout);
+                    if !remains.is_empty() {
+                        names.push(change.path.display().to_string());
+                    }
+                    doomed.packages.extend(remains);
                 }
                 Owner::Nobody => drop(loose.insert(change.path.clone())),
             }
@@ -244,7 +251,19 @@ fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
     let stem = stem.strip_prefix("lib").unwrap_or(&stem);
     let owns =
         |unit: &&crate::cargo_layout::Unit| text.contains(&unit.hash) || unit.crates.contains(stem);
-    layout.units().filter(owns).map(|unit| unit.package.clone()).collect()
+    let left = layout.units().filter(owns).map(|unit| unit.package.clone());
+    left.chain(package_of_unit_directory(path)).collect()
+}
+
+/// `serde` of `release/.fingerprint/serde-0123456789abcdef/…`: a unit that is gone altogether.
+fn package_of_unit_directory(path: &Path) -> Option<String> {
+    let names = path.components().map(|component| component.as_os_str().to_string_lossy());
+    names.into_iter().find_map(|name| {
+        let (package, hash) = name.rsplit_once('-')?;
+        let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_hash && path.components().any(|part| part.as_os_str() == ".fingerprint"))
+            .then(|| package.to_owned())
+    })
 }
 
 fn some_of(names: impl IntoIterator<Item = String>) -> String {
