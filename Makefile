@@ -43,9 +43,9 @@ check: build-setup
 
 .PHONY: test
 test: $(SETUP) check
-	cargo test --release $(CARGO_FLAGS)
+	cargo test $(CARGO_FLAGS)
 ifeq ($(WITHOUT_MKOSI),)
-	LARDER_MKOSI=1 cargo test --release $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1
+	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif

@@ -239,6 +239,21 @@ impl Tree {
         changes
     }
 
+    /// The number of entries whose stamp another observation of the same content does not have;
+    /// `None` if paths, modes, content or modification times differ. Directories' times are left
+    /// out: they tell of what is in them.
+    pub fn stamps_outdated_in(&self, other: &Self) -> Option<usize> {
+        let same_time = |a: &Entry, b: &Entry| {
+            a.stamp.mtime == b.stamp.mtime || matches!(a.node, Node::Directory)
+        };
+        let same = self.entries.len() == other.entries.len()
+            && self.entries.iter().zip(&other.entries).all(|((a_path, a), (b_path, b))| {
+                a_path == b_path && a.same_content(b) && same_time(a, b)
+            });
+        let outdated = |(a, b): &(&Entry, &Entry)| a.stamp != b.stamp || a.settled != b.settled;
+        same.then(|| self.entries.values().zip(other.entries.values()).filter(outdated).count())
+    }
+
     /// All entries in order of path.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Entry)> {
         self.entries.iter().map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry))

@@ -29,6 +29,10 @@ use crate::tree;
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
 
+/// So many files may be read again at every use before the manifest is written anew for nothing
+/// but their stamps: linking an artifact to where users take it changes its change time.
+const FEW_STAMPS: usize = 16;
+
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let store = open_store(store)?;
@@ -307,16 +311,18 @@ impl<'a> Use<'a> {
             situation::look_after(&layout, &uplifted.extras, findings, &self.view, started)?;
         self.learn(findings, &after, started)?;
         let before = findings.and_then(|findings| findings.manifest.as_ref());
-        let changed = before != Some(&after.manifest);
-        let size =
-            if changed || after.compiled > 0 { size(&paths.dir) } else { self.entry.record().size };
-        if changed {
+        let outdated = before.and_then(|before| after.manifest.outdated_in(before));
+        let changed = outdated.is_none();
+        let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
+        let record = self.entry.record();
+        let size = if changed || record.size == 0 { size(&paths.dir) } else { record.size };
+        if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
         link::make_link(&self.target, &paths.target)?;
         self.home.detach();
         let compiled = after.compiled;
-        self.entry.close(Closed { outcome, seconds, compiled }, size, changed)?;
+        self.entry.close(Closed { outcome, seconds, compiled }, size, &fresh)?;
         if outcome == Outcome::Succeeded && !after.has_units {
             self.output.note("the command built nothing with cargo in this target directory");
         }

@@ -402,8 +402,10 @@ fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     let scene = Scene::new();
     let mut state = look(&scene.place());
     let started = now();
+    scene.write("unit", "");
+    let first_unit = Some(ctime(&scene.path("unit")));
     scene.write("source/Cargo.lock", LOCK);
-    let this = Use { started, first_unit: Some(started) };
+    let this = Use { started, first_unit };
     assert!(!state.learn(&scene.place(), this).unwrap());
     let changes = look(&scene.place()).changes_since(&state).checkout;
     assert_eq!(changes[0].path, Path::new("Cargo.lock"));
@@ -421,7 +423,7 @@ fn path_dependencies_outside_are_followed() {
     scene.write("shared.rs", "");
     scene.write("linked.rs", "1");
     scene.write("dir/deep/y", "1");
-    symlink("../linked.rs", scene.path("source/src/linked.rs")).unwrap();
+    symlink("../../linked.rs", scene.path("source/src/linked.rs")).unwrap();
     symlink(scene.path("dir"), scene.path("source/dir")).unwrap();
     symlink("/usr/share", scene.path("source/system")).unwrap();
     symlink("..", scene.path("source/around")).unwrap();

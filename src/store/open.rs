@@ -1,9 +1,13 @@
 //! One use of a target directory, from lock to release.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use rayon::prelude::*;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::atomic;
 use super::entry::{Closed, EntryRecord, Opened, Row, UseRecord, boot_id};
@@ -17,6 +21,9 @@ use crate::names::{ProjectName, ToolchainId};
 /// (cargo 1.95, `src/cargo/core/compiler/layout.rs`).
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # This target directory is kept by larder.\n";
+
+/// Files that are synced at a time: they mostly wait for the same commit of the journal.
+const SYNCING: usize = 16;
 
 /// A target directory that is locked: only through it can the directory and its records be
 /// changed.
@@ -103,11 +110,15 @@ impl OpenEntry {
         self.save()
     }
 
-    /// Syncs the directory's filesystem, then records, durably, how the use ended.
-    pub fn close(&mut self, closed: Closed, size: u64, changed: bool) -> Result<(), StoreError> {
-        if changed {
-            sync_filesystem(&self.paths.dir)?;
-        }
+    /// Brings to disk what is new in the target directory, then records, durably, how the use
+    /// ended.
+    pub fn close(
+        &mut self,
+        closed: Closed,
+        size: u64,
+        changed: &[PathBuf],
+    ) -> Result<(), StoreError> {
+        sync_files(&self.paths.target, changed)?;
         let cold = self.record.last.as_ref().is_some_and(|last| last.cold);
         if cold && closed.outcome == super::Outcome::Succeeded {
             self.record.cold_seconds = Some(closed.seconds);
@@ -161,10 +172,28 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
     }
 }
 
-fn sync_filesystem(dir: &Path) -> Result<(), StoreError> {
-    let fail = |source| StoreError::Io { verb: "sync", path: dir.to_owned(), source };
-    let dir = File::open(dir).map_err(fail)?;
-    rustix::fs::syncfs(&dir).map_err(|error| fail(error.into()))
+/// Brings files to disk, many at a time, so that the filesystem can commit them together.
+///
+/// Only this directory's own files: to sync the whole filesystem would wait for whatever else is
+/// being written there, such as the image.
+fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
+    let fail = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Io { verb: "sync", path, source }
+    };
+    let sync = |path: &PathBuf| {
+        let path = dir.join(path);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(file) => rustix::fs::fsync(file).map_err(|error| fail(&path)(error.into())),
+            // A symlink has no data, and what is gone needs none.
+            Err(Errno::LOOP | Errno::NOENT | Errno::ACCESS) => Ok(()),
+            Err(error) => Err(fail(&path)(error.into())),
+        }
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(SYNCING).build();
+    let pool = pool.map_err(|error| fail(dir)(io::Error::other(error)))?;
+    pool.install(|| files.par_iter().try_for_each(sync))
 }
 
 impl Store {

@@ -24,6 +24,28 @@ pub struct Manifest {
     pub inputs: BTreeSet<Vec<u8>>,
 }
 
+impl Manifest {
+    /// Everything that has another stamp than in an older manifest, or that is not in it: files
+    /// whose data, and directories whose entries, may not be on disk yet.
+    pub fn fresh_since(&self, before: Option<&Self>) -> Vec<PathBuf> {
+        let known = |path: &Path| before.and_then(|before| before.tree.get(path));
+        let fresh = self
+            .tree
+            .iter()
+            .filter(|(path, entry)| known(path).is_none_or(|known| known.stamp != entry.stamp));
+        fresh.map(|(path, _)| path.to_owned()).collect()
+    }
+
+    /// How many stamps of this manifest another one of the same directory does not have; `None`
+    /// if it says something else.
+    pub fn outdated_in(&self, other: &Self) -> Option<usize> {
+        let same = self.extras == other.extras
+            && self.tampered == other.tampered
+            && self.inputs == other.inputs;
+        self.tree.stamps_outdated_in(&other.tree).filter(|_| same)
+    }
+}
+
 /// A file of a target directory that could not be put right.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]

@@ -93,8 +93,9 @@ pub(super) fn normalise(
         if home.encloses.is_some() || !home.git_dir.starts_with(&place.source) {
             continue;
         }
-        home.touch(toucher)?;
+        // The index first: git makes a lock file beside it, which changes the directory's time.
         index::normalise(&home, files > 0, started, toucher);
+        home.touch(toucher)?;
     }
     Ok(())
 }

@@ -19,8 +19,18 @@ use crate::tree::walk::{self, walk};
 use crate::tree::{ObserveError, Tree};
 
 /// Names at the top of a git directory that have no say, or that are looked at in another way.
-const APART: [&str; 9] =
-    ["objects", "logs", "refs", "packed-refs", "index", "modules", "worktrees", "lfs", "gc.log"];
+const APART: [&str; 10] = [
+    "objects",
+    "logs",
+    "refs",
+    "packed-refs",
+    "index",
+    "modules",
+    "worktrees",
+    "lfs",
+    "gc.log",
+    "info/refs",
+];
 
 /// Names at the top of a git directory whose times no build script has reason to watch.
 const UNWATCHED: [&str; 6] = ["objects", "hooks", "modules", "worktrees", "lfs", "index"];

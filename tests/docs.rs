@@ -1,0 +1,114 @@
+//! What the documents say is what the program and the Makefile do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The fenced block between `<!-- NAME -->` and `<!-- /NAME -->`, without the fences.
+fn block(document: &str, name: &str) -> String {
+    let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let (_, rest) =
+        document.split_once(&start).unwrap_or_else(|| panic!("README.md has no {start}"));
+    let (inside, _) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no {end}"));
+    let lines: Vec<&str> = inside.trim().lines().collect();
+    let fenced = lines.len() > 2 && lines[0].starts_with("```") && lines[lines.len() - 1] == "```";
+    assert!(fenced, "{start} holds no fenced block");
+    lines[1..lines.len() - 1].join("\n") + "\n"
+}
+
+/// What `-h` says to somebody whose terminal has 100 columns and who set no variable.
+fn help(verb: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_larder"))
+        .args(verb)
+        .arg("-h")
+        .env("COLUMNS", "100")
+        .env_remove("LARDER_STORE")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// The names below `Commands:` in the help.
+fn commands() -> Vec<String> {
+    let help = help(&[]);
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let lines = rest.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_shows_the_help() {
+    let shown = block(&read("README.md"), "help");
+    let said = help(&[]);
+    assert_eq!(shown, said, "put this between the markers in README.md:\n{said}");
+}
+
+#[test]
+fn the_readme_shows_how_run_is_called() {
+    let shown = block(&read("README.md"), "help run");
+    let said = help(&["run"]);
+    assert_eq!(shown, said, "put this between the markers in README.md:\n{said}");
+}
+
+#[test]
+fn the_readme_has_a_line_for_every_command() {
+    let readme = read("README.md");
+    for command in commands() {
+        let cell = format!("| `larder {command}");
+        assert!(readme.contains(&cell), "README.md's table of commands lacks `larder {command}`");
+    }
+}
+
+#[test]
+fn the_readme_shows_the_policy_of_a_new_store() {
+    let policy = read("src/store/larder.toml");
+    let shown = block(&read("README.md"), "larder.toml");
+    assert_eq!(shown, policy, "put src/store/larder.toml between the markers in README.md");
+}
+
+#[test]
+fn the_commands_of_make_exist() {
+    let makefile = read("Makefile");
+    for name in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"] {
+        let document = read(name);
+        let calls = document.split("make ").skip(1).zip(document.split("make "));
+        // Only what stands in code: `make test` and lines of a block.
+        let code =
+            calls.filter(|(_, before)| before.ends_with("$ ") || before.ends_with(['`', '\n']));
+        for (after, _) in code {
+            let target: String = after.chars().take_while(char::is_ascii_lowercase).collect();
+            let rule = format!("\n{target}:");
+            assert!(makefile.contains(&rule), "{name} names `make {target}`, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn the_minimum_rust_version_is_said_once() {
+    let manifest = read("Cargo.toml");
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap();
+    let version = line.trim_end_matches('"');
+    assert!(read("README.md").contains(&format!("Rust {version}")), "README.md: Rust {version}");
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = read("ARCHITECTURE.md");
+    let rooms = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    for room in rooms {
+        let room = room.unwrap();
+        let name = room.file_name().into_string().unwrap();
+        let name = if room.path().is_dir() { name + "/" } else { name };
+        let has_directory = room.path().with_extension("").is_dir();
+        let known = map.contains(&format!("\n{name} ")) || map.contains(&format!("\n  {name} "));
+        assert!(known || has_directory, "ARCHITECTURE.md's map lacks src/{name}");
+    }
+}

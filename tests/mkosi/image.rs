@@ -1,0 +1,382 @@
+//! A copy of the example image repository, for one test and one way of running mkosi.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Who runs mkosi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Whoever runs the tests.
+    Own,
+    /// A plain user, made for the tests by root.
+    User,
+    /// The same user, in a namespace with a range of subordinate ids.
+    Subordinate,
+}
+
+/// The user that root makes for the tests.
+const USER: &str = "larder-test";
+
+/// What a command printed, on both streams, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub text: String,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = [output.stdout.as_slice(), &output.stderr].concat();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub fn succeeds(&self) {
+        assert_eq!(self.code, 0, "{self:#?}");
+    }
+}
+
+/// The versions of mkosi that `scripts/mkosi-setup` provides.
+pub fn versions() -> [&'static str; 2] {
+    ["25.3", "27.1"]
+}
+
+/// All ways of running mkosi that the user of these tests can try.
+pub fn modes() -> Vec<Mode> {
+    if is_root() { vec![Mode::Own, Mode::User, Mode::Subordinate] } else { vec![Mode::Own] }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn work() -> PathBuf {
+    let own = || format!("/var/tmp/larder-dev-{}", rustix::process::geteuid().as_raw());
+    PathBuf::from(std::env::var("LARDER_WORK").unwrap_or_else(|_| own()))
+}
+
+pub struct Image {
+    dir: PathBuf,
+    store: PathBuf,
+    mkosi: PathBuf,
+    mode: Mode,
+}
+
+impl Image {
+    /// The example as it is.
+    pub fn example(name: &str, version: &str, mode: Mode) -> Self {
+        let mkosi = work().join(format!("bin/mkosi-{version}"));
+        assert!(mkosi.exists(), "no {}: run scripts/mkosi-setup", mkosi.display());
+        if mode != Mode::Own {
+            make_user();
+        }
+        let dir = work().join("test").join(format!("{name}-{version}-{mode:?}"));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let image = Self { store: dir.join("store"), dir, mkosi, mode };
+        image.copy_larder();
+        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
+        let made = Command::new(setup).arg(image.repository()).output().unwrap();
+        Said::of(&made).succeeds();
+        image.keep_caches(version);
+        image.rename(name);
+        image.give_away();
+        image
+    }
+
+    /// The example with a small project in place of the large one: two packages, one with a build
+    /// script, no dependencies.
+    pub fn tiny(name: &str, version: &str, mode: Mode) -> Self {
+        let image = Self::example(name, version, mode);
+        let project = image.project();
+        fs::remove_dir_all(&project).unwrap();
+        for (file, text) in TINY {
+            let path = project.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        image.git(&["init", "-q", "-b", "main"]);
+        image.commit();
+        image
+    }
+
+    pub fn with_store_of(mut self, other: &Self) -> Self {
+        self.store.clone_from(&other.store);
+        self
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.store.clone()
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.dir.join("image")
+    }
+
+    fn project(&self) -> PathBuf {
+        self.repository().join("pantry")
+    }
+
+    fn larder(&self) -> PathBuf {
+        self.dir.join("larder")
+    }
+
+    /// The binary where every user can start it.
+    fn copy_larder(&self) {
+        fs::copy(env!("CARGO_BIN_EXE_larder"), self.larder()).unwrap();
+        fs::set_permissions(self.larder(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// mkosi's own caches stay from one test to the next: a first image takes a minute.
+    fn keep_caches(&self, version: &str) {
+        let who = if self.mode == Mode::Own { "own" } else { "user" };
+        let kept = work().join("test").join(format!("mkosi.cache-{version}-{who}"));
+        fs::create_dir_all(&kept).unwrap();
+        let cache = self.repository().join("mkosi.cache");
+        fs::remove_dir_all(&cache).unwrap();
+        symlink(&kept, &cache).unwrap();
+        if self.mode != Mode::Own {
+            chown(&kept);
+        }
+    }
+
+    fn rename(&self, name: &str) {
+        let conf = self.repository().join("mkosi.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, text.replace("ImageId=pantry", &format!("ImageId={name}"))).unwrap();
+    }
+
+    fn give_away(&self) {
+        if self.mode != Mode::Own {
+            chown(&self.dir);
+        }
+    }
+
+    /// A command as the user of this image, in the repository, with a clean environment.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let user = ["runuser", "-u", USER, "--"];
+        let subordinate =
+            ["unshare", "--map-auto", "--map-root-user", "--setuid=0", "--setgid=0", "--"];
+        let words: Vec<&str> = match self.mode {
+            Mode::Own => vec![],
+            Mode::User => user.to_vec(),
+            Mode::Subordinate => [&user[..], &subordinate].concat(),
+        };
+        let mut command = Command::new("env");
+        let home = if self.mode == Mode::Own {
+            std::env::var("HOME").unwrap()
+        } else {
+            format!("/home/{USER}")
+        };
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        command.env_clear().env("HOME", home).env("PATH", path).stdin(Stdio::null());
+        command.args(words).arg(program).current_dir(self.repository());
+        command
+    }
+
+    pub fn init(&self) {
+        self.init_at(&self.store, &[]).succeeds();
+    }
+
+    pub fn init_at(&self, store: &Path, arguments: &[&str]) -> Said {
+        let mut command = self.command(self.larder());
+        command.arg("--store").arg(store).arg("init").arg("--mkosi").arg(&self.mkosi);
+        Said::of(&command.arg("--").args(arguments).output().unwrap())
+    }
+
+    pub fn build_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.mkosi);
+        command.arg("--force").arg(format!("--include={}/mkosi.conf", self.store.display()));
+        command.args(arguments).arg("build");
+        command
+    }
+
+    pub fn build(&self, arguments: &[&str]) -> Said {
+        Said::of(&self.build_command(arguments).output().unwrap())
+    }
+
+    pub fn build_without_larder(&self) -> Said {
+        Said::of(&self.command(&self.mkosi).args(["--force", "build"]).output().unwrap())
+    }
+
+    /// The last use of the project, of all its directories.
+    pub fn last(&self) -> serde_json::Value {
+        let output = self
+            .command(self.larder())
+            .arg("--store")
+            .arg(&self.store)
+            .args(["status", "pantry", "--json"])
+            .output()
+            .unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let uses =
+            status["entries"].as_array().unwrap().iter().map(|entry| &entry["record"]["last"]);
+        let last =
+            uses.filter(|last| !last.is_null()).max_by_key(|last| last["opened"]["at"].to_string());
+        last.unwrap().clone()
+    }
+
+    pub fn status_text(&self) -> String {
+        let output = self
+            .command(self.larder())
+            .arg("--store")
+            .arg(&self.store)
+            .arg("status")
+            .output()
+            .unwrap();
+        Said::of(&output).text
+    }
+
+    pub fn why(&self) -> String {
+        let last = self.last();
+        let why = last["why"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        why.collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn toolchain(&self, version: &str) {
+        let done = self.command("./toolchain").arg(version).output().unwrap();
+        Said::of(&done).succeeds();
+    }
+
+    /// One of the example's additions, each with a cache of its own.
+    pub fn extra(&self, name: &str) {
+        let link = self.repository().join("mkosi.conf.d/extra.conf");
+        let _ = fs::remove_file(&link);
+        let text =
+            fs::read_to_string(self.repository().join(format!("extras/{name}.conf"))).unwrap();
+        fs::write(&link, format!("{text}\n[Build]\nCacheDirectory=mkosi.cache/{name}\n")).unwrap();
+        fs::create_dir_all(self.repository().join(format!("mkosi.cache/{name}"))).unwrap();
+    }
+
+    pub fn set_rust_version(&self, version: &str) {
+        for manifest in ["Cargo.toml", "flour/Cargo.toml"] {
+            let path = self.project().join(manifest);
+            let text = fs::read_to_string(&path).unwrap();
+            let wanted = format!("edition = '2021'\nrust-version = '{version}'\n");
+            fs::write(&path, text.replace("edition = '2021'\n", &wanted)).unwrap();
+        }
+        self.commit();
+    }
+
+    /// Makes the build take a few seconds longer, inside of the command that larder runs.
+    pub fn slow_down(&self) {
+        let script = self.repository().join("mkosi.build");
+        let text = fs::read_to_string(&script).unwrap();
+        if !text.contains("sleep 8") {
+            fs::write(
+                &script,
+                text.replace("cargo fetch --locked", "sleep 8; cargo fetch --locked"),
+            )
+            .unwrap();
+        }
+    }
+
+    /// Commits all of the project and pins the image to it.
+    pub fn commit(&self) {
+        let note = self.project().join("note.txt");
+        let text = fs::read_to_string(&note).unwrap_or_default();
+        fs::write(&note, text + "one more line\n").unwrap();
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", "next"]);
+        let head = self.git(&["rev-parse", "HEAD"]);
+        fs::write(self.repository().join("pantry.commit"), head).unwrap();
+        self.give_away();
+    }
+
+    /// Fixed names and dates, so that equal sources are equal commits for every user.
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-c", "safe.directory=*"])
+            .args(arguments)
+            .current_dir(self.project())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "larder")))
+            .envs(
+                ["AUTHOR", "COMMITTER"]
+                    .map(|who| (format!("GIT_{who}_EMAIL"), "larder@example.org")),
+            )
+            .envs(
+                ["AUTHOR", "COMMITTER"]
+                    .map(|who| (format!("GIT_{who}_DATE"), "2026-01-01T00:00:00Z")),
+            )
+            .output()
+            .unwrap();
+        let said = Said::of(&output);
+        said.succeeds();
+        said.text
+    }
+
+    fn output(&self) -> PathBuf {
+        self.repository().join("mkosi.output/image")
+    }
+
+    pub fn hash(&self) -> String {
+        let binary = self.output().join("usr/bin/pantry");
+        let output = self.command("sha256sum").arg(binary).output().unwrap();
+        let said = Said::of(&output);
+        said.succeeds();
+        said.text.split_whitespace().next().unwrap().to_owned()
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        self.output().join(path).exists()
+    }
+
+    pub fn find_in_output(&self, pattern: &str) -> String {
+        let output =
+            self.command("find").arg(self.output()).args(["-name", pattern]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// What the small project consists of.
+const TINY: [(&str, &str); 6] = [
+    (
+        "Cargo.toml",
+        "[workspace]\nmembers = ['flour']\n[package]\nname = 'pantry'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\nflour = { path = 'flour' }\n",
+    ),
+    (
+        "Cargo.lock",
+        "# This file is automatically @generated by Cargo.\n# It is not intended for manual editing.\nversion = 4\n\n[[package]]\nname = \"flour\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"pantry\"\nversion = \"0.1.0\"\ndependencies = [\n \"flour\",\n]\n",
+    ),
+    ("src/main.rs", "fn main() { println!(\"{}\", flour::KIND); }\n"),
+    ("flour/Cargo.toml", "[package]\nname = 'flour'\nversion = '0.1.0'\nedition = '2021'\n"),
+    (
+        "flour/build.rs",
+        "use std::{env, fs};\nfn main() {\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {out:?};\")).unwrap();\n}\n",
+    ),
+    ("flour/src/lib.rs", "include!(concat!(env!(\"OUT_DIR\"), \"/kind.rs\"));\n"),
+];
+
+fn chown(path: &Path) {
+    let done =
+        Command::new("chown").args(["-R", "-h", &format!("{USER}:")]).arg(path).output().unwrap();
+    Said::of(&done).succeeds();
+}
+
+/// Makes the user, with subordinate ids that nobody has.
+fn make_user() {
+    let known = Command::new("id").arg(USER).output().unwrap();
+    if !known.status.success() {
+        let made = Command::new("useradd").args(["--create-home", USER]).output().unwrap();
+        Said::of(&made).succeeds();
+    }
+    let ranges = fs::read_to_string("/etc/subuid").unwrap_or_default();
+    if !ranges.lines().any(|line| line.starts_with(&format!("{USER}:"))) {
+        let range = "600100000-600165535";
+        let done = Command::new("usermod")
+            .args(["--add-subuids", range, "--add-subgids", range, USER])
+            .output()
+            .unwrap();
+        Said::of(&done).succeeds();
+    }
+}

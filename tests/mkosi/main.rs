@@ -1,0 +1,156 @@
+//! larder inside the real mkosi. Run by `make test`, which unpacks mkosi first:
+//! `cargo test --test mkosi -- --ignored --test-threads=1`.
+//!
+//! A test that cannot run fails. As root, all ways of running mkosi are tried (root, a plain user,
+//! a user with a range of subordinate ids); as a plain user only that user's own.
+
+#![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
+
+mod image;
+
+use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use image::{Image, Mode, modes, versions};
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn warm_is_cold_with_every_mkosi_and_for_every_user() {
+    let mut hashes = Vec::new();
+    for version in versions() {
+        for mode in modes() {
+            let image = Image::tiny("modes", version, mode);
+            image.init();
+            image.build(&[]).succeeds();
+            assert_eq!(image.last()["closed"]["compiled"], 2, "{version} {mode:?}");
+            hashes.push(image.hash());
+            image.build(&[]).succeeds();
+            assert_eq!(
+                image.last()["closed"]["compiled"],
+                0,
+                "{version} {mode:?}: {}",
+                image.why()
+            );
+            assert_eq!(image.why(), "");
+            hashes.push(image.hash());
+            image.build_without_larder().succeeds();
+            hashes.push(image.hash());
+            let left = image.find_in_output("*larder*");
+            assert_eq!(left, "", "larder is left in the image: {left}");
+            image.command("rm").arg("-rf").arg(image.store()).status().unwrap();
+            assert!(!image.store().exists(), "{mode:?} cannot delete the store");
+        }
+    }
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "the bytes differ: {hashes:?}");
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn a_toolchain_that_moves_is_noticed_and_coming_back_is_warm() {
+    let image = Image::tiny("flip", "25.3", modes()[0]);
+    image.set_rust_version("1.90");
+    image.toolchain("1.96");
+    image.init();
+    image.build(&[]).succeeds();
+    let hash = image.hash();
+    image.toolchain("1.85");
+    let said = image.build(&[]);
+    assert_eq!(said.code, 101, "cargo's own code: {said:#?}");
+    assert!(said.text.contains("rustc 1.85") && said.text.contains("1.90"), "{said:#?}");
+    assert_eq!(image.last()["closed"]["outcome"]["failed"], 101);
+    assert!(image.why().contains("rustc"), "{}", image.why());
+    image.toolchain("1.96");
+    image.build(&[]).succeeds();
+    assert_eq!(image.last()["closed"]["compiled"], 0, "{}", image.why());
+    assert_eq!(image.hash(), hash);
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn an_unrelated_package_stays_warm_and_a_development_package_does_not() {
+    for version in versions() {
+        let image = Image::tiny("packages", version, modes()[0]);
+        image.init();
+        image.build(&[]).succeeds();
+        let hash = image.hash();
+        image.extra("curl");
+        image.build(&[]).succeeds();
+        assert!(image.has("usr/bin/curl"), "curl is not in the image");
+        assert_eq!(image.last()["closed"]["compiled"], 0, "{version}: {}", image.why());
+        image.extra("zlib-dev");
+        image.build(&[]).succeeds();
+        assert_eq!(image.last()["closed"]["compiled"], 2, "{version}");
+        assert!(image.why().contains("package zlib1g-dev"), "{version}: {}", image.why());
+        assert_eq!(image.hash(), hash);
+    }
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn two_images_share_a_project_and_one_waits() {
+    let one = Image::tiny("one", "25.3", modes()[0]);
+    let two = Image::tiny("two", "25.3", modes()[0]).with_store_of(&one);
+    one.init();
+    two.init();
+    one.build(&[]).succeeds();
+    two.slow_down();
+    one.commit();
+    two.commit();
+    let start = |image: &Image| {
+        let mut command = image.build_command(&[]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let first = start(&two);
+    let deadline = std::time::Instant::now() + Duration::from_secs(120);
+    while !one.status_text().contains("in use by image two") {
+        assert!(std::time::Instant::now() < deadline, "{}", one.status_text());
+        thread::sleep(Duration::from_millis(50));
+    }
+    // The other image has the same project, compiled by the same command.
+    one.slow_down();
+    let second = start(&one).wait_with_output().unwrap();
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success() && second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr) + String::from_utf8_lossy(&second.stdout);
+    assert!(said.contains("waiting for pantry") && said.contains("in use by image two"), "{said}");
+    assert_eq!(one.hash(), two.hash());
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn init_refuses_what_mkosi_cannot_take_and_leaves_nothing() {
+    let image = Image::tiny("refusals", "25.3", modes()[0]);
+    for name in ["a b", "a,b", "a:b", "a#b", "a%b", "a$b"] {
+        let store = image.dir().join(name).join("store");
+        let said = image.init_at(&store, &[]);
+        assert_eq!(said.code, 1, "{said:#?}");
+        assert!(said.text.contains("mkosi cannot take the store path"), "{said:#?}");
+        assert!(!image.dir().join(name).exists());
+    }
+    let said = image.init_at(&image.store(), &["--build-sources-ephemeral=yes"]);
+    assert_eq!(said.code, 1, "{said:#?}");
+    assert!(said.text.contains("BuildSourcesEphemeral=no"), "{said:#?}");
+    let said = image.init_at(&image.store(), &["--no-such-option"]);
+    assert_eq!(said.code, 1, "{said:#?}");
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn the_example_is_the_same_cold_warm_and_without_larder() {
+    let image = Image::example("example", "25.3", Mode::Own);
+    image.init();
+    image.build(&[]).succeeds();
+    assert!(image.last()["closed"]["compiled"].as_u64().unwrap() >= 40);
+    let hash = image.hash();
+    fs::remove_dir_all(image.store().join("cargo-home")).unwrap();
+    image.build(&[]).succeeds();
+    assert_eq!(image.hash(), hash, "downloads that were fetched again");
+    image.build(&[]).succeeds();
+    assert_eq!(image.last()["closed"]["compiled"], 0, "{}", image.why());
+    assert_eq!(image.hash(), hash);
+    image.build_without_larder().succeeds();
+    assert_eq!(image.hash(), hash);
+}
