@@ -56,7 +56,7 @@ pub enum Color {
 pub enum Verb {
     /// Make the store and the mkosi configuration for the image repository in this directory
     Init(InitArgs),
-    /// Make the store, and the target directory of a project for the toolchain that is here
+    /// Make the store, and a project's target directory for a build command
     Provision(ProvisionArgs),
     /// Run a build command with the project's warm target directory attached
     Run(RunArgs),
@@ -94,6 +94,9 @@ pub struct ProvisionArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+    /// The build command: with it, the target directory that `larder run` will use is made
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 /// `larder run`

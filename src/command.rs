@@ -66,16 +66,16 @@ pub struct Ended {
 
 /// Runs a command to its end, and ends what it left behind.
 ///
-/// Every process of it inherits `lock`.
+/// Every process of it inherits the `locks`.
 pub fn run(
     command: &[OsString],
     mounts: Mounts,
-    lock: BorrowedFd<'_>,
+    locks: &[BorrowedFd<'_>],
 ) -> Result<Ended, CommandError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let started = Instant::now();
-    let child = start(command, mounts, lock)?;
+    let child = start(command, mounts, locks)?;
     let target = Arc::new(AtomicI32::new(child.as_raw_nonzero().get()));
     forward_signals(&target).map_err(CommandError::Supervise)?;
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
@@ -85,11 +85,16 @@ pub fn run(
     Ok(Ended { code, duration, orphans, survivors })
 }
 
-fn start(command: &[OsString], mounts: Mounts, lock: BorrowedFd<'_>) -> Result<Pid, CommandError> {
+fn start(
+    command: &[OsString],
+    mounts: Mounts,
+    locks: &[BorrowedFd<'_>],
+) -> Result<Pid, CommandError> {
     let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| CommandError::Supervise(error.into()))?;
-    let inherited = rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR)
-        .map_err(|error| CommandError::Supervise(error.into()))?;
+    let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR);
+    let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
+    let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
     let mut process = Command::new(&command[0]);
     process.args(&command[1..]);
     // SAFETY: `prepare` makes system calls only; it neither allocates nor locks.
@@ -106,10 +111,12 @@ fn start(command: &[OsString], mounts: Mounts, lock: BorrowedFd<'_>) -> Result<P
 }
 
 /// In the child, before `exec`.
-fn prepare(mounts: &Mounts, inherited: &OwnedFd, writer: &OwnedFd) -> io::Result<()> {
+fn prepare(mounts: &Mounts, inherited: &[OwnedFd], writer: &OwnedFd) -> io::Result<()> {
     mounts.enter()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::io::fcntl_setfd(inherited, FdFlags::empty())?;
+    for lock in inherited {
+        rustix::io::fcntl_setfd(lock, FdFlags::empty())?;
+    }
     rustix::io::write(writer, b"+")?;
     Ok(())
 }

@@ -8,13 +8,14 @@
 //! Cargo's lock over these caches lies beside them (`.package-cache`, Cargo 1.95,
 //! `util/cache_lock.rs`), so it is mounted too: two sandboxes that share the downloads must share
 //! the lock.
+//!
+//! The empty directories to mount on stay: to remove one takes the mount of another build away.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::attach::Mounts;
-use crate::evict;
 use crate::identity::Way;
 use crate::store::Store;
 
@@ -29,7 +30,6 @@ const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
 pub struct Home {
     path: PathBuf,
     shared: Option<PathBuf>,
-    was_there: bool,
 }
 
 impl Home {
@@ -37,8 +37,7 @@ impl Home {
     pub fn new(store: &Store, home: PathBuf, way: Way) -> Self {
         let vacant = CACHES.iter().all(|cache| is_vacant(&home.join(cache)));
         let shared = (vacant && way == Way::Bind).then(|| store.cargo_home());
-        let was_there = home.is_dir();
-        Self { path: home, shared, was_there }
+        Self { path: home, shared }
     }
 
     /// Where the registries' downloads are, as seen from here.
@@ -67,19 +66,6 @@ impl Home {
             mounts.bind(&shared.join(lock), &self.path.join(lock))?;
         }
         Ok(())
-    }
-
-    /// Removes the empty directories that were mounted on. What cannot go is harmless.
-    pub fn detach(&self) {
-        if self.shared.is_none() {
-            return;
-        }
-        for cache in CACHES {
-            let _ = evict::remove_empty_dir(&self.path.join(cache));
-        }
-        if !self.was_there {
-            let _ = evict::remove_empty_dir(&self.path);
-        }
     }
 }
 

@@ -139,11 +139,14 @@ impl Summary {
         self.sources.is_empty() || self.sources == [only]
     }
 
+    /// Refuses an image whose build sources are thrown away after the build.
+    pub fn check_lasting(&self) -> Result<(), MkosiError> {
+        if self.ephemeral { Err(MkosiError::Ephemeral) } else { Ok(()) }
+    }
+
     /// Checks that with the include file the store is mounted, and that all of `before` still is.
     pub fn verify(&self, before: &Self, store: &Path, include: &Path) -> Result<(), MkosiError> {
-        if self.ephemeral {
-            return Err(MkosiError::Ephemeral);
-        }
+        self.check_lasting()?;
         let ours = |item: &&BuildSource| {
             item.source == store && item.target.as_deref() == Some(Path::new(TARGET))
         };

@@ -36,6 +36,7 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
         );
     }
     let before = summary(&arguments.mkosi, None, &arguments.arguments)?;
+    before.check_lasting()?;
     let store = Store::create(&path)?;
     mkosi::check_path(store.root())?;
     let binary_replaced = store.install_binary()?;

@@ -9,6 +9,7 @@ use super::DONE;
 use super::run::Project;
 use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
+use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Output, Report};
 use crate::store::{OpenEntry, Store};
@@ -17,34 +18,59 @@ use crate::store::{OpenEntry, Store};
 struct Provisioned {
     store: PathBuf,
     project: ProjectName,
-    toolchain: ToolchainId,
     summary: String,
+    entry: Option<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    toolchain: ToolchainId,
     target: PathBuf,
     new: bool,
 }
 
 pub fn provision(store: Option<PathBuf>, arguments: ProvisionArgs, output: Output) -> Result<u8> {
     let store = Store::create(&std::path::absolute(StorePath::find(store).path())?)?;
-    let project = Project::find(&store, arguments.project, arguments.source, &[])?;
+    let project = Project::find(&store, arguments.project, arguments.source, &arguments.command)?;
     let answer = project.identify(&store)?;
-    let lock = project.lock(&store, answer.identity.id(), output)?;
-    let (entry, _) = OpenEntry::open(&store, &project.name, answer.identity, lock)?;
-    let report = Provisioned {
-        store: store.root().to_owned(),
-        toolchain: entry.record().toolchain,
-        summary: entry.record().identity.summary(),
-        target: entry.paths().target.clone(),
-        new: entry.is_new(),
-        project: project.name,
+    store.make_project(&project.name)?;
+    let summary = answer.identity.summary();
+    let entry = match arguments.command.as_slice() {
+        [] => None,
+        _ => Some(make_entry(&store, &project, answer.identity, output)?),
     };
+    let store = store.root().to_owned();
+    let report = Provisioned { store, project: project.name, summary, entry };
     output.report(&report, arguments.json)?;
     Ok(DONE)
 }
 
+fn make_entry(
+    store: &Store,
+    project: &Project,
+    identity: Identity,
+    output: Output,
+) -> Result<Entry> {
+    let lock = project.lock(store, identity.id(), output)?;
+    let (entry, _) = OpenEntry::open(store, &project.name, identity, lock)?;
+    Ok(Entry {
+        toolchain: entry.record().toolchain,
+        target: entry.paths().target.clone(),
+        new: entry.is_new(),
+    })
+}
+
 impl Report for Provisioned {
     fn text(&self) -> String {
-        let made = if self.new { "made" } else { "there already" };
-        let (project, id) = (&self.project, self.toolchain.short());
-        format!("{project} {id} ({}): {made}\n{}\n", self.summary, self.target.display())
+        let (project, summary) = (&self.project, &self.summary);
+        let store = self.store.display();
+        match &self.entry {
+            None => format!("{project}: {summary} in {store}\n"),
+            Some(Entry { toolchain, target, new }) => {
+                let made = if *new { "made" } else { "there already" };
+                let (id, target) = (toolchain.short(), target.display());
+                format!("{project} {id}: {summary}, {made}\n{target}\n")
+            }
+        }
     }
 }

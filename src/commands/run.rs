@@ -23,7 +23,9 @@ use crate::place::Place;
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::Where;
-use crate::store::{Closed, Lock, OpenEntry, Outcome, Store, atomic, restore_times, size, unshare};
+use crate::store::{
+    Claim, Closed, Lock, OpenEntry, Outcome, Store, atomic, restore_times, size, unshare,
+};
 use crate::tree;
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
@@ -98,7 +100,6 @@ impl Project {
         let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
         let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
         let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
-        store.make_project(&name)?;
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
         Ok(Self { name, settings, source, place, way, cannot_mount, command })
     }
@@ -110,7 +111,7 @@ impl Project {
             command: self.command.clone(),
             way: self.way,
             store: store.root().to_owned(),
-            observed: store.observed(&self.name),
+            observed: store.seed_observed(&self.name),
             packages: self.settings.packages,
             build_packages: self.place.build_packages(),
             ignore_env: self.settings.ignore_env.clone(),
@@ -126,8 +127,21 @@ impl Project {
         let announce = |holder: &str| {
             output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
         };
+        store.make_project(&self.name)?;
         let path = store.entry(&self.name, id).lock;
         Ok(Lock::acquire(&path, &what, self.settings.wait, announce)?)
+    }
+
+    /// Claims the directory that `target` is in, saying so if it has to wait.
+    fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
+        let directory = target.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let announce = || {
+            let directory = directory.display();
+            output.note(&format!("waiting for {directory}: another larder builds there"));
+        };
+        Ok(Claim::acquire(directory, self.settings.wait, announce)?)
     }
 
     fn announce_symlink(&self, output: Output) {
@@ -144,6 +158,7 @@ struct Use<'a> {
     store: &'a Store,
     output: Output,
     entry: OpenEntry,
+    claim: Claim,
     /// The name `target` in the sources, as seen from here.
     target: PathBuf,
     way: Way,
@@ -182,6 +197,8 @@ impl<'a> Use<'a> {
         let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
         let view = View { source, known };
         let lock = project.lock(store, identity.id(), output)?;
+        let claim = project.claim(&target, output)?;
+        link::check(&target)?;
         let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
         if let Some(reason) = &broken {
             output.note(&format!(
@@ -190,7 +207,7 @@ impl<'a> Use<'a> {
             ));
         }
         let way = project.way;
-        Ok(Self { store, output, entry, target, way, home, sources, view, broken })
+        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken })
     }
 
     fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<u8> {
@@ -198,7 +215,7 @@ impl<'a> Use<'a> {
         let (findings, plan) = self.reconcile(watch)?;
         let mounts = self.attach()?;
         watch.step("attach");
-        let ended = command::run(words, mounts, self.entry.lock().as_fd());
+        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
@@ -320,7 +337,6 @@ impl<'a> Use<'a> {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
         link::make_link(&self.target, &paths.target)?;
-        self.home.detach();
         let compiled = after.compiled;
         self.entry.close(Closed { outcome, seconds, compiled }, size, &fresh)?;
         if outcome == Outcome::Succeeded && !after.has_units {

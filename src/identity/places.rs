@@ -3,18 +3,22 @@
 //! A header that was replaced by hand is noticed here, whatever the package database says and
 //! whatever its modification time is. Files of packages that do not count are left out, so that
 //! an unrelated package changes nothing; directories as such do not count.
+//!
+//! Of a symlink the text counts; of one in a directory of `PATH` that leads out of the places,
+//! also the content of the file there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, DigestBuilder};
-use crate::tree::{Node, ObserveError, Tree};
+use crate::tree::{Entry, Node, ObserveError, Tree};
 
 /// Places of which every file counts.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 8] = [
     "usr/include",
     "usr/lib/gcc",
     "usr/lib/gcc-cross",
@@ -23,9 +27,10 @@ const WHOLE: [&str; 10] = [
     "usr/lib/cmake",
     "usr/share/pkgconfig",
     "usr/share/cargo/registry",
-    "usr/local",
-    "etc/alternatives",
 ];
+
+/// Where `update-alternatives` keeps its links.
+const ALTERNATIVES: &str = "etc/alternatives";
 
 /// Directories of libraries: files in them, and in their subdirectories named after a target.
 const LIBRARIES: [&str; 6] = ["usr/lib", "usr/lib64", "usr/lib32", "lib", "lib64", "lib32"];
@@ -33,7 +38,11 @@ const LIBRARIES: [&str; 6] = ["usr/lib", "usr/lib64", "usr/lib32", "lib", "lib64
 /// Subdirectories of these that count whole.
 const INNER: [&str; 2] = ["pkgconfig", "cmake"];
 
-/// Below `opt`, a package is looked at only here: the rest may be anything, of any size.
+/// A directory in `opt` with more entries than this is looked at only in [`OPT`]: the rest may be
+/// anything, of any size.
+const LARGEST: usize = 20_000;
+
+/// Where compilers look in a directory of `opt` that is too large to be read whole.
 const OPT: [&str; 4] = ["bin", "include", "lib", "lib64"];
 
 /// Names that are made by running things, not by what is installed.
@@ -72,6 +81,7 @@ pub fn observe(
     cache: Option<&PlacesCache>,
 ) -> Result<Observed, ObserveError> {
     let mut observed = Observed { digests: BTreeMap::new(), cache: PlacesCache::default() };
+    let seer = Seer { root, foreign };
     for (place, wanted) in places(root, path_directories) {
         let Ok(real) = std::fs::canonicalize(root.join(&place)) else { continue };
         let key = real.as_os_str().as_bytes().to_vec();
@@ -80,11 +90,16 @@ pub fn observe(
         }
         let before = cache.and_then(|cache| cache.0.get(&key));
         let tree = Tree::observe(&real, before, wanted)?;
-        let seen = real.strip_prefix(root).unwrap_or(&real);
-        let seen = Path::new("/").join(seen);
-        if let Some(digest) = digest(&tree, &seen, foreign) {
-            observed.digests.insert(super::shown(seen.as_os_str().as_bytes()), digest);
+        if let Some(digest) = seer.digest(&tree, &real) {
+            observed.digests.insert(seer.shown(&real), digest);
         }
+        observed.cache.0.insert(key, tree);
+    }
+    for target in seer.led_to(&observed.cache, path_directories) {
+        let key = target.as_os_str().as_bytes().to_vec();
+        let before = cache.and_then(|cache| cache.0.get(&key));
+        let tree = Tree::observe_all(&target, before)?;
+        observed.digests.insert(seer.shown(&target), tree.digest());
         observed.cache.0.insert(key, tree);
     }
     Ok(observed)
@@ -94,6 +109,8 @@ pub fn observe(
 fn places(root: &Path, path_directories: &[PathBuf]) -> Vec<(PathBuf, Wanted)> {
     let mut all: Vec<(PathBuf, Wanted)> = Vec::new();
     all.extend(WHOLE.map(|place| (PathBuf::from(place), whole as Wanted)));
+    all.push((PathBuf::from("usr/local"), local));
+    all.push((PathBuf::from(ALTERNATIVES), whole));
     for directory in LIBRARIES.map(PathBuf::from) {
         let names = names_in(&root.join(&directory));
         let targets =
@@ -105,11 +122,16 @@ fn places(root: &Path, path_directories: &[PathBuf]) -> Vec<(PathBuf, Wanted)> {
         let llvm = names.iter().filter(|name| name.starts_with("llvm-"));
         all.extend(llvm.map(|name| (directory.join(name), whole as Wanted)));
     }
-    for name in names_in(&root.join("opt")) {
-        all.extend(OPT.map(|inner| (Path::new("opt").join(&name).join(inner), whole as Wanted)));
+    all.push((PathBuf::from("opt"), direct));
+    for directory in names_in(&root.join("opt")).iter().map(|name| Path::new("opt").join(name)) {
+        if holds_at_most(&root.join(&directory), LARGEST) {
+            all.push((directory, whole));
+        } else {
+            all.extend(OPT.map(|inner| (directory.join(inner), whole as Wanted)));
+        }
     }
     let relative = |path: &PathBuf| path.strip_prefix("/").unwrap_or(path).to_owned();
-    all.extend(path_directories.iter().map(|path| (relative(path), programs as Wanted)));
+    all.extend(path_directories.iter().map(|path| (relative(path), direct as Wanted)));
     all
 }
 
@@ -121,10 +143,31 @@ fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Whether there are no more entries below a directory; stops at the first one too many.
+fn holds_at_most(directory: &Path, limit: usize) -> bool {
+    let mut open = vec![directory.to_owned()];
+    let mut count = 0;
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            count += 1;
+            if count > limit {
+                return false;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push(entry.path());
+            }
+        }
+    }
+    true
+}
+
+fn local(path: &Path, is_directory: bool) -> bool {
+    !IDLE.iter().any(|idle| path.starts_with(idle)) && whole(path, is_directory)
+}
+
 fn whole(path: &Path, _: bool) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let idle = IDLE.iter().any(|idle| path.starts_with(idle));
-    !idle && !name.ends_with(".pyc") && !NOISE.contains(&&*name)
+    !name.ends_with(".pyc") && !NOISE.contains(&&*name)
 }
 
 fn library_files(path: &Path, is_directory: bool) -> bool {
@@ -134,29 +177,95 @@ fn library_files(path: &Path, is_directory: bool) -> bool {
     !is_directory && (kinds.contains(&ending) || name.contains(".so."))
 }
 
-fn programs(path: &Path, is_directory: bool) -> bool {
+fn direct(path: &Path, is_directory: bool) -> bool {
     !is_directory && path.components().count() == 1
 }
 
-/// Over paths, kinds, modes and content of what counts; nothing if nothing does.
-fn digest(tree: &Tree, place: &Path, foreign: &BTreeSet<Vec<u8>>) -> Option<Digest> {
-    let mut builder = DigestBuilder::default();
-    let mut any = false;
-    for (path, entry) in tree.iter() {
-        let full = place.join(path);
-        let counts = !matches!(entry.node, Node::Directory | Node::Special);
-        if !counts || foreign.contains(full.as_os_str().as_bytes()) {
-            continue;
-        }
-        any = true;
-        builder.field(path.as_os_str().as_bytes()).field(&entry.mode.to_le_bytes());
-        match &entry.node {
-            Node::File(digest) => builder.field(digest.as_bytes()),
-            Node::Symlink(target) => builder.field(target),
-            _ => builder.field(format!("{:?}", entry.stamp).as_bytes()),
-        };
+/// Tells what counts in the trees that were observed.
+struct Seer<'a> {
+    root: &'a Path,
+    foreign: &'a BTreeSet<Vec<u8>>,
+}
+
+impl Seer<'_> {
+    /// A real path as the compiler sees it.
+    fn inside(&self, real: &Path) -> PathBuf {
+        Path::new("/").join(real.strip_prefix(self.root).unwrap_or(real))
     }
-    any.then(|| builder.finish())
+
+    fn shown(&self, real: &Path) -> String {
+        super::shown(self.inside(real).as_os_str().as_bytes())
+    }
+
+    fn is_foreign(&self, real: &Path) -> bool {
+        self.foreign.contains(self.inside(real).as_os_str().as_bytes())
+    }
+
+    /// Over paths, kinds, modes and content of what counts; nothing if nothing does.
+    fn digest(&self, tree: &Tree, place: &Path) -> Option<Digest> {
+        let mut builder = DigestBuilder::default();
+        let mut any = false;
+        for (path, entry) in tree.iter().filter(|(path, entry)| self.counts(place, path, entry)) {
+            any = true;
+            builder.field(path.as_os_str().as_bytes()).field(&entry.mode.to_le_bytes());
+            match &entry.node {
+                Node::File(digest) => builder.field(digest.as_bytes()),
+                Node::Symlink(target) => builder.field(target),
+                _ => builder.field(format!("{:?}", entry.stamp).as_bytes()),
+            };
+        }
+        any.then(|| builder.finish())
+    }
+
+    fn counts(&self, place: &Path, path: &Path, entry: &Entry) -> bool {
+        let full = place.join(path);
+        match &entry.node {
+            Node::Directory | Node::Special => false,
+            Node::Symlink(target) => {
+                !self.is_foreign(&full) && !self.is_idle_alternative(&full, target)
+            }
+            _ => !self.is_foreign(&full),
+        }
+    }
+
+    /// Whether a link was made by `update-alternatives` for a package that does not count: no
+    /// package owns it, and it comes and goes with what it leads to.
+    fn is_idle_alternative(&self, link: &Path, target: &[u8]) -> bool {
+        let target = Path::new(OsStr::from_bytes(target));
+        let by_alternatives = self.inside(link).starts_with(Path::new("/").join(ALTERNATIVES))
+            || target.parent().is_some_and(|parent| parent.ends_with(ALTERNATIVES));
+        let is_idle = |real: PathBuf| {
+            self.is_foreign(&real) || self.inside(&real).starts_with("/usr/share/man")
+        };
+        by_alternatives && std::fs::canonicalize(link).is_ok_and(is_idle)
+    }
+
+    /// The files outside all places to which symlinks in the directories of `PATH` lead.
+    fn led_to(&self, seen: &PlacesCache, path_directories: &[PathBuf]) -> BTreeSet<PathBuf> {
+        let relative = |path: &PathBuf| path.strip_prefix("/").unwrap_or(path).to_owned();
+        let real = |path: &PathBuf| std::fs::canonicalize(self.root.join(relative(path))).ok();
+        let mut targets = BTreeSet::new();
+        for directory in path_directories.iter().filter_map(real) {
+            let Some(tree) = seen.0.get(directory.as_os_str().as_bytes()) else { continue };
+            let links = tree.iter().filter(|(path, entry)| {
+                matches!(entry.node, Node::Symlink(_)) && self.counts(&directory, path, entry)
+            });
+            targets.extend(links.filter_map(|(path, _)| directory.join(path).canonicalize().ok()));
+        }
+        targets.retain(|path| path.is_file() && !seen.holds(path) && !self.is_foreign(path));
+        targets
+    }
+}
+
+impl PlacesCache {
+    /// Whether a real path was looked at as part of a place.
+    fn holds(&self, path: &Path) -> bool {
+        path.ancestors().skip(1).any(|place| {
+            let tree = self.0.get(place.as_os_str().as_bytes());
+            let inner = path.strip_prefix(place).ok();
+            tree.zip(inner).is_some_and(|(tree, inner)| tree.get(inner).is_some())
+        })
+    }
 }
 
 /// A path with `/lib`, `/bin` and the like where they are in a merged `/usr`.
@@ -278,6 +387,53 @@ mod tests {
         let before = root.look(None);
         root.write("usr/lib/x86_64-linux-gnu/libown.so.1", "new");
         assert_ne!(root.look(None).digests, before.digests);
+    }
+
+    #[test]
+    fn what_a_program_s_link_leads_to_counts() {
+        let root = Root::new();
+        root.write("srv/tools/protoc", "one");
+        symlink("../../srv/tools/protoc", root.0.path().join("usr/bin/protoc")).unwrap();
+        let before = root.look(None);
+        root.write("srv/tools/protoc", "two");
+        assert_ne!(root.look(Some(&before.cache)).digests, before.digests);
+    }
+
+    #[test]
+    fn alternatives_that_lead_to_a_package_that_does_not_count_change_nothing() {
+        let mut root = Root::new();
+        root.write("etc/alternatives/README", "one");
+        let before = root.look(None);
+        root.write("usr/bin/less", "new");
+        root.write("usr/share/man/man1/less.1.gz", "new");
+        root.1.insert(b"/usr/bin/less".to_vec());
+        let alternatives = root.0.path().join("etc/alternatives");
+        symlink("../../usr/bin/less", alternatives.join("pager")).unwrap();
+        let page = alternatives.join("pager.1.gz");
+        symlink("../../usr/share/man/man1/less.1.gz", page).unwrap();
+        symlink("../../etc/alternatives/pager", root.0.path().join("usr/bin/pager")).unwrap();
+        assert_eq!(root.look(Some(&before.cache)).digests, before.digests);
+        symlink("../../usr/bin/cc", alternatives.join("c89")).unwrap();
+        assert_ne!(root.look(Some(&before.cache)).digests, before.digests);
+    }
+
+    #[test]
+    fn all_of_a_directory_in_opt_counts_unless_it_is_very_large() {
+        let root = Root::new();
+        root.write("opt/kit/sdk/include/kit.h", "one");
+        let before = root.look(None);
+        root.write("opt/kit/sdk/include/kit.h", "two");
+        assert_ne!(root.look(Some(&before.cache)).digests, before.digests);
+        assert!(holds_at_most(&root.0.path().join("opt"), 4));
+        assert!(!holds_at_most(&root.0.path().join("opt"), 3));
+    }
+
+    #[test]
+    fn a_header_below_a_directory_named_man_counts() {
+        let root = Root::new();
+        let before = root.look(None);
+        root.write("usr/include/man/pages.h", "new");
+        assert_ne!(root.look(Some(&before.cache)).digests, before.digests);
     }
 
     #[test]

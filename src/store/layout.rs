@@ -157,7 +157,8 @@ impl Store {
             Err(error) => return Err(error),
         }
         let root = fs::canonicalize(path).map_err(StoreError::io("open", path))?;
-        for dir in ["bin", "cargo-home/registry", "cargo-home/git", "projects", "trash"] {
+        for dir in ["bin", "cargo-home/registry", "cargo-home/git", "observed", "projects", "trash"]
+        {
             make_dir(&root.join(dir))?;
         }
         if !root.join("larder.toml").exists() {
@@ -200,9 +201,21 @@ impl Store {
         self.root.join("larder.sh")
     }
 
-    /// `projects/<project>/observed`: the stat cache of identification.
-    pub fn observed(&self, project: &ProjectName) -> PathBuf {
-        self.project(project).join("observed")
+    /// `observed/<project>`: the stat cache of identification. A project that has none begins with
+    /// that of another: the toolchain is mostly the same.
+    pub fn seed_observed(&self, project: &ProjectName) -> PathBuf {
+        let dir = self.root.join("observed");
+        let own = dir.join(project.as_str());
+        if !own.exists() {
+            let others = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let dated = others
+                .filter_map(|other| Some((other.metadata().ok()?.modified().ok()?, other.path())));
+            if let Some((_, newest)) = dated.max() {
+                // Only a cache: without it the first identification takes longer.
+                let _ = fs::read(newest).and_then(|bytes| fs::write(&own, bytes));
+            }
+        }
+        own
     }
 
     /// `cargo-home/`
@@ -275,8 +288,16 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
 fn is_vacant(root: &Path) -> Result<bool, StoreError> {
-    const OURS: [&str; 7] =
-        ["lost+found", "bin", "cargo-home", "projects", "trash", "larder.toml", "CACHEDIR.TAG"];
+    const OURS: [&str; 8] = [
+        "lost+found",
+        "bin",
+        "cargo-home",
+        "observed",
+        "projects",
+        "trash",
+        "larder.toml",
+        "CACHEDIR.TAG",
+    ];
     let names = names_in(root)?;
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());

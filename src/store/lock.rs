@@ -58,6 +58,74 @@ pub struct Lock {
     file: File,
 }
 
+/// A claim on a directory that is not larder's, for as long as it is attached to: two uses of one
+/// checkout would otherwise pull the mount from under each other. Nothing is written.
+#[derive(Debug)]
+pub struct Claim {
+    directory: File,
+}
+
+impl Claim {
+    /// Claims a directory, calling `announce` once if it has to wait.
+    pub fn acquire(path: &Path, wait: Wait, announce: impl FnOnce()) -> Result<Self, LockError> {
+        let fail = |source| LockError::Io { path: path.to_owned(), source };
+        let directory = File::open(path).map_err(fail)?;
+        let busy = |waited| LockError::Busy {
+            path: path.to_owned(),
+            holder: "another larder".to_owned(),
+            waited,
+        };
+        take(&directory, wait, announce).map_err(fail)?.map_err(busy)?;
+        Ok(Self { directory })
+    }
+}
+
+impl AsFd for Claim {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+/// Takes a lock; the inner error is how long it was waited for in vain.
+fn take(file: &File, wait: Wait, announce: impl FnOnce()) -> io::Result<Result<(), Duration>> {
+    if try_for(file, UNREMARKABLE)? {
+        return Ok(Ok(()));
+    }
+    announce();
+    let started = Instant::now();
+    let taken = match wait {
+        Wait::Forever => wait_for(file).map(|()| true)?,
+        Wait::AtMost(limit) => try_for(file, limit)?,
+    };
+    Ok(if taken { Ok(()) } else { Err(Duration::from_millis(elapsed_millis(started))) })
+}
+
+fn elapsed_millis(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn try_for(file: &File, limit: Duration) -> io::Result<bool> {
+    let started = Instant::now();
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) if started.elapsed() >= limit => return Ok(false),
+            Err(Errno::WOULDBLOCK) => thread::sleep(POLL.min(limit)),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn wait_for(file: &File) -> io::Result<()> {
+    loop {
+        match flock(file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
 /// Who holds a lock: written into the lock file for those who wait, never relied upon.
 #[derive(Debug, Serialize, Deserialize)]
 struct Holder {
@@ -76,23 +144,9 @@ impl Lock {
     ) -> Result<Self, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
         let file = open(path).map_err(fail)?;
+        let busy = |waited| LockError::Busy { path: path.to_owned(), holder: holder(path), waited };
+        take(&file, wait, || announce(&holder(path))).map_err(fail)?.map_err(busy)?;
         let mut lock = Self { file };
-        if !lock.try_for(UNREMARKABLE).map_err(fail)? {
-            announce(&holder(path));
-            let started = Instant::now();
-            let taken = match wait {
-                Wait::Forever => lock.wait().map(|()| true),
-                Wait::AtMost(limit) => lock.try_for(limit),
-            };
-            if !taken.map_err(fail)? {
-                let waited = Duration::from_secs(started.elapsed().as_secs());
-                return Err(LockError::Busy {
-                    path: path.to_owned(),
-                    holder: holder(path),
-                    waited,
-                });
-            }
-        }
         lock.sign(what).map_err(fail)?;
         Ok(lock)
     }
@@ -103,28 +157,6 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => Some(holder(path)),
             _ => None,
-        }
-    }
-
-    fn try_for(&self, limit: Duration) -> io::Result<bool> {
-        let started = Instant::now();
-        loop {
-            match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(true),
-                Err(Errno::WOULDBLOCK) if started.elapsed() >= limit => return Ok(false),
-                Err(Errno::WOULDBLOCK) => thread::sleep(POLL.min(limit)),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn wait(&self) -> io::Result<()> {
-        loop {
-            match flock(&self.file, FlockOperation::LockExclusive) {
-                Err(Errno::INTR) => {}
-                other => return Ok(other?),
-            }
         }
     }
 

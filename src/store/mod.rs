@@ -8,8 +8,8 @@
 //!   mkosi.conf                   the generated include
 //!   larder.sh                    the function that build scripts source
 //!   cargo-home/{registry,git}/   shared downloads
+//!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/
-//!     observed                   what identification saw, by stamp (a cache, remade when lost)
 //!     <toolchain id>.lock        beside the directory, never renamed or unlinked
 //!     <toolchain id>/
 //!       entry.json               the record: identity, uses, the state of the last use
@@ -21,7 +21,8 @@
 //!
 //! **Locking.** One exclusive `flock` on `<toolchain id>.lock` covers the directory beside it and
 //! all its records; nothing in it is read for a decision, or written, without it. Nobody holds
-//! two. `flock` works through bind mounts and across namespaces, where process ids do not. A use
+//! two. After it, a use claims the directory in which it attaches (`flock` on the directory
+//! itself): always in this order, so that nobody waits in a circle. `flock` works through bind mounts and across namespaces, where process ids do not. A use
 //! hands its descriptor to the command, so that the lock outlives a killed larder until the last
 //! process that could still write is gone.
 //!
@@ -40,6 +41,6 @@ mod target;
 
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Row, UseRecord, boot_id};
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};
-pub use lock::{Lock, LockError, Wait};
+pub use lock::{Claim, Lock, LockError, Wait};
 pub use open::{OpenEntry, OpenError};
 pub use target::{Manifest, TargetError, restore_times, size, unshare};

@@ -125,3 +125,24 @@ fn the_environment_of_the_command_shows_nothing_of_larder() {
     assert_eq!(read("with"), read("without"));
     assert!(read("names").contains("target"));
 }
+
+#[test]
+fn two_commands_on_one_checkout_do_not_pull_the_mount_from_each_other() {
+    let world = World::new();
+    let script = "while [ ! -e ../go ]; do sleep 0.01; done; echo mine > target/from-first";
+    let mut first = start(&world, script);
+    let other = ["sh", "-c", "echo > ../second-ran; echo theirs > target/from-second"];
+    let mut second = world.run_command(&other).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert!(!world.path("second-ran").exists(), "the second did not wait");
+    fs::write(world.path("go"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    let holders = |name: &str| {
+        let pattern = format!("{}/projects/bread/*/target/{name}", world.store().display());
+        let found =
+            world.command("sh").args(["-c", &format!("ls {pattern} | wc -l")]).output().unwrap();
+        Said::of(&found).succeeds().stdout.trim().to_owned()
+    };
+    assert_eq!((holders("from-first").as_str(), holders("from-second").as_str()), ("1", "1"));
+}

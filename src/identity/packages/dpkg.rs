@@ -6,7 +6,8 @@
 //!
 //! A package that is nothing but shared libraries never counts by itself: adding `curl` to an
 //! image brings libraries, some of which the build tools had brought in before. Libraries count
-//! where they are loaded or linked ([`super::super::libraries`]).
+//! where they are loaded or linked ([`super::super::libraries`]), and where they are named as
+//! build packages: a build script may open `libclang` by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -82,16 +83,19 @@ struct Package {
 pub fn observe(question: &Question<'_>) -> Result<Packages, PackagesError> {
     let status = question.root.join(STATUS);
     let text = std::fs::read(&status).map_err(PackagesError::new(&status))?;
-    let mut installed = parse(&String::from_utf8_lossy(&text));
-    let listed = read_files(question.root, &mut installed)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut installed = parse(&text);
+    let listed = read_files(question.root, &mut installed, &removed(&text))?;
     let counts = match question.mode {
         PackageMode::Sandbox => installed.keys().cloned().collect(),
         PackageMode::Build => closure(&installed, seeds(&installed, &listed, question)),
     };
     let sandbox = question.mode == PackageMode::Sandbox;
+    let named = named(question.build_packages);
     let mut packages = Packages { manager: "dpkg".to_owned(), ..Packages::default() };
     for (name, package) in &installed {
-        if sandbox || (counts.contains(name) && !package.is_only_libraries()) {
+        let by_itself = || package.is_named(name, &named) || !package.is_only_libraries();
+        if sandbox || (counts.contains(name) && by_itself()) {
             let value = format!("{} {}", package.version, short(&package.checksums));
             packages.tracked.insert(name.clone(), value);
         } else {
@@ -127,6 +131,26 @@ fn parse(text: &str) -> BTreeMap<String, Package> {
     installed
 }
 
+/// Packages that are removed, by bare name: they keep the list of their configuration files.
+fn removed(text: &str) -> BTreeSet<&str> {
+    let mut name = "";
+    let mut removed = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(value) = line.strip_prefix("Package: ") {
+            name = value.trim();
+        }
+        if line.starts_with("Status: ") && line.ends_with(" config-files") {
+            removed.insert(name);
+        }
+    }
+    removed
+}
+
+/// The packages that are named as build packages; a path or a pattern names none.
+fn named(build_packages: &[String]) -> BTreeSet<String> {
+    build_packages.iter().map(|name| bare_name(name)).filter(|name| !name.is_empty()).collect()
+}
+
 /// `libc6` of `libc6:any (>= 2.36)`, `rustc` of `rustc/trixie-backports` or `rustc=1.85`.
 fn bare_name(text: &str) -> String {
     let end = |c: char| c.is_whitespace() || "(:/=[<".contains(c);
@@ -137,6 +161,7 @@ fn bare_name(text: &str) -> String {
 fn read_files(
     root: &Path,
     installed: &mut BTreeMap<String, Package>,
+    removed: &BTreeSet<&str>,
 ) -> Result<BTreeSet<String>, PackagesError> {
     let info = root.join(INFO);
     let mut listed = BTreeSet::new();
@@ -149,6 +174,9 @@ fn read_files(
             let range = format!("{bare}:")..format!("{bare};");
             installed.range(range).next().map(|(key, _)| key.clone())
         };
+        if key.is_none() && removed.contains(bare) {
+            continue;
+        }
         let path = info.join(&name);
         let list = std::fs::read(&path).map_err(PackagesError::new(&path))?;
         let checksums = std::fs::read(info.join(format!("{stem}.md5sums"))).unwrap_or_default();
@@ -160,7 +188,7 @@ fn read_files(
         package.files = String::from_utf8_lossy(&list).lines().map(places::usr_merged).collect();
         package.checksums = checksums;
     }
-    // A removed package keeps its list of configuration files.
+    // A package that was removed and forgotten may have left its list behind.
     let is_remnant = |name: &String| {
         installed.get(name).is_none_or(|p| !p.files.iter().any(|file| file.starts_with("/usr/")))
     };
@@ -180,12 +208,9 @@ fn seeds(
     listed: &BTreeSet<String>,
     question: &Question<'_>,
 ) -> BTreeSet<String> {
-    let wanted: BTreeSet<String> =
-        question.build_packages.iter().map(|name| bare_name(name)).collect();
+    let wanted = named(question.build_packages);
     let is_seed = |(name, package): &(&String, &Package)| {
-        let bare = bare_name(name);
-        let named = wanted.contains(&bare) || package.provides.iter().any(|p| wanted.contains(p));
-        named
+        package.is_named(name, &wanted)
             || package.essential
             || listed.contains(*name)
             || package.files.iter().any(|file| develops(file))
@@ -236,6 +261,12 @@ fn closure(installed: &BTreeMap<String, Package>, seeds: BTreeSet<String>) -> BT
 }
 
 impl Package {
+    /// Whether it, or something that it provides, is among the named ones.
+    fn is_named(&self, name: &str, named: &BTreeSet<String>) -> bool {
+        let bare = bare_name(name);
+        named.contains(&bare) || self.provides.iter().any(|provided| named.contains(provided))
+    }
+
     /// Whether all that it installed that could matter are shared libraries. Directories are
     /// listed like files: a path that begins another one is no file.
     fn is_only_libraries(&self) -> bool {
@@ -372,6 +403,58 @@ mod tests {
         fs::write(&status, text.replace("Package: zlib1g-dev\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1", "Package: zlib1g-dev\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2")).unwrap();
         let after = database.ask(PackageMode::Build, &[]);
         assert_ne!(after.tracked["zlib1g-dev:amd64"], before.tracked["zlib1g-dev:amd64"]);
+    }
+
+    #[test]
+    fn paths_and_patterns_name_no_package() {
+        let database = Database::new();
+        database.add("curl", "", &["/usr/bin/curl"]);
+        assert_eq!(
+            database.names(&["/work/own.deb", "./own.deb", "", "~nrust"]),
+            database.names(&[])
+        );
+    }
+
+    #[test]
+    fn a_library_that_is_named_as_a_build_package_counts() {
+        let database = Database::new();
+        assert!(database.names(&["libisl23"]).contains(&"libisl23:amd64".to_owned()));
+        let foreign = database.ask(PackageMode::Build, &["libisl23"]).foreign;
+        assert!(!foreign.contains(b"/usr/lib/x86_64-linux-gnu/libisl.so.23".as_slice()));
+    }
+
+    #[test]
+    fn the_files_that_a_removed_package_left_do_not_make_it_installed() {
+        let database = Database::new();
+        let status = database.0.path().join(STATUS);
+        let text = fs::read_to_string(&status).unwrap();
+        let gone = "Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\n\n";
+        fs::write(&status, text + gone).unwrap();
+        database.add_files("gone", &["/usr/lib/gone/kept.conf"]);
+        let names = database.names(&[]);
+        assert!(!names.iter().any(|name| name.starts_with("gone")), "{names:?}");
+    }
+
+    #[test]
+    fn alternatives_and_merged_directories_are_understood() {
+        let database = Database::new();
+        database.add("maker", "Depends: absent | present (>= 2)\n", &["/usr/bin/make"]);
+        database.add("present", "", &["/usr/share/present/data"]);
+        database.add("other", "", &["/lib/x86_64-linux-gnu/libother.so.1"]);
+        let packages = database.ask(PackageMode::Build, &[]);
+        assert!(packages.tracked.contains_key("present:amd64"));
+        let library = b"/usr/lib/x86_64-linux-gnu/libother.so.1".as_slice();
+        assert!(packages.foreign.contains(library));
+    }
+
+    #[test]
+    fn checksums_that_are_replaced_in_place_are_noticed() {
+        let database = Database::new();
+        let root = database.0.path();
+        let (first, cache) = super::super::observe(root, PackageMode::Build, &[], None).unwrap();
+        fs::write(root.join(INFO).join("zlib1g-dev.md5sums"), "other").unwrap();
+        let (other, _) = super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+        assert_ne!(first.tracked["zlib1g-dev:amd64"], other.tracked["zlib1g-dev:amd64"]);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::PackageMode;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestBuilder};
+use crate::tree::Stamp;
 
 /// The packages that count, and the files of those that do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,10 +88,11 @@ pub fn observe(
 impl Question<'_> {
     /// A digest of everything that the answer depends on, cheap to compute.
     ///
-    /// The time of a directory stands for what is in it: package managers replace files by
-    /// renaming. What is edited in place there is an explanation, not the evidence.
+    /// The time of a directory does not stand for what is in it: rpm writes into its files, and
+    /// in mkosi 25.3 the info directory has the base image's time while the layer below it
+    /// changes. `status` goes by content, because mkosi writes it anew in every build.
     fn key(&self) -> Result<Digest, PackagesError> {
-        let mut builder = crate::digest::DigestBuilder::default();
+        let mut builder = DigestBuilder::default();
         builder.field(format!("{:?} {:?}", self.mode, self.build_packages).as_bytes());
         for database in
             [dpkg::STATUS, dpkg::INFO, pacman::LOCAL, rpm::DATABASES[0], rpm::DATABASES[1]]
@@ -102,11 +104,28 @@ impl Question<'_> {
                 builder.field(digest.as_bytes());
                 continue;
             }
-            let stamp = crate::tree::Stamp::of(&metadata);
-            builder.field(database.as_bytes()).field(&stamp.mtime.to_le_bytes());
+            builder.field(database.as_bytes());
+            add_stamps(&mut builder, &path)?;
         }
         Ok(builder.finish())
     }
+}
+
+/// Adds the names and stamps of what a database directory holds. Asking rpm makes files anew that
+/// say nothing; of dpkg's, only those count that are read.
+fn add_stamps(builder: &mut DigestBuilder, dir: &Path) -> Result<(), PackagesError> {
+    let passing =
+        |name: &str| name.starts_with('.') || name.starts_with("__db.") || name.ends_with("-shm");
+    let info = dir.ends_with(dpkg::INFO);
+    let read = |name: &str| matches!(name.rsplit_once('.'), Some((_, "list" | "md5sums")));
+    for name in listing(dir)?.iter().filter(|name| !passing(name) && (!info || read(name))) {
+        let Ok(metadata) = std::fs::symlink_metadata(dir.join(name)) else { continue };
+        let Stamp { ino, size, mtime, ctime } = Stamp::of(&metadata);
+        builder.field(name.as_bytes());
+        builder.field(&ino.to_le_bytes()).field(&size.to_le_bytes());
+        builder.field(&mtime.to_le_bytes()).field(&ctime.to_le_bytes());
+    }
+    Ok(())
 }
 
 /// The names in a directory, sorted; none if there is no such directory.

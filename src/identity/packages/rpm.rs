@@ -1,7 +1,8 @@
 //! rpm's database, by asking `rpm`: every package counts.
 
+use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::{Packages, PackagesError};
 
@@ -24,8 +25,18 @@ pub fn observe(root: &Path) -> Result<Option<Packages>, PackagesError> {
         .args(["-qa", "--qf", FORMAT])
         .stdin(Stdio::null())
         .output()
+        .and_then(succeeded)
         .map_err(PackagesError::new(&database))?;
     Ok(Some(parse(&String::from_utf8_lossy(&output.stdout))))
+}
+
+/// An answer that broke off must not pass for a short list of packages.
+fn succeeded(output: Output) -> io::Result<Output> {
+    if output.status.success() {
+        return Ok(output);
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("rpm -qa: {}: {}", output.status, words.trim())))
 }
 
 fn parse(text: &str) -> Packages {
@@ -36,7 +47,21 @@ fn parse(text: &str) -> Packages {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
     use super::*;
+
+    #[test]
+    fn a_failed_query_is_an_error() {
+        let output = |code: i32| Output {
+            status: ExitStatus::from_raw(code << 8),
+            stdout: Vec::new(),
+            stderr: b"error: cannot open Packages database".to_vec(),
+        };
+        assert!(succeeded(output(0)).is_ok());
+        assert!(succeeded(output(1)).unwrap_err().to_string().contains("cannot open"));
+    }
 
     #[test]
     fn lines_become_packages() {
