@@ -267,27 +267,19 @@ impl Package {
         named.contains(&bare) || self.provides.iter().any(|provided| named.contains(provided))
     }
 
-    /// Whether all that it installed that could matter are shared libraries. Directories are
-    /// listed like files: a path that begins another one is no file.
+    /// Whether all its files that could matter are shared libraries. The checksums name files only;
+    /// the list names directories too, empty ones among them.
     fn is_only_libraries(&self) -> bool {
-        let mut names: Vec<&str> = self.files.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        let is_directory = |index: usize| {
-            names.get(index + 1).is_some_and(|next| {
-                next.strip_prefix(names[index]).is_some_and(|rest| rest.starts_with('/'))
-            })
-        };
-        let matters = |name: &str| {
-            let name = name.trim_start_matches("/.").trim_start_matches('/');
-            !name.is_empty() && !IDLE.iter().any(|idle| format!("{name}/").starts_with(idle))
-        };
+        let text = String::from_utf8_lossy(&self.checksums);
+        let names = text.lines().filter_map(|line| line.split_once("  ")).map(|(_, name)| name);
+        let matters = |name: &&str| !IDLE.iter().any(|idle| name.starts_with(idle));
         let is_library = |name: &str| {
             let file = name.rsplit('/').next().unwrap_or_default();
-            name.starts_with("/usr/lib") && file.split('.').skip(1).any(|part| part == "so")
+            let in_place = places::usr_merged(&format!("/{name}")).starts_with("/usr/lib");
+            in_place && file.split('.').skip(1).any(|part| part == "so")
         };
-        let mut files =
-            (0..names.len()).filter(|index| !is_directory(*index)).map(|index| names[index]);
-        !self.essential && files.all(|name| !matters(name) || is_library(name))
+        let mut files = names.filter(matters).peekable();
+        !self.essential && files.peek().is_some() && files.all(is_library)
     }
 }
 
@@ -329,7 +321,9 @@ mod tests {
                 format!("/.\n/usr\n/usr/lib\n{}\n", files.join("\n")),
             )
             .unwrap();
-            fs::write(info.join(format!("{name}.md5sums")), files.join(" ")).unwrap();
+            let sums = files.iter().map(|file| format!("0123  {}\n", file.trim_start_matches('/')));
+            let sums: String = sums.collect();
+            fs::write(info.join(format!("{name}.md5sums")), sums).unwrap();
         }
 
         fn ask(&self, mode: PackageMode, build: &[&str]) -> Packages {
