@@ -1,4 +1,4 @@
-//! Looks at a locked target directory and at the sources, and puts together what [`reconcile`]
+//! Looks at a locked target directory and at the sources, and puts together what [`crate::reconcile`]
 //! decides by. Reads only, but for the times that it normalises in the checkout.
 
 use std::collections::BTreeSet;

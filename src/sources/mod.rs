@@ -2,7 +2,7 @@
 //!
 //! The state ([`SourceState`]) is what `reconcile` compares with that of the last attempt. It is
 //! by content; stamps only save reading again what nobody touched. This is the only room that
-//! sets modification times in a checkout ([`touch`]).
+//! sets modification times in a checkout (`touch`).
 //!
 //! Two views of a path are kept apart ([`Where`]): as seen from here, and as the compiler sees
 //! it, which is another one when larder stands outside of the sandbox's root. What is written
