@@ -45,10 +45,15 @@ check: build-setup
 test: $(SETUP) check
 	cargo test $(CARGO_FLAGS)
 ifeq ($(WITHOUT_MKOSI),)
-	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1
+	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif
+
+# What takes too long for every change: run it before an issue is closed.
+.PHONY: soak
+soak: mkosi-setup
+	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 
 .PHONY: demo
 demo: mkosi-setup build

@@ -1,6 +1,8 @@
 //! larder inside the real mkosi. Run by `make test`, which unpacks mkosi first:
 //! `cargo test --test mkosi -- --ignored --test-threads=1`.
 //!
+//! Tests whose names begin with `soak_` take long and are run by `make soak`.
+//!
 //! A test that cannot run fails. As root, all ways of running mkosi are tried (root, a plain user,
 //! a user with a range of subordinate ids); as a plain user only that user's own.
 
@@ -17,7 +19,7 @@ use image::{Image, Mode, modes, versions};
 
 #[test]
 #[ignore = "needs mkosi; make test runs it"]
-fn warm_is_cold_with_every_mkosi_and_for_every_user() {
+fn soak_warm_is_cold_with_every_mkosi_and_for_every_user() {
     let mut hashes = Vec::new();
     for version in versions() {
         for mode in modes() {
