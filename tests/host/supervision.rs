@@ -66,7 +66,7 @@ fn nothing_outlives_the_use() {
 #[test]
 fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
     let world = World::new();
-    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 3' & while [ ! -s ../orphan ]; do sleep 0.01; done; sleep 60";
+    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 60' & while [ ! -s ../orphan ]; do sleep 0.01; done; sleep 60";
     let mut larder = start(&world, script);
     wait_for("the orphan", || {
         fs::read_to_string(world.path("orphan")).is_ok_and(|t| !t.is_empty())
@@ -81,6 +81,8 @@ fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
     let mut impatient = world.larder_command(&["run", "bread", "--wait", "100ms", "--source"]);
     impatient.arg(world.source()).arg("--").args(same).current_dir(world.source());
     Said::of(&impatient.output().unwrap()).refuses(125, &["in use by", "--wait"]);
+    let pid = Pid::from_raw(orphan.trim().parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
     wait_for("the orphan's end", || !is_alive(&orphan));
     assert_eq!(world.last_entry()["last"]["closed"], serde_json::Value::Null);
 }
