@@ -120,8 +120,10 @@ pub fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
     // Only a cache: without it an identification takes longer.
     let before: Observed =
         atomic::read_binary(&request.observed).ok().flatten().unwrap_or_default();
-    let (answer, observed) = identify(request, &std::env::vars_os().collect(), before)?;
-    let _ = atomic::update_cache(&request.observed, &observed);
+    let (answer, observed) = identify(request, &std::env::vars_os().collect(), &before)?;
+    if observed != before {
+        let _ = atomic::write_cache(&request.observed, &observed);
+    }
     Ok(answer)
 }
 

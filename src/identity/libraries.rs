@@ -6,8 +6,9 @@
 //! the `DT_NEEDED` entries are followed from the programs (`ld.so(8)`, `elf(5)`), and from the
 //! development names (`libz.so`) to the libraries that the linker reads through them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -26,18 +27,16 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// The content of all libraries that `programs` load and that development names lead to.
 pub fn observe(
     programs: impl IntoIterator<Item = PathBuf>,
-    looker: &mut Looker,
+    looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {
-    let directories = directories();
+    let shelf = Shelf::new();
     let mut open: Vec<PathBuf> = programs.into_iter().filter_map(real).collect();
     let mut seen: BTreeSet<PathBuf> = open.iter().cloned().collect();
-    let mut libraries: BTreeSet<PathBuf> = development_names(&directories);
+    let mut libraries: BTreeSet<PathBuf> = shelf.development_names();
     open.extend(libraries.iter().cloned());
     while let Some(file) = open.pop() {
         let dynamic = Dynamic::read(&file).ok().flatten().unwrap_or_default();
-        for library in
-            dynamic.needed.iter().filter_map(|name| dynamic.find(name, &file, &directories))
-        {
+        for library in dynamic.needed.iter().filter_map(|name| dynamic.find(name, &file, &shelf)) {
             if seen.insert(library.clone()) {
                 libraries.insert(library.clone());
                 open.push(library);
@@ -51,6 +50,57 @@ pub fn observe(
         }
     }
     Ok(digests)
+}
+
+/// The directories where the loader looks by default, each with the names in it, so that nothing
+/// is looked for where it is not.
+struct Shelf(Vec<(PathBuf, HashMap<OsString, Kind>)>);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Link,
+    Other,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let names = |directory: &Path| {
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            let kind = |entry: &DirEntry| {
+                let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                if is_link { Kind::Link } else { Kind::Other }
+            };
+            entries.map(|entry| (entry.file_name(), kind(&entry))).collect()
+        };
+        let directories = directories().into_iter();
+        Self(directories.map(|directory| (directory.clone(), names(&directory))).collect())
+    }
+
+    /// The real file that the loader takes for a name.
+    fn find(&self, name: &Path) -> Option<PathBuf> {
+        let found = |(directory, names): &(PathBuf, HashMap<OsString, Kind>)| match names
+            .get(name.as_os_str())?
+        {
+            Kind::Link => real_in(directory, name),
+            Kind::Other => Some(directory.join(name)),
+        };
+        self.0.iter().find_map(found)
+    }
+
+    /// The real files behind `lib*.so` symlinks: what `-lz` reads.
+    fn development_names(&self) -> BTreeSet<PathBuf> {
+        let mut found = BTreeSet::new();
+        for (directory, names) in &self.0 {
+            for name in names.iter().filter(|(_, kind)| **kind == Kind::Link).map(|(name, _)| name)
+            {
+                let bytes = name.as_bytes();
+                if bytes.starts_with(b"lib") && bytes.ends_with(b".so") {
+                    found.extend(real_in(directory, Path::new(name)));
+                }
+            }
+        }
+        found
+    }
 }
 
 fn real(path: PathBuf) -> Option<PathBuf> {
@@ -87,22 +137,6 @@ fn directories() -> Vec<PathBuf> {
     }
     let mut known = BTreeSet::new();
     all.into_iter().filter_map(real).filter(|directory| known.insert(directory.clone())).collect()
-}
-
-/// The real files behind `lib*.so` symlinks: what `-lz` reads.
-fn development_names(directories: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for directory in directories {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let name = name.as_bytes();
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            if is_link && name.starts_with(b"lib") && name.ends_with(b".so") {
-                found.extend(real_in(directory, Path::new(&entry.file_name())));
-            }
-        }
-    }
-    found
 }
 
 /// What a dynamic executable or library asks of the loader.
@@ -166,15 +200,14 @@ impl Dynamic {
         Ok(Self { needed, search })
     }
 
-    /// The real file that the loader takes for a name.
-    fn find(&self, name: &Path, user: &Path, directories: &[PathBuf]) -> Option<PathBuf> {
+    /// The real file that the loader takes for a name: first where the user itself says.
+    fn find(&self, name: &Path, user: &Path, shelf: &Shelf) -> Option<PathBuf> {
         let origin = user.parent().unwrap_or(Path::new("/"));
         let own = self.search.iter().map(|path| {
             let rest = path.strip_prefix("$ORIGIN").or_else(|_| path.strip_prefix("${ORIGIN}"));
             rest.map_or_else(|_| path.clone(), |rest| origin.join(rest))
         });
-        let mut places = own.chain(directories.iter().cloned());
-        places.find_map(|directory| real_in(&directory, name))
+        own.into_iter().find_map(|directory| real_in(&directory, name)).or_else(|| shelf.find(name))
     }
 }
 
@@ -209,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_libraries_of_a_program_are_those_that_it_loads() {
-        let mut looker = Looker { before: BTreeMap::new(), after: BTreeMap::new() };
+        let mut looker = Looker { before: &BTreeMap::new(), after: BTreeMap::new() };
         let libraries = observe([PathBuf::from("/bin/sh")], &mut looker).unwrap();
         assert!(libraries.keys().any(|path| path.contains("/libc.so.6")), "{libraries:?}");
     }

@@ -38,7 +38,7 @@ use crate::tree::{ObserveError, Tree};
 pub use compare::{Difference, differences};
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +128,7 @@ pub struct Answer {
 pub struct Observed {
     packages: Option<packages::PackageCache>,
     places: places::PlacesCache,
+    versions: Option<rust::Versions>,
     trees: BTreeMap<Vec<u8>, Tree>,
 }
 
@@ -189,7 +190,7 @@ pub type Environment = BTreeMap<OsString, OsString>;
 pub fn identify(
     request: &Request,
     environment: &Environment,
-    observed: Observed,
+    before: &Observed,
 ) -> Result<(Answer, Observed), IdentifyError> {
     if !request.source.is_dir() {
         return Err(IdentifyError::NoSource(request.source.clone()));
@@ -202,19 +203,20 @@ pub fn identify(
     let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
     let limits =
         named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
-    let mut looker = Looker { before: observed.trees, after: BTreeMap::new() };
-    let around = || look_around(request, &search, observed.packages, &observed.places);
+    let mut looker = Looker { before: &before.trees, after: BTreeMap::new() };
+    let around = || look_around(request, &search, before);
     let look_at_tools = || {
         let tools = tools::observe(&search, &counting, &config, &mut looker)?;
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
-        let rust = asked.observe(&mut looker)?;
-        let programs = tools.keys().chain(rust.files.keys()).map(PathBuf::from);
+        let found = asked.observe(&mut looker)?;
+        let programs = tools.keys().chain(found.files.keys()).map(PathBuf::from);
         let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
-        Ok::<_, IdentifyError>((tools, named, rust, libraries))
+        let (rust, versions) = found.versions(&libraries, before.versions.as_ref())?;
+        Ok::<_, IdentifyError>((tools, named, rust, versions, libraries))
     };
     let (around, tools) = rayon::join(around, look_at_tools);
     let ((packages, package_cache), places) = around?;
-    let (tools, named_paths, rust, libraries) = tools?;
+    let (tools, named_paths, rust, versions, libraries) = tools?;
     let identity = Identity {
         format: FORMAT,
         salt: request.salt.clone(),
@@ -237,8 +239,12 @@ pub fn identify(
         cpu: cpu::native(&counting, &request.command, &config),
     };
     let surroundings = Surroundings::new(cargo_home, target, config, environment);
-    let observed =
-        Observed { packages: Some(package_cache), places: places.cache, trees: looker.after };
+    let observed = Observed {
+        packages: Some(package_cache),
+        places: places.cache,
+        versions: Some(versions),
+        trees: looker.after,
+    };
     Ok((Answer { identity, surroundings }, observed))
 }
 
@@ -248,12 +254,12 @@ type Around = ((packages::Packages, packages::PackageCache), places::Observed);
 fn look_around(
     request: &Request,
     search: &tools::Search,
-    packages: Option<packages::PackageCache>,
-    before: &places::PlacesCache,
+    before: &Observed,
 ) -> Result<Around, IdentifyError> {
-    let root = Path::new("/");
+    let (root, packages) = (Path::new("/"), before.packages.as_ref());
     let found = packages::observe(root, request.packages, &request.build_packages, packages)?;
-    let places = places::observe(root, search.directories(), &found.0.foreign, Some(before))?;
+    let foreign = &found.0.foreign;
+    let places = places::observe(root, search.directories(), foreign, Some(&before.places))?;
     Ok((found, places))
 }
 
@@ -308,12 +314,12 @@ impl Identity {
 }
 
 /// Observes files and trees, each only once, with the help of what was seen the last time.
-struct Looker {
-    before: BTreeMap<Vec<u8>, Tree>,
+struct Looker<'a> {
+    before: &'a BTreeMap<Vec<u8>, Tree>,
     after: BTreeMap<Vec<u8>, Tree>,
 }
 
-impl Looker {
+impl Looker<'_> {
     /// The digest of a file's content, or of a whole tree; nothing if it does not exist.
     fn look(
         &mut self,

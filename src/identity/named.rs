@@ -94,7 +94,7 @@ pub fn observe(
     counting: &Environment,
     config: &CargoConfig,
     limits: &Limits<'_>,
-    looker: &mut Looker,
+    looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, IdentifyError> {
     let elsewhere = |name: &OsStr| ELSEWHERE.iter().any(|other| name == *other);
     let variables = counting.iter().filter(|(name, _)| !elsewhere(name));
@@ -117,7 +117,7 @@ fn look(
     path: &Path,
     request: &Request,
     limits: &Limits<'_>,
-    looker: &mut Looker,
+    looker: &mut Looker<'_>,
 ) -> Result<Option<Digest>, IdentifyError> {
     let Ok(real) = std::fs::canonicalize(path) else {
         return Ok(None);

@@ -7,7 +7,7 @@
 //! Of a symlink the text counts; of one in a directory of `PATH` that leads out of the places,
 //! also the content of the file there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -201,11 +201,18 @@ impl Seer<'_> {
         self.foreign.contains(self.inside(real).as_os_str().as_bytes())
     }
 
+    /// The names in and below a place that belong to packages which do not count.
+    fn foreign_in(&self, place: &Path) -> HashSet<&[u8]> {
+        let prefix = [self.inside(place).as_os_str().as_bytes(), b"/"].concat();
+        let below = self.foreign.range(prefix.clone()..);
+        below.map_while(|path| path.strip_prefix(&prefix[..])).collect()
+    }
+
     /// Over paths, kinds, modes and content of what counts; nothing if nothing does.
     fn digest(&self, tree: &Tree, place: &Path) -> Option<Digest> {
         let mut builder = DigestBuilder::default();
         let mut any = false;
-        for (path, entry) in tree.iter().filter(|(path, entry)| self.counts(place, path, entry)) {
+        for (path, entry) in self.counting(tree, place) {
             any = true;
             builder.field(path.as_os_str().as_bytes()).field(&entry.mode.to_le_bytes());
             match &entry.node {
@@ -217,15 +224,19 @@ impl Seer<'_> {
         any.then(|| builder.finish())
     }
 
-    fn counts(&self, place: &Path, path: &Path, entry: &Entry) -> bool {
-        let full = place.join(path);
-        match &entry.node {
+    /// What counts in a place.
+    fn counting<'t>(
+        &self,
+        tree: &'t Tree,
+        place: &Path,
+    ) -> impl Iterator<Item = (&'t Path, &'t Entry)> {
+        let foreign = self.foreign_in(place);
+        tree.iter().filter(move |(path, entry)| match &entry.node {
             Node::Directory | Node::Special => false,
-            Node::Symlink(target) => {
-                !self.is_foreign(&full) && !self.is_idle_alternative(&full, target)
-            }
-            _ => !self.is_foreign(&full),
-        }
+            _ if foreign.contains(path.as_os_str().as_bytes()) => false,
+            Node::Symlink(target) => !self.is_idle_alternative(&place.join(path), target),
+            Node::File(_) | Node::Unreadable => true,
+        })
     }
 
     /// Whether a link was made by `update-alternatives` for a package that does not count: no
@@ -234,10 +245,14 @@ impl Seer<'_> {
         let target = Path::new(OsStr::from_bytes(target));
         let by_alternatives = self.inside(link).starts_with(Path::new("/").join(ALTERNATIVES))
             || target.parent().is_some_and(|parent| parent.ends_with(ALTERNATIVES));
-        let is_idle = |real: PathBuf| {
-            self.is_foreign(&real) || self.inside(&real).starts_with("/usr/share/man")
+        // Most targets tell by their text; the others may be links themselves.
+        let is_idle = |inside: &Path| {
+            self.foreign.contains(inside.as_os_str().as_bytes())
+                || inside.starts_with("/usr/share/man")
         };
-        by_alternatives && std::fs::canonicalize(link).is_ok_and(is_idle)
+        by_alternatives
+            && (is_idle(target)
+                || std::fs::canonicalize(link).is_ok_and(|real| is_idle(&self.inside(&real))))
     }
 
     /// The files outside all places to which symlinks in the directories of `PATH` lead.
@@ -247,9 +262,8 @@ impl Seer<'_> {
         let mut targets = BTreeSet::new();
         for directory in path_directories.iter().filter_map(real) {
             let Some(tree) = seen.0.get(directory.as_os_str().as_bytes()) else { continue };
-            let links = tree.iter().filter(|(path, entry)| {
-                matches!(entry.node, Node::Symlink(_)) && self.counts(&directory, path, entry)
-            });
+            let links = self.counting(tree, &directory);
+            let links = links.filter(|(_, entry)| matches!(entry.node, Node::Symlink(_)));
             targets.extend(links.filter_map(|(path, _)| directory.join(path).canonicalize().ok()));
         }
         targets.retain(|path| path.is_file() && !seen.holds(path) && !self.is_foreign(path));

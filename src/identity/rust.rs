@@ -14,28 +14,46 @@ use serde::{Deserialize, Serialize};
 use super::cargo_config::CargoConfig;
 use super::tools::Search;
 use super::{Environment, IdentifyError, Looker, shown};
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestBuilder};
 
 /// The Rust toolchain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rust {
     /// `rustc -vV`.
     pub rustc: String,
-    /// `cargo -vV`, without the line about the host's operating system.
+    /// `cargo --version`; with `-vV` it starts other programs to name the operating system.
     pub cargo: String,
     /// Binaries, wrappers and the sysroot's `lib`, by path.
     pub files: BTreeMap<String, Digest>,
 }
 
-/// Questions that are under way, while other things are looked at.
+/// What the programs said of themselves, and the digest of everything that said it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    key: Digest,
+    rustc: String,
+    cargo: String,
+}
+
+/// A question that is under way, while other things are looked at.
 pub struct Asked {
-    rustc: Question,
+    place: Caller,
+    rustc: PathBuf,
+    cargo: PathBuf,
     sysroot: Question,
-    cargo: Question,
     programs: Vec<PathBuf>,
 }
 
-/// Asks rustc and cargo, all at once, in the source directory: rustup chooses by it.
+/// The toolchain's files: what it says of itself is not known yet.
+pub struct Found {
+    place: Caller,
+    rustc: PathBuf,
+    cargo: PathBuf,
+    /// Binaries, wrappers and the sysroot's `lib`, by path.
+    pub files: BTreeMap<String, Digest>,
+}
+
+/// Asks rustc for its sysroot, in the source directory: rustup chooses the toolchain by it.
 pub fn ask(
     source: &Path,
     environment: &Environment,
@@ -48,22 +66,17 @@ pub fn ask(
     };
     let rustc = find(&config.rustc(environment).unwrap_or_else(|| "rustc".into()))?;
     let cargo = find("cargo")?;
-    let ask = |program: &Path, words: &[&str]| Question::ask(program, words, source, environment);
-    let version = ask(&rustc, &["-vV"])?;
-    let sysroot = ask(&rustc, &["--print", "sysroot"])?;
-    let cargo_version = ask(&cargo, &["-vV"])?;
-    let mut programs = vec![rustc, cargo];
+    let place = Caller { dir: source.to_owned(), environment: environment.clone() };
+    let sysroot = place.ask(&rustc, &["--print", "sysroot"])?;
+    let mut programs = vec![rustc.clone(), cargo.clone()];
     programs.extend(config.wrappers(environment).iter().filter_map(|name| search.find(name)));
-    Ok(Asked { rustc: version, sysroot, cargo: cargo_version, programs })
+    Ok(Asked { place, rustc, cargo, sysroot, programs })
 }
 
 impl Asked {
-    /// Waits for the answers, and reads the programs and the sysroot as far as they are not known.
-    pub fn observe(mut self, looker: &mut Looker) -> Result<Rust, IdentifyError> {
+    /// Waits for the answer, and reads the programs and the sysroot as far as they are not known.
+    pub fn observe(mut self, looker: &mut Looker<'_>) -> Result<Found, IdentifyError> {
         let sysroot = PathBuf::from(self.sysroot.answer()?.trim());
-        let cargo = self.cargo.answer()?;
-        let kernel = |line: &&str| !line.starts_with("os: ");
-        let cargo: Vec<&str> = cargo.lines().filter(kernel).collect();
         self.programs.extend(["bin/rustc", "bin/cargo"].map(|name| sysroot.join(name)));
         let mut files = BTreeMap::new();
         for program in &self.programs {
@@ -78,8 +91,33 @@ impl Asked {
         if let Some(digest) = looker.look_at_real(&libraries)? {
             files.insert(shown(libraries.as_os_str().as_bytes()), digest);
         }
-        let rustc = self.rustc.answer()?.trim().to_owned();
-        Ok(Rust { rustc, cargo: cargo.join("\n"), files })
+        Ok(Found { place: self.place, rustc: self.rustc, cargo: self.cargo, files })
+    }
+}
+
+impl Found {
+    /// What rustc and cargo say of themselves. They are only asked if the programs, or the
+    /// libraries that they load, are others than the last time: the same bytes say the same.
+    pub fn versions(
+        self,
+        libraries: &BTreeMap<String, Digest>,
+        before: Option<&Versions>,
+    ) -> Result<(Rust, Versions), IdentifyError> {
+        let mut builder = DigestBuilder::default();
+        for (path, digest) in self.files.iter().chain(libraries) {
+            builder.field(path.as_bytes()).field(digest.as_bytes());
+        }
+        let key = builder.finish();
+        let versions = if let Some(known) = before.filter(|known| known.key == key) {
+            known.clone()
+        } else {
+            let rustc = self.place.ask(&self.rustc, &["-vV"])?;
+            let cargo = self.place.ask(&self.cargo, &["--version"])?;
+            let (rustc, cargo) = (rustc.answer()?, cargo.answer()?);
+            Versions { key, rustc: rustc.trim().to_owned(), cargo: cargo.trim().to_owned() }
+        };
+        let (rustc, cargo) = (versions.rustc.clone(), versions.cargo.clone());
+        Ok((Rust { rustc, cargo, files: self.files }, versions))
     }
 }
 
@@ -98,30 +136,34 @@ struct Question {
     dir: PathBuf,
 }
 
-impl Question {
-    fn ask(
-        program: &Path,
-        arguments: &[&str],
-        dir: &Path,
-        environment: &Environment,
-    ) -> Result<Self, IdentifyError> {
+/// Where and with what programs are asked.
+struct Caller {
+    dir: PathBuf,
+    environment: Environment,
+}
+
+impl Caller {
+    fn ask(&self, program: &Path, arguments: &[&str]) -> Result<Question, IdentifyError> {
+        let dir = &self.dir;
         let words = arguments.join(" ");
         let command = format!("{} {words}", program.display());
         let child = Command::new(program)
             .args(arguments)
             .current_dir(dir)
             .env_clear()
-            .envs(environment)
+            .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
         match child {
-            Ok(child) => Ok(Self { child, command, dir: dir.to_owned() }),
+            Ok(child) => Ok(Question { child, command, dir: dir.clone() }),
             Err(error) => Err(silent(&command, dir, &error.to_string())),
         }
     }
+}
 
+impl Question {
     fn answer(self) -> Result<String, IdentifyError> {
         let (command, dir) = (self.command, self.dir);
         let output = self.child.wait_with_output();

@@ -102,7 +102,7 @@ pub fn observe(
     search: &Search,
     counting: &Environment,
     config: &CargoConfig,
-    looker: &mut Looker,
+    looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {
     let named = counting.values().filter_map(|value| first_word(value));
     let names = TOOLS.iter().map(PathBuf::from).chain(named).chain(config.programs.clone());

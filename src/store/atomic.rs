@@ -34,13 +34,9 @@ pub enum RecordError {
     },
 }
 
-/// Puts a value at `path` in one step unless it is there already, but not durably: for caches
-/// that are remade when lost.
-pub fn update_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+/// Puts a value at `path` in one step, but not durably: for caches that are remade when lost.
+pub fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     let bytes = to_binary(path, value)?;
-    if std::fs::read(path).is_ok_and(|known| known == bytes) {
-        return Ok(());
-    }
     put(path, &bytes, 0o644, false).map_err(|source| RecordError::Io {
         verb: "write",
         path: path.to_owned(),

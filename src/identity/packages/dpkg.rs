@@ -447,7 +447,8 @@ mod tests {
         let root = database.0.path();
         let (first, cache) = super::super::observe(root, PackageMode::Build, &[], None).unwrap();
         fs::write(root.join(INFO).join("zlib1g-dev.md5sums"), "other").unwrap();
-        let (other, _) = super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+        let (other, _) =
+            super::super::observe(root, PackageMode::Build, &[], Some(&cache)).unwrap();
         assert_ne!(first.tracked["zlib1g-dev:amd64"], other.tracked["zlib1g-dev:amd64"]);
     }
 
@@ -457,10 +458,11 @@ mod tests {
         let root = database.0.path();
         let (first, cache) = super::super::observe(root, PackageMode::Build, &[], None).unwrap();
         let (same, cache) =
-            super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+            super::super::observe(root, PackageMode::Build, &[], Some(&cache)).unwrap();
         assert_eq!(first, same);
         database.add("nasm", "", &["/usr/bin/nasm"]);
-        let (other, _) = super::super::observe(root, PackageMode::Build, &[], Some(cache)).unwrap();
+        let (other, _) =
+            super::super::observe(root, PackageMode::Build, &[], Some(&cache)).unwrap();
         assert!(other.tracked.contains_key("nasm:amd64"));
     }
 }

@@ -66,12 +66,12 @@ pub fn observe(
     root: &Path,
     mode: PackageMode,
     build_packages: &[String],
-    cache: Option<PackageCache>,
+    cache: Option<&PackageCache>,
 ) -> Result<(Packages, PackageCache), PackagesError> {
     let question = Question { root, mode, build_packages };
     let key = question.key()?;
     if let Some(known) = cache.filter(|known| known.key == key) {
-        return Ok((known.packages.clone(), known));
+        return Ok((known.packages.clone(), known.clone()));
     }
     let packages = if root.join(dpkg::STATUS).exists() {
         dpkg::observe(&question)?
