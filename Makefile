@@ -4,6 +4,7 @@
 HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
 PREFIX  ?= /usr/local
 DESTDIR ?=
+SHARE = $(DESTDIR)$(PREFIX)/share
 LARDER_WORK ?= /var/tmp/larder-dev-$(shell id -u)
 export LARDER_WORK
 
@@ -66,7 +67,11 @@ bench: build-setup build
 .PHONY: install
 install: build
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/larder
-	install -D -m 644 mkosi-snippets/larder.sh $(DESTDIR)$(PREFIX)/share/larder/mkosi-snippets/larder.sh
+	install -D -m 644 mkosi-snippets/larder.sh $(SHARE)/larder/mkosi-snippets/larder.sh
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(BINARY) emit bash > $(SHARE)/bash-completion/completions/larder
+	$(BINARY) emit zsh > $(SHARE)/zsh/site-functions/_larder
+	$(BINARY) emit fish > $(SHARE)/fish/vendor_completions.d/larder.fish
 
 .PHONY: clean
 clean:

@@ -141,4 +141,10 @@ pub struct EmitArgs {
 pub enum Consumer {
     /// An include file that brings the store into mkosi's build sandbox
     Mkosi,
+    /// Completions of larder's command line for bash
+    Bash,
+    /// The same for zsh
+    Zsh,
+    /// The same for fish
+    Fish,
 }

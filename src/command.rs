@@ -51,6 +51,24 @@ pub enum CommandError {
     Supervise(#[source] io::Error),
 }
 
+/// `run` and `verify`: larder itself failed, before or after the command.
+pub const LARDER_FAILED: u8 = 125;
+/// `run` and `verify`: the command cannot be executed.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// `run` and `verify`: the command was not found.
+pub const NOT_FOUND: u8 = 127;
+
+impl CommandError {
+    /// The exit code that says so.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NotFound(_) => NOT_FOUND,
+            Self::NotExecutable { .. } => NOT_EXECUTABLE,
+            Self::Attach(_) | Self::Supervise(_) => LARDER_FAILED,
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
+use crate::command::LARDER_FAILED;
 use crate::output::Output;
 
 /// Done.
@@ -21,13 +22,6 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line was wrong.
 pub const USAGE: u8 = 2;
-/// `run` and `verify`: larder itself failed, before or after the command.
-pub const LARDER_FAILED: u8 = 125;
-/// `run` and `verify`: the command cannot be executed.
-pub const NOT_EXECUTABLE: u8 = 126;
-/// `run` and `verify`: the command was not found.
-pub const NOT_FOUND: u8 = 127;
-
 /// Runs the verb that the arguments ask for.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let wraps = wraps_a_command(&arguments);

@@ -6,12 +6,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::DONE;
-use super::run::Project;
 use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Output, Report};
+use crate::project::Project;
 use crate::store::{OpenEntry, Store};
 
 #[derive(Serialize)]

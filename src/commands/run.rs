@@ -1,39 +1,18 @@
 //! `larder run`: identify, lock, reconcile, attach, run, close.
 
-use std::ffi::{OsStr, OsString};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use super::{LARDER_FAILED, NOT_EXECUTABLE, NOT_FOUND};
-use crate::attach::{self, Mounts};
-use crate::cargo_layout::Layout;
+use super::DONE;
 use crate::cli::RunArgs;
-use crate::command::{self, CommandError};
-use crate::config::{Settings, StorePath};
-use crate::evict::{self, Trash};
-use crate::home::Home;
-use crate::identity::{Answer, Identity, Request, Way, compare, differences};
-use crate::link;
-use crate::names::{ProjectName, ToolchainId};
+use crate::command::LARDER_FAILED;
+use crate::config::StorePath;
+use crate::evict;
 use crate::output::{self, Output, Stopwatch};
-use crate::place::Place;
-use crate::reconcile::{self, Plan};
-use crate::situation::{self, Findings, View};
-use crate::sources::Where;
-use crate::store::{
-    Claim, Closed, Lock, OpenEntry, Outcome, Store, atomic, restore_times, size, unshare,
-};
-use crate::tree;
-
-/// Reasons for a new directory that are recorded; of the rest only the number.
-const REASONS: usize = 8;
-
-/// So many files may be read again at every use before the manifest is written anew for nothing
-/// but their stamps: linking an artifact to where users take it changes its change time.
-const FEW_STAMPS: usize = 16;
+use crate::project::Project;
+use crate::session::{Done, Use};
+use crate::store::Store;
 
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
@@ -48,13 +27,34 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     watch.step("identify");
     let use_ = Use::open(&store, &project, answer, output)?;
     watch.step("open");
-    let code = use_.carry_out(&arguments.command, &mut watch);
+    let done = use_.carry_out(&arguments.command, &mut watch);
     for error in evict::empty_trash(&store) {
         output.warning(&output::one_line(&error.into()));
     }
     watch.step("empty trash");
     output.detail(&watch.summary());
-    code
+    exit_code(done?, output)
+}
+
+/// The command's own exit code if it failed, whatever became of the records: larder's trouble must
+/// not hide it.
+fn exit_code(done: Done, output: Output) -> Result<u8> {
+    let code = match done.ended {
+        Ok(ended) => u8::try_from(ended.code).unwrap_or(LARDER_FAILED),
+        Err(error) => {
+            let code = error.code();
+            output.error(&error.into());
+            code
+        }
+    };
+    match done.closed {
+        Err(error) if code == DONE => Err(error),
+        Err(error) => {
+            output.error(&error);
+            Ok(code)
+        }
+        Ok(()) => Ok(code),
+    }
 }
 
 /// A store that somebody named must be there; the default one is made.
@@ -63,309 +63,4 @@ fn open_store(named: Option<PathBuf>) -> Result<Store> {
         StorePath::Named(path) => Store::open_writable(&path)?,
         StorePath::Default(path) => Store::create(&path)?,
     })
-}
-
-/// A project at the place where it will be compiled.
-pub struct Project {
-    pub name: ProjectName,
-    pub settings: Settings,
-    source: PathBuf,
-    place: Place,
-    way: Way,
-    cannot_mount: Option<String>,
-    command: Vec<Vec<u8>>,
-}
-
-impl Project {
-    pub fn find(
-        store: &Store,
-        name: ProjectName,
-        source: Option<PathBuf>,
-        command: &[OsString],
-    ) -> Result<Self> {
-        let settings = Settings::of(store, &name)?;
-        let source = source.unwrap_or_else(|| PathBuf::from("."));
-        let source = match std::fs::canonicalize(&source) {
-            Ok(source) if source.is_dir() => source,
-            Ok(_) => {
-                bail!("the source {} is not a directory; name it with --source", source.display())
-            }
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("no source directory {}; name it with --source", source.display())
-                });
-            }
-        };
-        let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
-        let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
-        let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
-        let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
-        Ok(Self { name, settings, source, place, way, cannot_mount, command })
-    }
-
-    /// Asks the place where the compiler will run.
-    pub fn identify(&self, store: &Store) -> Result<Answer> {
-        let request = Request {
-            source: self.place.inside(&self.source),
-            command: self.command.clone(),
-            way: self.way,
-            store: store.root().to_owned(),
-            observed: store.seed_observed(&self.name),
-            packages: self.settings.packages,
-            build_packages: self.place.build_packages(),
-            ignore_env: self.settings.ignore_env.clone(),
-            salt: self.settings.salt.clone(),
-        };
-        Ok(self.place.identify(&request)?)
-    }
-
-    /// Takes the lock of a target directory, saying so if it has to wait.
-    pub fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
-        let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
-        let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
-        let announce = |holder: &str| {
-            output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
-        };
-        store.make_project(&self.name)?;
-        let path = store.entry(&self.name, id).lock;
-        Ok(Lock::acquire(&path, &what, self.settings.wait, announce)?)
-    }
-
-    /// Claims the directory that `target` is in, saying so if it has to wait.
-    fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
-        let directory = target.parent().unwrap_or(Path::new("/"));
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        let announce = || {
-            let directory = directory.display();
-            output.note(&format!("waiting for {directory}: another larder builds there"));
-        };
-        Ok(Claim::acquire(directory, self.settings.wait, announce)?)
-    }
-
-    fn announce_symlink(&self, output: Output) {
-        if let Some(why) = &self.cannot_mount {
-            output.note(&format!(
-                "{why}; target/ is a symlink instead, so paths in the artifacts may differ"
-            ));
-        }
-    }
-}
-
-/// One command on one locked target directory.
-struct Use<'a> {
-    store: &'a Store,
-    output: Output,
-    entry: OpenEntry,
-    claim: Claim,
-    /// The name `target` in the sources, as seen from here.
-    target: PathBuf,
-    way: Way,
-    home: Home,
-    sources: Where,
-    view: View,
-    broken: Option<String>,
-}
-
-impl<'a> Use<'a> {
-    fn open(store: &'a Store, project: &Project, answer: Answer, output: Output) -> Result<Self> {
-        let Answer { identity, surroundings } = answer;
-        if let Some((dir, by)) = surroundings.build_dir {
-            bail!(
-                "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
-                dir.display()
-            );
-        }
-        let outside = |path: &Path| project.place.outside(path, &project.source);
-        let target = outside(&surroundings.target);
-        link::check(&target)?;
-        let home = Home::new(store, outside(&surroundings.cargo_home), project.way);
-        let sources = Where {
-            source: project.source.clone(),
-            target: target.clone(),
-            registry: home.registry(),
-            git: home.git(),
-            root: project.place.root().to_owned(),
-            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
-            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
-            source_date_epoch: surroundings.source_date_epoch,
-            ..Where::default()
-        };
-        let source = project.place.inside(&project.source);
-        let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
-        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
-        let view = View { source, known };
-        let lock = project.lock(store, identity.id(), output)?;
-        let claim = project.claim(&target, output)?;
-        link::check(&target)?;
-        let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
-        if let Some(reason) = &broken {
-            output.note(&format!(
-                "the kept directory of {} was set aside, because {reason}; building cold",
-                project.name
-            ));
-        }
-        let way = project.way;
-        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken })
-    }
-
-    fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<u8> {
-        let started = tree::now();
-        let (findings, plan) = self.reconcile(watch)?;
-        let mounts = self.attach()?;
-        watch.step("attach");
-        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
-        watch.step("command");
-        let (code, seconds) = match &ended {
-            Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
-            Err(CommandError::NotFound(_)) => (NOT_FOUND.into(), 0.0),
-            Err(CommandError::NotExecutable { .. }) => (NOT_EXECUTABLE.into(), 0.0),
-            Err(_) => (LARDER_FAILED.into(), 0.0),
-        };
-        let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let findings = if plan.everything { None } else { Some(findings) };
-        let closed = self.close(outcome, seconds, findings.as_ref(), started);
-        watch.step("close");
-        if let Err(error) = ended {
-            self.output.error(&error.into());
-        } else if let (Err(error), false) = (&closed, code == 0) {
-            // The command's own failure comes first; this one must not hide it.
-            self.output.error(error);
-        }
-        if code == 0 {
-            closed?;
-        }
-        Ok(u8::try_from(code).unwrap_or(LARDER_FAILED))
-    }
-
-    /// Decides what may stay, records that, and carries it out, durably, before the compiler.
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Plan)> {
-        let succeeded = self.entry.record().last_succeeded();
-        let mut findings =
-            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded)?;
-        for error in &findings.normalised.failed {
-            self.output.detail(&error.to_string());
-        }
-        watch.step("look");
-        let plan = if self.entry.is_new() {
-            Plan::default()
-        } else {
-            reconcile::plan(&findings.situation())
-        };
-        let (cold, why) = self.reasons(&findings, &plan);
-        if plan.everything {
-            self.entry.remake(self.store)?;
-        }
-        self.entry.begin(cold, why)?;
-        self.remove(&findings, &plan)?;
-        if !findings.state_is_recorded || plan.everything {
-            atomic::write_binary(&self.entry.paths().state, &findings.state)?;
-            findings.state_is_recorded = true;
-        }
-        watch.step("reconcile");
-        Ok((findings, plan))
-    }
-
-    fn reasons(&self, findings: &Findings, plan: &Plan) -> (bool, Vec<String>) {
-        if !self.entry.is_new() {
-            return (plan.everything || findings.is_empty(), plan.why.clone());
-        }
-        if let Some(broken) = &self.broken {
-            return (true, vec![format!("set aside: {broken}")]);
-        }
-        let record = self.entry.record();
-        let why = match self.store.latest_sibling(&record.project, record.toolchain) {
-            Some(sibling) => new_toolchain(&sibling.identity, &record.identity),
-            None => vec!["first build of this project".to_owned()],
-        };
-        (true, why)
-    }
-
-    fn remove(&self, findings: &Findings, plan: &Plan) -> Result<()> {
-        if plan.everything {
-            return Ok(());
-        }
-        let target = &self.entry.paths().target;
-        let mut trash = Trash::new(self.store);
-        for path in &plan.paths {
-            trash.take(&target.join(path))?;
-        }
-        let stays = |(path, _): &&(PathBuf, _)| target.join(path).symlink_metadata().is_ok();
-        let times: Vec<_> = findings.times.iter().filter(stays).cloned().collect();
-        Ok(restore_times(target, &times)?)
-    }
-
-    fn attach(&self) -> Result<Mounts> {
-        let kept = &self.entry.paths().target;
-        let mut mounts = Mounts::default();
-        match self.way {
-            Way::Symlink => link::make_link(&self.target, kept)?,
-            Way::Bind => {
-                link::make_mount_point(&self.target)?;
-                mounts.bind(kept, &self.target)?;
-                self.home.attach(&mut mounts)?;
-            }
-        }
-        Ok(mounts)
-    }
-
-    /// Records what the command left, and leaves the symlink behind.
-    fn close(
-        &mut self,
-        outcome: Outcome,
-        seconds: f64,
-        findings: Option<&Findings>,
-        started: tree::Nanoseconds,
-    ) -> Result<()> {
-        let paths = self.entry.paths().clone();
-        let layout = Layout::scan(&paths.target)?;
-        let uplifted = situation::uplifted(&layout);
-        for path in &uplifted.shared {
-            unshare(path)?;
-        }
-        let after =
-            situation::look_after(&layout, &uplifted.extras, findings, &self.view, started)?;
-        self.learn(findings, &after, started)?;
-        let before = findings.and_then(|findings| findings.manifest.as_ref());
-        let outdated = before.and_then(|before| after.manifest.outdated_in(before));
-        let changed = outdated.is_none();
-        let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
-        let record = self.entry.record();
-        let size = if changed || record.size == 0 { size(&paths.dir) } else { record.size };
-        if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
-            atomic::write_binary(&paths.manifest, &after.manifest)?;
-        }
-        link::make_link(&self.target, &paths.target)?;
-        let compiled = after.compiled;
-        self.entry.close(Closed { outcome, seconds, compiled }, size, &fresh)?;
-        if outcome == Outcome::Succeeded && !after.has_units {
-            self.output.note("the command built nothing with cargo in this target directory");
-        }
-        Ok(())
-    }
-
-    fn learn(
-        &mut self,
-        findings: Option<&Findings>,
-        after: &situation::Aftermath,
-        started: tree::Nanoseconds,
-    ) -> Result<()> {
-        let path = &self.entry.paths().state;
-        let mut state = match findings {
-            Some(findings) => findings.state.clone(),
-            None => {
-                atomic::read_binary(path)?.context("the state that was just written is gone")?
-            }
-        };
-        if situation::learn(&mut state, &mut self.sources, after, started)? {
-            atomic::write_binary(path, &state)?;
-        }
-        Ok(())
-    }
-}
-
-fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {
-    let lines = compare::lines(&differences(old, new), REASONS);
-    lines.into_iter().map(|line| format!("new toolchain: {line}")).collect()
 }

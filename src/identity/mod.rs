@@ -199,7 +199,7 @@ pub fn identify(
     let config = cargo_config::read(&request.source, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
-    let asked = rust::ask(&request.source, environment, &config, &search)?;
+    let asked = rust::ask(request, environment, &config, &search)?;
     let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
     let limits =
         named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };

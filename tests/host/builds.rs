@@ -5,7 +5,7 @@ use std::process::Command;
 
 use filetime::FileTime;
 
-use crate::world::{Said, World};
+use crate::world::{Said, World, sysroot};
 
 fn set_mtime(world: &World, file: &str, seconds: i64) {
     let time = FileTime::from_unix_time(seconds, 0);
@@ -219,4 +219,40 @@ fn a_configured_target_dir_is_followed_and_a_build_dir_refused() {
     }
     let said = world.run_command(&build).env("CARGO_BUILD_BUILD_DIR", "/tmp/x").output().unwrap();
     Said::of(&said).refuses(125, &["CARGO_BUILD_BUILD_DIR", "unset it"]);
+}
+
+#[test]
+fn a_plain_user_gets_a_bind_mount_in_a_user_namespace() {
+    let world = World::new();
+    if !rustix::process::geteuid().is_root() {
+        // Then every other test here shows it.
+        return;
+    }
+    // The toolchain where that user may read it, as long as the namespace is there.
+    let script = format!(
+        "set -e; mkdir ../toolchain; mount --bind {} ../toolchain
+        rm -rf ../store; chown -R 12345:12345 ..
+        export PATH=\"$PWD/../toolchain/bin:$PATH\"
+        as_user() {{ setpriv --reuid=12345 --regid=12345 --clear-groups -- \"$@\"; }}
+        as_user \"$0\" provision bread >&2
+        for round in 1 2; do
+            as_user \"$0\" run bread -- cargo build --release --offline
+            as_user \"$0\" status >&2
+        done
+        stat -c %u target target/release/bread
+        mv target/release/bread warm; rm target
+        as_user cargo build --release --offline
+        cmp warm target/release/bread && echo same",
+        sysroot().display()
+    );
+    let mut command = world.command("unshare");
+    command.args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_larder")]);
+    let said = Said::of(&command.current_dir(world.source()).output().unwrap()).succeeds();
+    assert!(!said.stderr.contains("symlink"), "{said:#?}");
+    assert_eq!(said.stdout, "12345\n12345\nsame\n", "{said:#?}");
+    let lines =
+        said.stderr.lines().filter(|line| line.starts_with("bread ") && line.contains("ready"));
+    let compiled: Vec<&str> =
+        lines.map(|line| line.split_whitespace().rev().nth(1).unwrap()).collect();
+    assert_eq!(compiled, ["2", "0"], "{said:#?}");
 }

@@ -108,11 +108,21 @@ fn a_full_store_ends_before_the_command_and_loses_nothing() {
     let world = World::new();
     world.build();
     let first = world.binary();
-    let script = "mkdir ../small && mount -t tmpfs -o size=400k none ../small \
-        && export LARDER_STORE=\"$PWD/../small/store\" && \"$0\" provision other >&2 \
-        && head -c 1M /dev/zero > ../small/filler 2>/dev/null; \
-        exec \"$0\" run bread -- touch ../command-ran";
-    in_namespace(&world, script).refuses(125, &["o space left"]);
+    // Only root may mount an image; the namespace takes the loop device with it.
+    let small = if rustix::process::geteuid().is_root() {
+        "truncate -s 2M ../small.img && mkfs.ext4 -q -O ^has_journal -m 0 ../small.img \
+            && mount -o loop ../small.img ../small"
+    } else {
+        "mount -t tmpfs -o size=400k none ../small"
+    };
+    let script = format!(
+        "set -e; mkdir ../small; {small}
+        export LARDER_STORE=\"$PWD/../small/store\"
+        \"$0\" provision other >&2
+        ! head -c 4M /dev/zero > ../small/filler 2>/dev/null
+        exec \"$0\" run bread -- touch ../command-ran"
+    );
+    in_namespace(&world, &script).refuses(125, &["o space left"]);
     assert!(!world.path("command-ran").exists());
     assert_eq!(world.build(), 0);
     assert_eq!(world.binary(), first);

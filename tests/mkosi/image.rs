@@ -65,6 +65,8 @@ pub struct Image {
     store: PathBuf,
     mkosi: PathBuf,
     mode: Mode,
+    /// The name of the project that is compiled, and of its binary.
+    name: &'static str,
 }
 
 impl Image {
@@ -78,7 +80,7 @@ impl Image {
         let dir = work().join("test").join(format!("{name}-{version}-{mode:?}"));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
-        let image = Self { store: dir.join("store"), dir, mkosi, mode };
+        let image = Self { store: dir.join("store"), dir, mkosi, mode, name: "pantry" };
         image.copy_larder();
         let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
         let made = Command::new(setup).arg(image.repository()).output().unwrap();
@@ -105,6 +107,23 @@ impl Image {
         image
     }
 
+    /// The same with another name for the project.
+    pub fn with_project(mut self, name: &'static str) -> Self {
+        let old = self.project();
+        for file in ["Cargo.toml", "Cargo.lock"] {
+            let path = old.join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replace(self.name, name)).unwrap();
+        }
+        let script = self.repository().join("mkosi.build");
+        let text = fs::read_to_string(&script).unwrap();
+        fs::write(&script, text.replace(self.name, name)).unwrap();
+        self.name = name;
+        fs::rename(&old, self.project()).unwrap();
+        self.commit();
+        self
+    }
+
     pub fn with_store_of(mut self, other: &Self) -> Self {
         self.store.clone_from(&other.store);
         self
@@ -123,7 +142,7 @@ impl Image {
     }
 
     fn project(&self) -> PathBuf {
-        self.repository().join("pantry")
+        self.repository().join(self.name)
     }
 
     fn larder(&self) -> PathBuf {
@@ -214,7 +233,7 @@ impl Image {
             .command(self.larder())
             .arg("--store")
             .arg(&self.store)
-            .args(["status", "pantry", "--json"])
+            .args(["status", self.name, "--json"])
             .output()
             .unwrap();
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -234,6 +253,11 @@ impl Image {
             .output()
             .unwrap();
         Said::of(&output).text
+    }
+
+    /// Writes the store's policy.
+    pub fn policy(&self, text: &str) {
+        fs::write(self.store.join("larder.toml"), text).unwrap();
     }
 
     pub fn why(&self) -> String {
@@ -288,7 +312,7 @@ impl Image {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", "next"]);
         let head = self.git(&["rev-parse", "HEAD"]);
-        fs::write(self.repository().join("pantry.commit"), head).unwrap();
+        fs::write(self.repository().join(format!("{}.commit", self.name)), head).unwrap();
         self.give_away();
     }
 
@@ -320,7 +344,7 @@ impl Image {
     }
 
     pub fn hash(&self) -> String {
-        let binary = self.output().join("usr/bin/pantry");
+        let binary = self.output().join("usr/bin").join(self.name);
         let output = self.command("sha256sum").arg(binary).output().unwrap();
         let said = Said::of(&output);
         said.succeeds();

@@ -11,11 +11,31 @@
 mod image;
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::{Image, Mode, modes, versions};
+
+/// An image build that runs while the test looks on.
+fn start(image: &Image) -> Child {
+    let mut command = image.build_command(&[]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Looks at the status of an image's store until it says `text`.
+#[track_caller]
+fn wait_for(image: &Image, text: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let status = image.status_text();
+        if status.contains(text) {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
 
 #[test]
 #[ignore = "needs mkosi; make test runs it"]
@@ -101,16 +121,8 @@ fn two_images_share_a_project_and_one_waits() {
     two.slow_down();
     one.commit();
     two.commit();
-    let start = |image: &Image| {
-        let mut command = image.build_command(&[]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
     let first = start(&two);
-    let deadline = std::time::Instant::now() + Duration::from_secs(120);
-    while !one.status_text().contains("in use by image two") {
-        assert!(std::time::Instant::now() < deadline, "{}", one.status_text());
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(&one, "in use by image two");
     // The other image has the same project, compiled by the same command.
     one.slow_down();
     let second = start(&one).wait_with_output().unwrap();
@@ -119,6 +131,51 @@ fn two_images_share_a_project_and_one_waits() {
     let said = String::from_utf8_lossy(&second.stderr) + String::from_utf8_lossy(&second.stdout);
     assert!(said.contains("waiting for pantry") && said.contains("in use by image two"), "{said}");
     assert_eq!(one.hash(), two.hash());
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn different_projects_are_built_side_by_side() {
+    let one = Image::tiny("side", "25.3", modes()[0]);
+    let two = Image::tiny("beside", "25.3", modes()[0]).with_project("cellar").with_store_of(&one);
+    one.init();
+    two.init();
+    for image in [&one, &two] {
+        image.slow_down();
+    }
+    let first = start(&one);
+    let second = start(&two);
+    // Both at the same moment, in one store.
+    wait_for(&one, "in use by image side");
+    let status = wait_for(&one, "in use by image beside");
+    assert!(status.contains("in use by image side"), "one waited for the other: {status}");
+    for child in [first, second] {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:#?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("larder: waiting"), "{output:#?}");
+    }
+    for image in [&one, &two] {
+        let hash = image.hash();
+        image.build(&[]).succeeds();
+        assert_eq!(image.last()["closed"]["compiled"], 0, "{}", image.why());
+        image.build_without_larder().succeeds();
+        assert_eq!(image.hash(), hash);
+    }
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn every_package_of_the_sandbox_counts_if_that_is_wanted() {
+    let image = Image::tiny("sandbox", "27.1", modes()[0]);
+    image.init();
+    image.policy("packages = 'sandbox'\n");
+    image.build(&[]).succeeds();
+    image.build(&[]).succeeds();
+    assert_eq!(image.last()["closed"]["compiled"], 0, "{}", image.why());
+    image.extra("curl");
+    image.build(&[]).succeeds();
+    assert_eq!(image.last()["closed"]["compiled"], 2);
+    assert!(image.why().contains("package curl"), "{}", image.why());
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! A project at the place where it will be compiled: what is asked there, and what is locked.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::attach;
+use crate::config::Settings;
+use crate::identity::{Answer, Request, Way};
+use crate::names::{ProjectName, ToolchainId};
+use crate::output::Output;
+use crate::place::Place;
+use crate::store::{Claim, Lock, Store};
+
+/// A project at the place where it will be compiled.
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// What the user wants for it.
+    pub settings: Settings,
+    /// The directory with its `Cargo.toml`, as seen from here.
+    pub source: PathBuf,
+    /// Where the compiler will run.
+    pub place: Place,
+    /// How the target directory can be attached here.
+    pub way: Way,
+    cannot_mount: Option<String>,
+    command: Vec<Vec<u8>>,
+}
+
+impl Project {
+    /// The project of that name in `source`, or in the current directory.
+    pub fn find(
+        store: &Store,
+        name: ProjectName,
+        source: Option<PathBuf>,
+        command: &[OsString],
+    ) -> Result<Self> {
+        let settings = Settings::of(store, &name)?;
+        let source = source.unwrap_or_else(|| PathBuf::from("."));
+        let source = match std::fs::canonicalize(&source) {
+            Ok(source) if source.is_dir() => source,
+            Ok(_) => {
+                bail!("the source {} is not a directory; name it with --source", source.display())
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("no source directory {}; name it with --source", source.display())
+                });
+            }
+        };
+        let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
+        let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
+        let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
+        let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
+        Ok(Self { name, settings, source, place, way, cannot_mount, command })
+    }
+
+    /// Asks the place where the compiler will run.
+    pub fn identify(&self, store: &Store) -> Result<Answer> {
+        let request = Request {
+            source: self.place.inside(&self.source),
+            command: self.command.clone(),
+            way: self.way,
+            store: store.root().to_owned(),
+            observed: store.seed_observed(&self.name),
+            packages: self.settings.packages,
+            build_packages: self.place.build_packages(),
+            ignore_env: self.settings.ignore_env.clone(),
+            salt: self.settings.salt.clone(),
+        };
+        Ok(self.place.identify(&request)?)
+    }
+
+    /// Takes the lock of a target directory, saying so if it has to wait.
+    pub fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
+        let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
+        let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
+        let announce = |holder: &str| {
+            output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
+        };
+        store.make_project(&self.name)?;
+        let path = store.entry(&self.name, id).lock;
+        Ok(Lock::acquire(&path, &what, self.settings.wait, announce)?)
+    }
+
+    /// Claims the directory that `target` is in, saying so if it has to wait.
+    pub fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
+        let directory = target.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let announce = || {
+            let directory = directory.display();
+            output.note(&format!("waiting for {directory}: another larder builds there"));
+        };
+        Ok(Claim::acquire(directory, self.settings.wait, announce)?)
+    }
+
+    /// Says that paths will differ, if they will.
+    pub fn announce_symlink(&self, output: Output) {
+        if let Some(why) = &self.cannot_mount {
+            output.note(&format!(
+                "{why}; target/ is a symlink instead, so paths in the artifacts may differ"
+            ));
+        }
+    }
+}

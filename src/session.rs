@@ -1,0 +1,253 @@
+//! One use of a target directory: opened, reconciled, attached, used, closed.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::attach::Mounts;
+use crate::cargo_layout::Layout;
+use crate::command::{self, CommandError, Ended};
+use crate::evict::Trash;
+use crate::home::Home;
+use crate::identity::{Answer, Identity, Way, compare, differences};
+use crate::link;
+use crate::output::{Output, Stopwatch};
+use crate::project::Project;
+use crate::reconcile::{self, Plan};
+use crate::situation::{self, Findings, View};
+use crate::sources::Where;
+use crate::store::{
+    Claim, Closed, OpenEntry, Outcome, Store, atomic, restore_times, size, unshare,
+};
+use crate::tree;
+
+/// Reasons for a new directory that are recorded; of the rest only the number.
+const REASONS: usize = 8;
+
+/// So many files may be read again at every use before the manifest is written anew for nothing
+/// but their stamps: linking an artifact to where users take it changes its change time.
+const FEW_STAMPS: usize = 16;
+
+/// How a use came out.
+pub struct Done {
+    /// The command's own end.
+    pub ended: Result<Ended, CommandError>,
+    /// Whether it could be recorded.
+    pub closed: Result<()>,
+}
+
+/// One command on one locked target directory.
+pub struct Use<'a> {
+    store: &'a Store,
+    output: Output,
+    entry: OpenEntry,
+    claim: Claim,
+    /// The name `target` in the sources, as seen from here.
+    target: PathBuf,
+    way: Way,
+    home: Home,
+    sources: Where,
+    view: View,
+    broken: Option<String>,
+}
+
+impl<'a> Use<'a> {
+    /// Locks and opens the directory that the answer asks for.
+    pub fn open(
+        store: &'a Store,
+        project: &Project,
+        answer: Answer,
+        output: Output,
+    ) -> Result<Self> {
+        let Answer { identity, surroundings } = answer;
+        if let Some((dir, by)) = surroundings.build_dir {
+            bail!(
+                "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
+                dir.display()
+            );
+        }
+        let outside = |path: &Path| project.place.outside(path, &project.source);
+        let target = outside(&surroundings.target);
+        link::check(&target)?;
+        let home = Home::new(store, outside(&surroundings.cargo_home), project.way);
+        let sources = Where {
+            source: project.source.clone(),
+            target: target.clone(),
+            registry: home.registry(),
+            git: home.git(),
+            root: project.place.root().to_owned(),
+            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
+            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
+            source_date_epoch: surroundings.source_date_epoch,
+            ..Where::default()
+        };
+        let source = project.place.inside(&project.source);
+        let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
+        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
+        let view = View { source, known };
+        let lock = project.lock(store, identity.id(), output)?;
+        let claim = project.claim(&target, output)?;
+        link::check(&target)?;
+        let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
+        if let Some(reason) = &broken {
+            output.note(&format!(
+                "the kept directory of {} was set aside, because {reason}; building cold",
+                project.name
+            ));
+        }
+        let way = project.way;
+        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken })
+    }
+
+    /// Runs the command with the directory attached, and records what came of it. Fails only
+    /// before the command; what happens from then on is in the outcome.
+    pub fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
+        let started = tree::now();
+        let (findings, plan) = self.reconcile(watch)?;
+        let mounts = self.attach()?;
+        watch.step("attach");
+        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
+        watch.step("command");
+        let (code, seconds) = match &ended {
+            Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
+            Err(error) => (error.code().into(), 0.0),
+        };
+        let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
+        let findings = if plan.everything { None } else { Some(findings) };
+        let closed = self.close(outcome, seconds, findings.as_ref(), started);
+        watch.step("close");
+        Ok(Done { ended, closed })
+    }
+
+    /// Decides what may stay, records that, and carries it out, durably, before the compiler.
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Plan)> {
+        let succeeded = self.entry.record().last_succeeded();
+        let mut findings =
+            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded)?;
+        for error in &findings.normalised.failed {
+            self.output.detail(&error.to_string());
+        }
+        watch.step("look");
+        let plan = if self.entry.is_new() {
+            Plan::default()
+        } else {
+            reconcile::plan(&findings.situation())
+        };
+        let (cold, why) = self.reasons(&findings, &plan);
+        if plan.everything {
+            self.entry.remake(self.store)?;
+        }
+        self.entry.begin(cold, why)?;
+        self.remove(&findings, &plan)?;
+        if !findings.state_is_recorded || plan.everything {
+            atomic::write_binary(&self.entry.paths().state, &findings.state)?;
+            findings.state_is_recorded = true;
+        }
+        watch.step("reconcile");
+        Ok((findings, plan))
+    }
+
+    fn reasons(&self, findings: &Findings, plan: &Plan) -> (bool, Vec<String>) {
+        if !self.entry.is_new() {
+            return (plan.everything || findings.is_empty(), plan.why.clone());
+        }
+        if let Some(broken) = &self.broken {
+            return (true, vec![format!("set aside: {broken}")]);
+        }
+        let record = self.entry.record();
+        let why = match self.store.latest_sibling(&record.project, record.toolchain) {
+            Some(sibling) => new_toolchain(&sibling.identity, &record.identity),
+            None => vec!["first build of this project".to_owned()],
+        };
+        (true, why)
+    }
+
+    fn remove(&self, findings: &Findings, plan: &Plan) -> Result<()> {
+        if plan.everything {
+            return Ok(());
+        }
+        let target = &self.entry.paths().target;
+        let mut trash = Trash::new(self.store);
+        for path in &plan.paths {
+            trash.take(&target.join(path))?;
+        }
+        let stays = |(path, _): &&(PathBuf, _)| target.join(path).symlink_metadata().is_ok();
+        let times: Vec<_> = findings.times.iter().filter(stays).cloned().collect();
+        Ok(restore_times(target, &times)?)
+    }
+
+    fn attach(&self) -> Result<Mounts> {
+        let kept = &self.entry.paths().target;
+        let mut mounts = Mounts::default();
+        match self.way {
+            Way::Symlink => link::make_link(&self.target, kept)?,
+            Way::Bind => {
+                link::make_mount_point(&self.target)?;
+                mounts.bind(kept, &self.target)?;
+                self.home.attach(&mut mounts)?;
+            }
+        }
+        Ok(mounts)
+    }
+
+    /// Records what the command left, and leaves the symlink behind.
+    fn close(
+        &mut self,
+        outcome: Outcome,
+        seconds: f64,
+        findings: Option<&Findings>,
+        started: tree::Nanoseconds,
+    ) -> Result<()> {
+        let paths = self.entry.paths().clone();
+        let layout = Layout::scan(&paths.target)?;
+        let uplifted = situation::uplifted(&layout);
+        for path in &uplifted.shared {
+            unshare(path)?;
+        }
+        let after =
+            situation::look_after(&layout, &uplifted.extras, findings, &self.view, started)?;
+        self.learn(findings, &after, started)?;
+        let before = findings.and_then(|findings| findings.manifest.as_ref());
+        let outdated = before.and_then(|before| after.manifest.outdated_in(before));
+        let changed = outdated.is_none();
+        let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
+        let record = self.entry.record();
+        let size = if changed || record.size == 0 { size(&paths.dir) } else { record.size };
+        if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
+            atomic::write_binary(&paths.manifest, &after.manifest)?;
+        }
+        link::make_link(&self.target, &paths.target)?;
+        let compiled = after.compiled;
+        self.entry.close(Closed { outcome, seconds, compiled }, size, &fresh)?;
+        if outcome == Outcome::Succeeded && !after.has_units {
+            self.output.note("the command built nothing with cargo in this target directory");
+        }
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        findings: Option<&Findings>,
+        after: &situation::Aftermath,
+        started: tree::Nanoseconds,
+    ) -> Result<()> {
+        let path = &self.entry.paths().state;
+        let mut state = match findings {
+            Some(findings) => findings.state.clone(),
+            None => {
+                atomic::read_binary(path)?.context("the state that was just written is gone")?
+            }
+        };
+        if situation::learn(&mut state, &mut self.sources, after, started)? {
+            atomic::write_binary(path, &state)?;
+        }
+        Ok(())
+    }
+}
+
+fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {
+    let lines = compare::lines(&differences(old, new), REASONS);
+    lines.into_iter().map(|line| format!("new toolchain: {line}")).collect()
+}
