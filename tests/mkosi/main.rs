@@ -152,7 +152,10 @@ fn different_projects_are_built_side_by_side() {
     for child in [first, second] {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:#?}");
-        assert!(!String::from_utf8_lossy(&output.stderr).contains("larder: waiting"), "{output:#?}");
+        assert!(
+            !String::from_utf8_lossy(&output.stderr).contains("larder: waiting"),
+            "{output:#?}"
+        );
     }
     for image in [&one, &two] {
         let hash = image.hash();
