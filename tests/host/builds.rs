@@ -230,8 +230,8 @@ fn a_plain_user_gets_a_bind_mount_in_a_user_namespace() {
     }
     // The toolchain where that user may read it, as long as the namespace is there.
     let script = format!(
-        "set -e; mkdir ../toolchain; mount --bind {} ../toolchain
-        rm -rf ../store; chown -R 12345:12345 ..
+        "set -e; mkdir ../toolchain; rm -rf ../store; chown -R 12345:12345 ..
+        mount --bind {} ../toolchain
         export PATH=\"$PWD/../toolchain/bin:$PATH\"
         as_user() {{ setpriv --reuid=12345 --regid=12345 --clear-groups -- \"$@\"; }}
         as_user \"$0\" provision bread >&2

@@ -58,9 +58,10 @@ impl World {
         command
     }
 
+    /// larder, with the signals that whoever runs the tests in the background may have ignored.
     pub fn larder_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_larder"));
-        command.args(arguments);
+        let mut command = self.command("/usr/bin/env");
+        command.args(["--default-signal=INT,QUIT", env!("CARGO_BIN_EXE_larder")]).args(arguments);
         command
     }
 
