@@ -19,6 +19,15 @@ pub enum Mode {
 /// The user that root makes for the tests.
 const USER: &str = "larder-test";
 
+/// Keeps builds waiting for as long as it is there.
+pub struct Hold(PathBuf);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// What a command printed, on both streams, and how it ended.
 #[derive(Debug)]
 pub struct Said {
@@ -291,17 +300,20 @@ impl Image {
         self.commit();
     }
 
-    /// Makes the build take a few seconds longer, inside of the command that larder runs.
-    pub fn slow_down(&self) {
+    /// Makes builds wait, inside of the command that larder runs, until what is returned is gone;
+    /// two minutes at most.
+    pub fn hold(&self) -> Hold {
         let script = self.repository().join("mkosi.build");
         let text = fs::read_to_string(&script).unwrap();
-        if !text.contains("sleep 8") {
-            fs::write(
-                &script,
-                text.replace("cargo fetch --locked", "sleep 8; cargo fetch --locked"),
-            )
-            .unwrap();
+        if !text.contains("/hold ]") {
+            let wait = "timeout 120 sh -c 'while [ -e $SRCDIR/hold ]; do sleep 0.1; done' || true";
+            let command = "cargo fetch --locked";
+            fs::write(&script, text.replace(command, &format!("{wait}\n        {command}")))
+                .unwrap();
         }
+        let file = self.repository().join("hold");
+        fs::write(&file, "").unwrap();
+        Hold(file)
     }
 
     /// Commits all of the project and pins the image to it.

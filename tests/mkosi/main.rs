@@ -11,28 +11,47 @@
 mod image;
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use image::{Image, Mode, modes, versions};
 
 /// An image build that runs while the test looks on.
-fn start(image: &Image) -> Child {
-    let mut command = image.build_command(&[]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+struct Running {
+    child: Child,
+    log: PathBuf,
 }
 
-/// Looks at the status of an image's store until it says `text`.
+impl Running {
+    fn start(image: &Image) -> Self {
+        let log = image.dir().join("running");
+        let file = fs::File::create(&log).unwrap();
+        let mut command = image.build_command(&[]);
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: command.spawn().unwrap(), log }
+    }
+
+    /// What it has said so far.
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    fn succeeds(mut self) -> String {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.said());
+        self.said()
+    }
+}
+
+/// Waits until a text says what it should.
 #[track_caller]
-fn wait_for(image: &Image, text: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let status = image.status_text();
-        if status.contains(text) {
-            return status;
-        }
-        assert!(Instant::now() < deadline, "{status}");
+fn wait_for(wanted: &str, text: impl Fn() -> String) {
+    let deadline = Instant::now() + Duration::from_secs(110);
+    while !text().contains(wanted) {
+        assert!(Instant::now() < deadline, "{wanted:?} never came: {}", text());
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -118,18 +137,19 @@ fn two_images_share_a_project_and_one_waits() {
     one.init();
     two.init();
     one.build(&[]).succeeds();
-    two.slow_down();
     one.commit();
     two.commit();
-    let first = start(&two);
-    wait_for(&one, "in use by image two");
+    let held = two.hold();
     // The other image has the same project, compiled by the same command.
-    one.slow_down();
-    let second = start(&one).wait_with_output().unwrap();
-    let first = first.wait_with_output().unwrap();
-    assert!(first.status.success() && second.status.success());
-    let said = String::from_utf8_lossy(&second.stderr) + String::from_utf8_lossy(&second.stdout);
-    assert!(said.contains("waiting for pantry") && said.contains("in use by image two"), "{said}");
+    drop(one.hold());
+    let first = Running::start(&two);
+    wait_for("in use by image two", || one.status_text());
+    let second = Running::start(&one);
+    wait_for("waiting for pantry", || second.said());
+    assert!(second.said().contains("in use by image two"), "{}", second.said());
+    drop(held);
+    first.succeeds();
+    second.succeeds();
     assert_eq!(one.hash(), two.hash());
 }
 
@@ -140,22 +160,16 @@ fn different_projects_are_built_side_by_side() {
     let two = Image::tiny("beside", "25.3", modes()[0]).with_project("cellar").with_store_of(&one);
     one.init();
     two.init();
-    for image in [&one, &two] {
-        image.slow_down();
-    }
-    let first = start(&one);
-    let second = start(&two);
+    let held = [one.hold(), two.hold()];
+    let builds = [Running::start(&one), Running::start(&two)];
     // Both at the same moment, in one store.
-    wait_for(&one, "in use by image side");
-    let status = wait_for(&one, "in use by image beside");
-    assert!(status.contains("in use by image side"), "one waited for the other: {status}");
-    for child in [first, second] {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{output:#?}");
-        assert!(
-            !String::from_utf8_lossy(&output.stderr).contains("larder: waiting"),
-            "{output:#?}"
-        );
+    wait_for("in use by image beside", || one.status_text());
+    wait_for("in use by image side", || one.status_text());
+    assert!(one.status_text().contains("in use by image beside"), "one did not stay");
+    drop(held);
+    for build in builds {
+        let said = build.succeeds();
+        assert!(!said.contains("larder: waiting"), "{said}");
     }
     for image in [&one, &two] {
         let hash = image.hash();
