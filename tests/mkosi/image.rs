@@ -306,7 +306,8 @@ impl Image {
         let script = self.repository().join("mkosi.build");
         let text = fs::read_to_string(&script).unwrap();
         if !text.contains("/hold ]") {
-            let wait = "timeout 120 sh -c 'while [ -e $SRCDIR/hold ]; do sleep 0.1; done' || true";
+            // Its path in two parts: one that the command names would count as an input.
+            let wait = r"timeout 120 sh -c 'w=/work; while [ -e \$w/src/hold ]; do sleep 0.1; done' || true";
             let command = "cargo fetch --locked";
             fs::write(&script, text.replace(command, &format!("{wait}\n        {command}")))
                 .unwrap();
