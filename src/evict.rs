@@ -104,7 +104,8 @@ impl<'a> Trash<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other.map_err(|error| EvictError::io(path, error))?,
         };
-        if !real.starts_with(self.store.root().join("projects")) {
+        let ours = ["projects", "cargo-home"].map(|name| self.store.root().join(name));
+        if !ours.iter().any(|ours| real.starts_with(ours)) {
             return Err(outside());
         }
         self.checked = Some(parent.to_owned());

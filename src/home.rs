@@ -15,8 +15,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::attach::Mounts;
 use crate::identity::Way;
+use crate::sources::Lockfile;
 use crate::store::Store;
 
 /// The two caches.
@@ -50,6 +53,17 @@ impl Home {
         self.shared.as_ref().unwrap_or(&self.path).join("git")
     }
 
+    /// Whether the downloads are the store's.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Cargo's own lock against those who change what is downloaded: builds share it
+    /// (`util/cache_lock.rs`, Cargo 1.95).
+    pub fn lock(&self) -> PathBuf {
+        self.shared.as_ref().unwrap_or(&self.path).join(LOCKS[1])
+    }
+
     /// Adds the mounts, and makes the names to mount on.
     pub fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
         let Some(shared) = &self.shared else {
@@ -66,6 +80,45 @@ impl Home {
             mounts.bind(&shared.join(lock), &self.path.join(lock))?;
         }
         Ok(())
+    }
+}
+
+/// The archives in the store's downloads from which a package would be unpacked, and that are not
+/// what the lock file says they are. Cargo checks a `.crate` only while it downloads it.
+pub fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for index in directories(&registry.join("cache"))? {
+        for package in &lock.packages {
+            let Some(checksum) = &package.checksum else { continue };
+            let name = format!("{}-{}", package.name, package.version);
+            let archive = index.join(format!("{name}.crate"));
+            let index = index.file_name().unwrap_or_default();
+            let is_unpacked = registry.join("src").join(index).join(&name).is_dir();
+            if is_unpacked || !archive.is_file() {
+                continue;
+            }
+            let sum = hexadecimal(&Sha256::digest(fs::read(&archive)?));
+            if sum != *checksum {
+                found.push(archive);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::attach::Mounts;
 use crate::cargo_layout::Layout;
 use crate::command::{self, CommandError, Ended};
 use crate::evict::Trash;
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::identity::{Answer, Identity, Way, compare, differences};
 use crate::link;
 use crate::output::{Output, Stopwatch};
@@ -19,7 +19,7 @@ use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::Where;
 use crate::store::{
-    Claim, Closed, OpenEntry, Outcome, Store, atomic, restore_times, size, unshare,
+    Claim, Closed, OpenEntry, Outcome, Store, Wait, atomic, restore_times, size, unshare,
 };
 use crate::tree;
 
@@ -51,6 +51,7 @@ pub struct Use<'a> {
     sources: Where,
     view: View,
     broken: Option<String>,
+    wait: Wait,
 }
 
 impl<'a> Use<'a> {
@@ -77,10 +78,13 @@ impl<'a> Use<'a> {
             target: target.clone(),
             registry: home.registry(),
             git: home.git(),
+            shared: home.is_shared(),
             root: project.place.root().to_owned(),
             vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
             extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
             source_date_epoch: surroundings.source_date_epoch,
+            variables: surroundings.variables,
+            home: surroundings.home,
             ..Where::default()
         };
         let source = project.place.inside(&project.source);
@@ -97,15 +101,15 @@ impl<'a> Use<'a> {
                 project.name
             ));
         }
-        let way = project.way;
-        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken })
+        let (way, wait) = (project.way, project.settings.wait);
+        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken, wait })
     }
 
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
     pub fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = tree::now();
-        let (findings, plan) = self.reconcile(watch)?;
+        let findings = self.reconcile(watch)?;
         let mounts = self.attach()?;
         watch.step("attach");
         let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
@@ -115,17 +119,17 @@ impl<'a> Use<'a> {
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let findings = if plan.everything { None } else { Some(findings) };
-        let closed = self.close(outcome, seconds, findings.as_ref(), started);
+        let closed = self.close(outcome, seconds, &findings, started);
         watch.step("close");
         Ok(Done { ended, closed })
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Plan)> {
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<Findings> {
         let succeeded = self.entry.record().last_succeeded();
         let mut findings =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded)?;
+        self.renew_downloads(&mut findings)?;
         for error in &findings.normalised.failed {
             self.output.detail(&error.to_string());
         }
@@ -145,8 +149,48 @@ impl<'a> Use<'a> {
             atomic::write_binary(&self.entry.paths().state, &findings.state)?;
             findings.state_is_recorded = true;
         }
+        if plan.everything {
+            findings.forget_directory();
+        }
         watch.step("reconcile");
-        Ok((findings, plan))
+        Ok(findings)
+    }
+
+    /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
+    /// fetches it again, as it would in a cold build.
+    fn renew_downloads(&self, findings: &mut Findings) -> Result<()> {
+        if !self.home.is_shared() {
+            return Ok(());
+        }
+        let home = self.store.cargo_home();
+        let mut spoilt = findings.state.packages.spoilt();
+        for name in &spoilt {
+            findings.state.packages.forget(name);
+        }
+        for path in &mut spoilt {
+            *path = home.join(&path);
+        }
+        if let Some(lock) = &findings.state.lock {
+            if findings.state.packages.lacks_some() || !spoilt.is_empty() {
+                spoilt.extend(home::false_archives(&self.home.registry(), lock)?);
+            }
+        }
+        if spoilt.is_empty() {
+            return Ok(());
+        }
+        findings.state_is_recorded = false;
+        let lock = self.home.lock();
+        let busy = || {
+            let lock = lock.display();
+            self.output.note(&format!("waiting for {lock}: other builds use the downloads"));
+        };
+        let _alone = Claim::acquire(&lock, self.wait, busy)?;
+        let mut trash = Trash::new(self.store);
+        for path in &spoilt {
+            self.output.detail(&format!("not as it was downloaded: {}", path.display()));
+            trash.take(path)?;
+        }
+        Ok(())
     }
 
     fn reasons(&self, findings: &Findings, plan: &Plan) -> (bool, Vec<String>) {
@@ -197,7 +241,7 @@ impl<'a> Use<'a> {
         &mut self,
         outcome: Outcome,
         seconds: f64,
-        findings: Option<&Findings>,
+        findings: &Findings,
         started: tree::Nanoseconds,
     ) -> Result<()> {
         let paths = self.entry.paths().clone();
@@ -206,10 +250,16 @@ impl<'a> Use<'a> {
         for path in &uplifted.shared {
             unshare(path)?;
         }
-        let after =
-            situation::look_after(&layout, &uplifted.extras, findings, &self.view, started)?;
+        let after = situation::look_after(
+            &layout,
+            &uplifted.extras,
+            findings,
+            &self.view,
+            &self.sources,
+            started,
+        )?;
         self.learn(findings, &after, started)?;
-        let before = findings.and_then(|findings| findings.manifest.as_ref());
+        let before = findings.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
         let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
@@ -229,18 +279,13 @@ impl<'a> Use<'a> {
 
     fn learn(
         &mut self,
-        findings: Option<&Findings>,
+        findings: &Findings,
         after: &situation::Aftermath,
         started: tree::Nanoseconds,
     ) -> Result<()> {
         let path = &self.entry.paths().state;
-        let mut state = match findings {
-            Some(findings) => findings.state.clone(),
-            None => {
-                atomic::read_binary(path)?.context("the state that was just written is gone")?
-            }
-        };
-        if situation::learn(&mut state, &mut self.sources, after, started)? {
+        let mut state = findings.state.clone();
+        if situation::learn(&mut state, &mut self.sources, &self.view, after, started)? {
             atomic::write_binary(path, &state)?;
         }
         Ok(())

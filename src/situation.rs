@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::cargo_layout::{Layout, LayoutError};
+use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::reconcile::Situation;
 use crate::sources::{self, Normalised, SourceChanges, SourceState, Use, Where};
 use crate::store::atomic::{self, RecordError};
@@ -57,7 +57,9 @@ pub struct Findings {
     damage: Option<Vec<Change>>,
     succeeded: bool,
     local: BTreeSet<String>,
+    unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
+    callers: BTreeSet<usize>,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
     extras: BTreeSet<PathBuf>,
@@ -74,6 +76,9 @@ pub fn look(
     let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
     let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
     place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
+    if let (Some(manifest), Some(recorded)) = (&manifest, &recorded) {
+        place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
+    }
     let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
     let layout = Layout::scan(&paths.target)?;
     let extras: BTreeSet<PathBuf> =
@@ -87,7 +92,9 @@ pub fn look(
         local: state.local().into_iter().chain(old_local).collect(),
         state_is_recorded: recorded.as_ref() == Some(&state),
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
+        unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
         readers: BTreeSet::new(),
+        callers: BTreeSet::new(),
         dated: BTreeSet::new(),
         state,
         normalised,
@@ -99,7 +106,7 @@ pub fn look(
         succeeded,
         extras,
     };
-    findings.look_at_units(view)?;
+    findings.look_at_units(view, place)?;
     Ok(findings)
 }
 
@@ -113,11 +120,19 @@ impl Findings {
             succeeded: self.succeeded,
             local: &self.local,
             lock: self.state.lock.as_ref(),
+            unmade: &self.unmade,
             readers: &self.readers,
+            callers: &self.callers,
             dated: &self.dated,
             tampered: &self.tampered,
             extras: &self.extras,
         }
+    }
+
+    /// Forgets the directory, because it was made anew.
+    pub fn forget_directory(&mut self) {
+        self.tree = Tree::default();
+        self.manifest = None;
     }
 
     /// Whether the directory holds no unit yet.
@@ -126,28 +141,62 @@ impl Findings {
     }
 
     /// Looks into single units, only where a change asks for it.
-    fn look_at_units(&mut self, view: &View) -> Result<(), LookError> {
+    fn look_at_units(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
         let Some(changes) = &self.changes else {
             return Ok(());
         };
         for (index, unit) in self.layout.units().enumerate() {
+            let is_local = self.local.contains(&unit.package);
             if changes.source_date_epoch
                 && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
             {
                 self.dated.insert(index);
             }
-        }
-        if changes.inputs.is_empty() {
-            return Ok(());
-        }
-        for (index, unit) in self.layout.units().enumerate() {
-            let inputs = self.layout.outside_inputs_of(unit, &view.source, &view.known)?;
-            if changes.inputs.iter().any(|path| inputs.contains(path)) {
+            let has_variables = is_local && !changes.variables.is_empty();
+            if has_variables && self.layout.mentions(unit, &changes.variables)? {
+                self.callers.insert(index);
+            }
+            if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
                 self.readers.insert(index);
             }
         }
         Ok(())
     }
+
+    /// Whether a unit names one of the inputs that changed. A file that is gone is found by no
+    /// text any more, so all programs may have named it.
+    fn reads_changed(
+        &self,
+        unit: &Unit,
+        changes: &SourceChanges,
+        view: &View,
+        place: &Where,
+    ) -> Result<bool, LookError> {
+        let mut inputs = self.layout.outside_inputs_of(unit, &view.source, &view.known)?;
+        let mut has_programs = false;
+        if self.local.contains(&unit.package) {
+            let texts = self.layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?;
+            has_programs = !texts.is_empty();
+            inputs.extend(mentioned(place, &texts, &self.state, view));
+        }
+        let is_gone = |path: &PathBuf| self.state.inputs.get(path).is_none_or(Tree::is_empty);
+        let names = |path: &PathBuf| inputs.contains(path) || (has_programs && is_gone(path));
+        Ok(changes.inputs.iter().any(names))
+    }
+}
+
+/// The files that texts of programs stand for, from the root, from home, and from the packages.
+fn mentioned(
+    place: &Where,
+    texts: &BTreeSet<Vec<u8>>,
+    state: &SourceState,
+    view: &View,
+) -> BTreeSet<PathBuf> {
+    if texts.is_empty() {
+        return BTreeSet::new();
+    }
+    let packages = state.package_directories().map(|package| view.source.join(package));
+    place.mentioned(texts, &packages.collect::<Vec<_>>())
 }
 
 /// What stands where users take their artifacts.
@@ -188,27 +237,73 @@ pub struct Aftermath {
 }
 
 /// Looks at the target directory after the command. `started` is the moment before it began;
-/// `findings` are those of this use, unless the directory was made anew since.
+/// `findings` are those of this use.
 pub fn look_after(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
-    findings: Option<&Findings>,
+    findings: &Findings,
     view: &View,
+    place: &Where,
     started: Nanoseconds,
 ) -> Result<Aftermath, LookError> {
     let compiled = layout.compiled_since(started)?.len();
-    let tree = observe_target(layout, extras, findings.map(|findings| &findings.tree))?;
-    let known = findings.and_then(|findings| findings.manifest.as_ref());
+    let tree = observe_target(layout, extras, Some(&findings.tree))?;
+    let known = findings.manifest.as_ref();
     let inputs = match known {
         Some(known) if compiled == 0 => known.inputs.clone(),
         _ => to_bytes(&layout.outside_inputs(&view.source, &view.known)?),
     };
+    let mentions = match known {
+        Some(known) if compiled == 0 => known.mentions.clone(),
+        _ => mentions(layout, place, findings)?,
+    };
+    let made = made(layout, place, findings, started)?;
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
-    let manifest = Manifest { tree, extras: to_bytes(extras), tampered, inputs };
+    let manifest = Manifest { tree, extras: to_bytes(extras), tampered, inputs, made, mentions };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
+}
+
+/// What the units of this use wrote into the sources, and what earlier ones wrote, unless all that
+/// could have were made anew.
+fn made(
+    layout: &Layout,
+    place: &Where,
+    findings: &Findings,
+    started: Nanoseconds,
+) -> Result<Tree, LookError> {
+    let fresh: Vec<&Unit> =
+        layout.units().filter(|unit| unit.started.is_some_and(|at| at >= started)).collect();
+    let mut made = match fresh.iter().filter_map(|unit| unit.started).min() {
+        Some(first) => {
+            let ends = fresh.iter().filter_map(|unit| unit.finished.map(|done| done.at));
+            findings.state.made(place, first, ends.max().unwrap_or(Nanoseconds::MAX))?
+        }
+        None => Tree::default(),
+    };
+    if let Some(manifest) = &findings.manifest {
+        let renewed: BTreeSet<&str> = fresh.iter().map(|unit| unit.package.as_str()).collect();
+        if !findings.local.iter().all(|name| renewed.contains(name.as_str())) {
+            made.extend(&manifest.made);
+        }
+    }
+    Ok(made)
+}
+
+/// The texts in the programs of local packages that may be paths.
+fn mentions(
+    layout: &Layout,
+    place: &Where,
+    findings: &Findings,
+) -> Result<BTreeSet<Vec<u8>>, LayoutError> {
+    let mut all = BTreeSet::new();
+    let is_local = |unit: &&Unit| findings.local.contains(&unit.package);
+    for unit in layout.units().filter(is_local) {
+        all.extend(layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?);
+    }
+    Ok(all)
 }
 
 /// The packages whose cached artifact the command changed by way of the uplifted one. Only at the
@@ -223,10 +318,12 @@ fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
 pub fn learn(
     state: &mut SourceState,
     place: &mut Where,
+    view: &View,
     aftermath: &Aftermath,
     started: Nanoseconds,
 ) -> Result<bool, LookError> {
     place.inputs = to_paths(&aftermath.manifest.inputs).collect();
+    place.inputs.extend(mentioned(place, &aftermath.manifest.mentions, state, view));
     Ok(state.learn(place, Use { started, first_unit: aftermath.first_unit })?)
 }
 

@@ -274,6 +274,18 @@ impl Tree {
         self.entries.insert(path.as_os_str().as_bytes().to_vec(), entry);
     }
 
+    /// Keeps only what a condition holds for.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Path, &Entry) -> bool) {
+        self.entries.retain(|path, entry| keep(Path::new(OsStr::from_bytes(path)), entry));
+    }
+
+    /// Takes in everything of another observation that is not known yet.
+    pub fn extend(&mut self, other: &Self) {
+        for (path, entry) in &other.entries {
+            self.entries.entry(path.clone()).or_insert_with(|| entry.clone());
+        }
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -27,7 +27,8 @@ impl Layout {
         let reader = Reader { target: &self.target };
         if unit.is(Kind::BuildScriptRun) {
             let output = read_output(&reader, unit)?.unwrap_or_default();
-            return Ok(rerun_paths(&output).map(in_package).collect());
+            let linked = linked_files(&output).into_iter().map(in_package);
+            return Ok(rerun_paths(&output).map(in_package).chain(linked).collect());
         }
         let mut inputs = BTreeSet::new();
         for path in self.dep_infos(unit)? {
@@ -113,6 +114,34 @@ pub(super) fn printed<'a>(output: &'a [u8], key: &'a str) -> impl Iterator<Item 
 
 fn rerun_paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
     printed(output, "rerun-if-changed").map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// Where the linker may find what a build script says to link: each library in each directory that
+/// it names, whether it is there or not; and files that it gives to the linker by name.
+fn linked_files(output: &[u8]) -> BTreeSet<PathBuf> {
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    let after = |bytes: &[u8], mark: u8| {
+        let at = bytes.iter().position(|byte| *byte == mark);
+        at.map_or_else(|| bytes.to_vec(), |at| bytes[at + 1..].to_vec())
+    };
+    let directories: Vec<PathBuf> =
+        printed(output, "rustc-link-search").map(|value| path(&after(value, b'='))).collect();
+    let mut files = BTreeSet::new();
+    for value in printed(output, "rustc-link-lib") {
+        let name = String::from_utf8_lossy(&after(value, b'=')).into_owned();
+        let name = name.split(':').next().unwrap_or_default();
+        for directory in &directories {
+            files.extend(["a", "so"].map(|ending| directory.join(format!("lib{name}.{ending}"))));
+        }
+    }
+    for key in ["rustc-link-arg", "rustc-link-arg-bins", "rustc-cdylib-link-arg"] {
+        let values = printed(output, key).filter_map(|value| {
+            let start = value.iter().position(|byte| *byte == b'/')?;
+            Some(path(&value[start..]))
+        });
+        files.extend(values);
+    }
+    files
 }
 
 fn in_package(path: PathBuf) -> Input {

@@ -20,6 +20,7 @@ mod depinfo;
 mod graph;
 mod inputs;
 mod listing;
+mod mentions;
 mod names;
 mod out_dir;
 mod owners;

@@ -7,8 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use super::Environment;
 use crate::digest::Digest;
 
-/// Variables that say nothing about what is built. A trailing `*` matches any ending.
-const IGNORED: &[&str] = &[
+/// Variables that differ from image to image and from machine to machine. No build should depend
+/// on them; if a program that takes part in one names them, they count for it alone. A trailing `*`
+/// matches any ending.
+const SELDOM: &[&str] = &[
     // mkosi 25.3 and 27.1 (`run_build_scripts`, `mkosi-chroot`): where things are, who runs it,
     // and for which image; a project is the same in all images.
     "ARTIFACTDIR",
@@ -32,6 +34,19 @@ const IGNORED: &[&str] = &[
     "GIT_CONFIG_*",
     "GIT_PROXY_SSL_CAINFO",
     "container",
+    // How things are fetched; what is fetched is checked by content.
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "*_proxy",
+    "*_PROXY",
+];
+
+/// Variables that say nothing about what is built.
+const IGNORED: &[&str] = &[
     // What a shell keeps for itself.
     "_",
     "OLDPWD",
@@ -83,15 +98,6 @@ const IGNORED: &[&str] = &[
     "MAKELEVEL",
     "MFLAGS",
     "NUM_JOBS",
-    // How things are fetched; what is fetched is checked by content.
-    "CARGO_HTTP_*",
-    "CARGO_NET_*",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "*_proxy",
-    "*_PROXY",
     // Part of the state of the sources, because it changes with every commit.
     "SOURCE_DATE_EPOCH",
     // larder's own.
@@ -105,11 +111,20 @@ const SECRET: &[&str] =
 /// The variables that count.
 pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
     let ignores = |name: &OsStr| {
-        let mut patterns = IGNORED.iter().copied().chain(ignored.iter().map(String::as_str));
-        patterns.any(|pattern| matches(pattern, name.as_bytes()))
+        let all = IGNORED.iter().chain(SELDOM).copied().chain(ignored.iter().map(String::as_str));
+        all.into_iter().any(|pattern| matches(pattern, name.as_bytes()))
     };
     let counts = environment.iter().filter(|(name, _)| !ignores(name));
     counts.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The variables that count only for programs that name them, as digests.
+pub fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
+    let is_seldom = |name: &OsStr| SELDOM.iter().any(|pattern| matches(pattern, name.as_bytes()));
+    let named = environment.iter().filter(|(name, _)| is_seldom(name));
+    named
+        .map(|(name, value)| (super::shown(name.as_bytes()), Digest::of(value.as_bytes())))
+        .collect()
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {

@@ -112,6 +112,10 @@ pub struct Surroundings {
     pub build_dir: Option<(PathBuf, String)>,
     /// `SOURCE_DATE_EPOCH`: it belongs to the state of the sources.
     pub source_date_epoch: Option<String>,
+    /// Variables that count only for programs that name them; so do these.
+    pub variables: BTreeMap<String, Digest>,
+    /// The home directory.
+    pub home: Option<PathBuf>,
 }
 
 /// The answer of the place where the compiler will run.
@@ -270,14 +274,16 @@ impl Surroundings {
         config: cargo_config::CargoConfig,
         environment: &Environment,
     ) -> Self {
-        let epoch = environment.get(std::ffi::OsStr::new("SOURCE_DATE_EPOCH"));
+        let get = |name: &str| environment.get(std::ffi::OsStr::new(name));
         Self {
             cargo_home,
             target,
             build_dir: config.build_dir().cloned(),
             vendor: config.vendor,
             extra_roots: config.extra_roots,
-            source_date_epoch: epoch.map(|value| shown(value.as_bytes())),
+            source_date_epoch: get("SOURCE_DATE_EPOCH").map(|value| shown(value.as_bytes())),
+            variables: environment::seldom(environment),
+            home: get("HOME").map(PathBuf::from),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::digest::{Digest, DigestBuilder};
 use crate::tree::{Entry, Node, ObserveError, Tree};
 
 /// Places of which every file counts.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 10] = [
     "usr/include",
     "usr/lib/gcc",
     "usr/lib/gcc-cross",
@@ -27,6 +27,8 @@ const WHOLE: [&str; 8] = [
     "usr/lib/cmake",
     "usr/share/pkgconfig",
     "usr/share/cargo/registry",
+    "usr/share/aclocal",
+    "usr/share/perl5",
 ];
 
 /// Where `update-alternatives` keeps its links.
@@ -312,7 +314,8 @@ pub fn may_count(path: &Path) -> bool {
         component.is_some_and(|part| names.iter().any(|name| part.as_os_str() == *name))
     };
     let usr = ["include", "lib", "lib64", "lib32", "libexec", "local", "bin", "sbin"];
-    let shared = ["/usr/share/pkgconfig", "/usr/share/cargo"];
+    let shared =
+        ["/usr/share/pkgconfig", "/usr/share/cargo", "/usr/share/aclocal", "/usr/share/perl5"];
     is(first, &["opt", "lib", "lib64", "lib32", "bin", "sbin"])
         || (is(first, &["usr"]) && is(second, &usr))
         || shared.iter().any(|place| path.starts_with(place))

@@ -3,12 +3,13 @@
 //! The rule is *normalise and delete*. Cargo's own tests see modification times; whatever they
 //! cannot see is made visible by deleting the units that could depend on it:
 //!
-//! 1. the checkout, git or a path dependency changed, or the last attempt failed: every unit of
-//!    every local package;
+//! 1. the checkout, git or a path dependency changed, the last attempt failed, or what it wrote
+//!    into the sources is not there: every unit of every local package;
 //! 2. the content of a package from outside changed: its units;
 //! 3. an absolute input changed: the units that named it;
-//! 4. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
-//! 5. a file is not what the last close left: its unit.
+//! 4. a variable changed that directories do not depend on: the units whose programs name it;
+//! 5. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
+//! 6. a file is not what the last close left: its unit.
 //!
 //! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
 //! would run their build scripts into an `OUT_DIR` that is not empty.
@@ -55,8 +56,12 @@ pub struct Situation<'a> {
     pub local: &'a BTreeSet<String>,
     /// Today's `Cargo.lock`.
     pub lock: Option<&'a Lockfile>,
+    /// What the last build wrote into its sources, and what is not there as it wrote it.
+    pub unmade: &'a [PathBuf],
     /// Units, by their place in [`Layout::units`], that name an input that changed.
     pub readers: &'a BTreeSet<usize>,
+    /// Units whose programs name a variable that changed.
+    pub callers: &'a BTreeSet<usize>,
     /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
     pub dated: &'a BTreeSet<usize>,
     /// Packages of which the last build changed an artifact in place after Cargo finished it.
@@ -136,6 +141,11 @@ impl Situation<'_> {
         for place in &changes.outside {
             doomed.add(local(), format!("path dependency changed: {}", place.display()));
         }
+        if !self.unmade.is_empty() {
+            let names = self.unmade.iter().map(|path| path.display().to_string());
+            let why = "written into the sources by the last build, and gone";
+            doomed.add(local(), format!("{why}: {}", some_of(names)));
+        }
         if !self.succeeded {
             doomed.add(local(), "the last attempt did not succeed".to_owned());
         }
@@ -148,6 +158,13 @@ impl Situation<'_> {
             let names = changes.inputs.iter().map(|path| path.display().to_string());
             doomed
                 .add(self.packages_of(self.readers), format!("inputs changed: {}", some_of(names)));
+        }
+        if !self.callers.is_empty() {
+            let names = changes.variables.iter().cloned();
+            doomed.add(
+                self.packages_of(self.callers),
+                format!("environment changed: {}", some_of(names)),
+            );
         }
         if changes.source_date_epoch {
             let dated = self.packages_of(self.dated);

@@ -21,6 +21,7 @@ struct World {
     changed_packages: BTreeSet<usize>,
     damaged: BTreeSet<usize>,
     tampered: BTreeSet<usize>,
+    callers: BTreeSet<usize>,
     epoch_changed: bool,
     extra: bool,
 }
@@ -70,6 +71,7 @@ impl World {
         let package = |index: usize| Package {
             name: name(index),
             version: "1.0.0".into(),
+            checksum: None,
             source: (!self.local.contains(&index)).then(|| "registry+x".into()),
             dependencies: self.depends[index].iter().map(|other| name(*other)).collect(),
         };
@@ -100,6 +102,8 @@ impl World {
             local: &names(&self.local),
             lock: Some(&self.lock()),
             readers: &BTreeSet::new(),
+            callers: &self.callers,
+            unmade: &[],
             dated: if self.epoch_changed { &self.runs } else { const { &BTreeSet::new() } },
             tampered: &names(&self.tampered),
             extras: &extras,
@@ -114,6 +118,7 @@ impl World {
                 || self.changed_packages.contains(package)
                 || self.damaged.contains(package)
                 || self.tampered.contains(package)
+                || self.callers.contains(package)
                 || (self.epoch_changed && self.runs.contains(package))
         };
         let mut doomed: BTreeSet<usize> = (0..PACKAGES).filter(direct).collect();
@@ -144,8 +149,9 @@ fn worlds() -> impl Strategy<Value = World> {
         sets.into_iter().enumerate().map(lower).collect::<Vec<BTreeSet<usize>>>()
     });
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (depends, (some(), some()), (some(), some(), some()), flags).prop_map(
-        |(depends, (local, runs), (changed_packages, damaged, tampered), flags)| World {
+    (depends, (some(), some()), (some(), some(), some(), some()), flags).prop_map(
+        |(depends, (local, runs), (changed_packages, damaged, tampered, callers), flags)| World {
+            callers,
             depends,
             local,
             runs,
@@ -175,7 +181,7 @@ proptest! {
         prop_assert_eq!(plan.paths.contains(Path::new("release/extra")), !keeps_extra);
         prop_assert_eq!(plan.why.is_empty(), !world.checkout_changed && world.succeeded
             && !world.epoch_changed && world.changed_packages.is_empty()
-            && world.damaged.is_empty() && world.tampered.is_empty());
+            && world.damaged.is_empty() && world.tampered.is_empty() && world.callers.is_empty());
     }
 }
 
@@ -189,6 +195,7 @@ fn quiet() -> World {
         changed_packages: BTreeSet::new(),
         damaged: BTreeSet::new(),
         tampered: BTreeSet::new(),
+        callers: BTreeSet::new(),
         epoch_changed: false,
         extra: false,
     }
@@ -208,6 +215,8 @@ fn situation_of(
         local: &none,
         lock: None,
         readers: &units,
+        callers: &units,
+        unmade: &[],
         dated: &units,
         tampered: &none,
         extras: &extras,

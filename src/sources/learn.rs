@@ -11,13 +11,14 @@
 //!
 //! What is not taken in counts as changed: safe, and at worst needless.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::checkout;
 use super::lockfile::Lockfile;
 use super::packages::Packages;
 use super::place::Where;
 use super::state::{SourceState, Use, look_at_input};
-use crate::tree::{ObserveError, Tree};
+use crate::tree::{Entry, Nanoseconds, Node, ObserveError, Tree};
 
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
@@ -29,6 +30,35 @@ impl SourceState {
         Ok(locked || packages || inputs)
     }
 
+    /// What units wrote into the checkout while they were made, as it is now: a cold build would
+    /// write it too. What the command wrote before the first of them and after the last, it writes
+    /// again by itself.
+    pub fn made(
+        &self,
+        place: &Where,
+        first_unit: Nanoseconds,
+        last_unit: Nanoseconds,
+    ) -> Result<Tree, ObserveError> {
+        let mut seen = checkout::observe(place, Some(&self.checkout), None)?.tree;
+        let is_made = |path: &Path, entry: &Entry| {
+            (first_unit..=last_unit).contains(&entry.stamp.ctime)
+                && path != Path::new("Cargo.lock")
+                && !matches!(entry.node, Node::Directory)
+                && !self.checkout.get(path).is_some_and(|known| known.same_content(entry))
+        };
+        seen.retain(is_made);
+        Ok(seen)
+    }
+
+    /// Which of the files that a build wrote into its sources are not there as it wrote them.
+    pub fn unmade(&self, made: &Tree) -> Vec<PathBuf> {
+        let is_there = |path: &Path, entry: &Entry| {
+            self.checkout.get(path).is_some_and(|now| now.same_content(entry))
+        };
+        let gone = made.iter().filter(|(path, entry)| !is_there(path, entry));
+        gone.map(|(path, _)| path.to_owned()).collect()
+    }
+
     fn learn_lock(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
         let name = Path::new("Cargo.lock");
         let path = place.source.join(name);
@@ -37,7 +67,7 @@ impl SourceState {
             return Ok(false);
         };
         let is_known = self.checkout.get(name).is_some_and(|known| known.same_content(&entry));
-        let is_late = this.first_unit.is_some_and(|first| entry.stamp.ctime >= first);
+        let is_late = this.first_unit.is_some_and(|first| entry.stamp.ctime > first);
         if is_known || is_late {
             return Ok(false);
         }

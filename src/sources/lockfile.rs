@@ -26,12 +26,21 @@ pub struct Package {
     /// Where it comes from; nothing for a local one.
     #[serde(default)]
     pub source: Option<String>,
+    /// The SHA-256 of its `.crate`, for one from a registry.
+    #[serde(default)]
+    pub checksum: Option<String>,
     /// What it depends on, as the file writes it.
     #[serde(default)]
     pub dependencies: Vec<String>,
 }
 
 impl Package {
+    /// What its content follows from: the checksum, or the commit at the end of its source.
+    pub fn sum(&self) -> Option<&str> {
+        let commit = || self.source.as_deref()?.strip_prefix("git+")?.rsplit_once('#');
+        self.checksum.as_deref().or_else(|| commit().map(|(_, commit)| commit))
+    }
+
     /// `name version`.
     pub fn id(&self) -> String {
         format!("{} {}", self.name, self.version)

@@ -13,6 +13,7 @@ mod git;
 mod learn;
 mod lockfile;
 mod manifests;
+mod mentions;
 mod outside;
 mod packages;
 mod paths;

@@ -5,6 +5,12 @@
 //! `git/checkouts/<repository>/<short commit>/` (`sources/git/source.rs`, Cargo 1.95), or in a
 //! directory source, `<name>-<version>/` or `<name>/`. All places that fit are looked at. A git
 //! checkout counts as a whole for each package in it.
+//!
+//! In the downloads that a store keeps, a cold build would find what was just unpacked, and what a
+//! lock file's checksum or commit vouches for. So there a package is what its checksum says, and
+//! what was changed after Cargo unpacked it, by a build script of its own, say, is spoilt: it has to
+//! be unpacked again. Cargo writes `.cargo-ok` last (`sources/registry/mod.rs`, `unpack_package`;
+//! `sources/git/utils.rs`, `reset`; Cargo 1.95), and no change time can be set back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,6 +30,8 @@ const SHORT: usize = 7;
 /// Packages from outside, and what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packages {
+    /// By `name version`, for those in a store's downloads: what their content follows from.
+    sums: BTreeMap<String, String>,
     /// By `name version`: the places that are its own. None as long as it was not downloaded.
     homes: BTreeMap<String, Vec<Vec<u8>>>,
     /// The content of each place.
@@ -48,8 +56,12 @@ impl Packages {
     ) -> Result<Self, ObserveError> {
         let shelves = Shelves::list(place);
         let mut homes: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut sums = BTreeMap::new();
         let mut places = BTreeMap::new();
         for package in lock.packages.iter().filter(|package| package.source.is_some()) {
+            if let Some(sum) = package.sum().filter(|_| place.shared) {
+                sums.insert(package.id(), sum.to_owned());
+            }
             let own = homes.entry(package.id()).or_default();
             for here in shelves.homes(package) {
                 let name = name_of(place, &here);
@@ -62,7 +74,7 @@ impl Packages {
             Ok((name, look(&here, before)?))
         };
         let trees: Result<_, ObserveError> = places.into_par_iter().map(look).collect();
-        Ok(Self { homes, trees: trees? })
+        Ok(Self { sums, homes, trees: trees? })
     }
 
     /// The names of packages whose content differs from an older observation, or that it did not
@@ -72,11 +84,44 @@ impl Packages {
             (Some(new), Some(old)) => !new.changes_since(old).is_empty(),
             _ => true,
         };
-        let changed = self
-            .homes
-            .iter()
-            .filter(|(id, homes)| old.homes.get(*id) != Some(*homes) || homes.iter().any(differs));
+        let is_vouched_for = |id: &String| {
+            let sum = self.sums.get(id);
+            sum.is_some() && sum == old.sums.get(id) && !self.has_vendored(id)
+        };
+        let changed =
+            self.homes.iter().filter(|(id, _)| !is_vouched_for(id)).filter(|(id, homes)| {
+                old.homes.get(*id) != Some(*homes) || homes.iter().any(differs)
+            });
         changed.map(|(id, _)| name_in(id)).collect()
+    }
+
+    /// Whether a package was found in a directory source too, which may be the one that is used.
+    fn has_vendored(&self, id: &str) -> bool {
+        let shared = |home: &Vec<u8>| home.starts_with(b"registry/") || home.starts_with(b"git/");
+        self.homes.get(id).is_some_and(|homes| !homes.iter().all(shared))
+    }
+
+    /// Places in a store's downloads that are not as Cargo unpacked them, relative to its home.
+    pub fn spoilt(&self) -> Vec<PathBuf> {
+        let homes = self.homes.iter().filter(|(id, _)| self.sums.contains_key(*id));
+        let places: BTreeSet<_> = homes.flat_map(|(_, homes)| homes).collect();
+        let places = places.into_iter().map(|home| super::paths::path(home.clone()));
+        let is_shared = |name: &PathBuf| name.starts_with("registry") || name.starts_with("git");
+        let is_spoilt = |name: &PathBuf| self.trees.get(name).is_some_and(was_changed);
+        places.filter(is_shared).filter(is_spoilt).collect()
+    }
+
+    /// Whether a package was nowhere to be found.
+    pub fn lacks_some(&self) -> bool {
+        self.homes.values().any(Vec::is_empty)
+    }
+
+    /// Forgets what was at a place: it is about to be unpacked again.
+    pub fn forget(&mut self, name: &Path) {
+        self.trees.remove(name);
+        for homes in self.homes.values_mut() {
+            homes.retain(|home| super::paths::path(home.clone()) != name);
+        }
     }
 
     /// Takes in the packages that were nowhere to be found before.
@@ -89,6 +134,7 @@ impl Packages {
             learned += 1;
             self.homes.insert(id, homes);
         }
+        self.sums.extend(newer.sums);
         for (name, tree) in newer.trees {
             self.trees.entry(name).or_insert(tree);
         }
@@ -103,6 +149,12 @@ impl Packages {
     fn tree(&self, home: &[u8]) -> Option<&Tree> {
         self.trees.get(&super::paths::path(home.to_vec()))
     }
+}
+
+/// Whether something in an unpacked package changed after Cargo was done with it.
+fn was_changed(tree: &Tree) -> bool {
+    let done = tree.get(Path::new(".cargo-ok")).map(|done| done.stamp.ctime);
+    done.is_none_or(|done| tree.iter().any(|(_, entry)| entry.stamp.ctime > done))
 }
 
 fn name_in(id: &str) -> String {

@@ -1,7 +1,9 @@
 //! Where the sources are, seen from here and seen by the compiler.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+
+use crate::digest::Digest;
 
 /// Symlinks followed in one path before it counts as a loop, as in Linux (`path_resolution(7)`).
 const LINKS: usize = 40;
@@ -17,6 +19,8 @@ pub struct Where {
     pub registry: PathBuf,
     /// Cargo's `git` directory, as seen from here.
     pub git: PathBuf,
+    /// Whether these two are the store's, where nobody but Cargo has any business.
+    pub shared: bool,
     /// What the compiler has as `/`: `/` itself on a plain host, `$BUILDROOT` in mkosi.
     pub root: PathBuf,
     /// Directory sources (`cargo vendor`) outside of the checkout, as seen from here.
@@ -27,6 +31,10 @@ pub struct Where {
     pub inputs: BTreeSet<PathBuf>,
     /// The variable `SOURCE_DATE_EPOCH` of the command.
     pub source_date_epoch: Option<String>,
+    /// Variables of the command that a directory does not depend on.
+    pub variables: BTreeMap<String, Digest>,
+    /// The home directory of the command, as the compiler sees it.
+    pub home: Option<PathBuf>,
 }
 
 impl Where {

@@ -14,6 +14,7 @@ use super::packages::Packages;
 use super::paths;
 use super::place::Where;
 use super::touch::{Normalised, Toucher};
+use crate::digest::Digest;
 use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree, now};
 
 /// The state of all sources at one moment.
@@ -32,6 +33,8 @@ pub struct SourceState {
     pub inputs: BTreeMap<PathBuf, Tree>,
     /// The variable of that name.
     pub source_date_epoch: Option<String>,
+    /// Variables that a directory does not depend on, and that single programs may read.
+    pub variables: BTreeMap<String, Digest>,
     /// The packages of `Cargo.lock`, if it was there and could be read.
     pub lock: Option<Lockfile>,
     manifests: Manifests,
@@ -52,6 +55,8 @@ pub struct SourceChanges {
     pub inputs: Vec<PathBuf>,
     /// Whether `SOURCE_DATE_EPOCH` differs.
     pub source_date_epoch: bool,
+    /// Names of variables that differ and that a directory does not depend on.
+    pub variables: Vec<String>,
 }
 
 /// Looks at all sources and changes nothing. What `before` vouches for is not read again.
@@ -102,8 +107,17 @@ fn finish(
         inputs.insert(path.clone(), look_at_input(place, path, known)?);
     }
     let source_date_epoch = place.source_date_epoch.clone();
-    let checkout = tree;
-    Ok(SourceState { checkout, git, outside, packages, inputs, source_date_epoch, lock, manifests })
+    Ok(SourceState {
+        checkout: tree,
+        git,
+        outside,
+        packages,
+        inputs,
+        source_date_epoch,
+        variables: place.variables.clone(),
+        lock,
+        manifests,
+    })
 }
 
 /// The lock file at the top; where there is none, all that are further down together.
@@ -178,8 +192,20 @@ impl SourceState {
             packages,
             inputs: self.inputs.keys().filter(differs).cloned().collect(),
             source_date_epoch: self.source_date_epoch != old.source_date_epoch,
+            variables: self.variables_since(old),
             checkout,
         }
+    }
+
+    fn variables_since(&self, old: &Self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.variables.keys().chain(old.variables.keys()).collect();
+        let differs = |name: &&String| self.variables.get(*name) != old.variables.get(*name);
+        names.into_iter().filter(differs).cloned().collect()
+    }
+
+    /// The directories of the packages in the checkout.
+    pub fn package_directories(&self) -> impl Iterator<Item = &Path> {
+        self.manifests.iter().map(|(path, _)| path)
     }
 
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a

@@ -404,6 +404,9 @@ fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     let started = now();
     scene.write("unit", "");
     let first_unit = Some(ctime(&scene.path("unit")));
+    // What comes in the same tick of the file clock came before: Cargo writes the lock file, starts a
+    // unit, and no process reads anything within the tick in which it was started.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     scene.write("source/Cargo.lock", LOCK);
     let this = Use { started, first_unit };
     assert!(!state.learn(&scene.place(), this).unwrap());

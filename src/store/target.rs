@@ -22,6 +22,10 @@ pub struct Manifest {
     pub tampered: BTreeSet<String>,
     /// Absolute inputs that the units name, as the compiler sees them, as bytes.
     pub inputs: BTreeSet<Vec<u8>>,
+    /// What the build wrote into its own sources.
+    pub made: Tree,
+    /// Texts in the build scripts and proc macros of local packages that may be paths.
+    pub mentions: BTreeSet<Vec<u8>>,
 }
 
 impl Manifest {
@@ -41,7 +45,9 @@ impl Manifest {
     pub fn outdated_in(&self, other: &Self) -> Option<usize> {
         let same = self.extras == other.extras
             && self.tampered == other.tampered
-            && self.inputs == other.inputs;
+            && self.inputs == other.inputs
+            && self.mentions == other.mentions
+            && self.made == other.made;
         self.tree.stamps_outdated_in(&other.tree).filter(|_| same)
     }
 }

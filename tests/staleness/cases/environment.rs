@@ -1,0 +1,256 @@
+//! Variables, the command line, and the processor.
+
+use super::Plain::{Any, Right, Stale};
+use super::scripts::script;
+use super::{Case, case, unchanged};
+use crate::lab::Lab;
+
+/// A build script that reads a variable which it does not name.
+fn reads(name: &'static str) -> impl Fn(&Lab<'_>) {
+    move |lab| {
+        script(
+            lab,
+            &format!("env::var({name:?}).unwrap_or_default()"),
+            &["cargo:rerun-if-changed=build.rs"],
+        );
+    }
+}
+
+/// The same, set to one value first and to another then.
+fn variable(title: &'static str, name: &'static str, one: &'static str, two: &'static str) -> Case {
+    let prepare = move |lab: &Lab<'_>| {
+        reads(name)(lab);
+        lab.set(name, one);
+    };
+    case(title, Stale, prepare, move |lab| lab.set(name, two))
+}
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        variable("a variable of nobody", "LOAF", "one", "two"),
+        variable("the language", "LANG", "C", "C.UTF-8"),
+        variable("the time zone", "TZ", "UTC", "Asia/Tokyo"),
+        variable("the user's name", "USER", "one", "two"),
+        variable("the image's version", "IMAGE_VERSION", "1", "2"),
+        variable("the image's name", "IMAGE_ID", "one", "two"),
+        variable("a proxy", "https_proxy", "http://one", "http://two"),
+        variable("SOURCE_DATE_EPOCH", "SOURCE_DATE_EPOCH", "1000", "2000"),
+        variable("a profile that mkosi names", "PROFILES", "one", "two"),
+        case(
+            "a variable that is gone",
+            Stale,
+            |lab| {
+                reads("LOAF")(lab);
+                lab.set("LOAF", "one");
+            },
+            |lab| lab.unset("LOAF"),
+        ),
+        case("SOURCE_DATE_EPOCH that is new", Stale, reads("SOURCE_DATE_EPOCH"), |lab| {
+            lab.set("SOURCE_DATE_EPOCH", "7")
+        }),
+        case(
+            "SOURCE_DATE_EPOCH in a C object",
+            Stale,
+            |lab| {
+                lab.write("src/oven.c", "const char *oven(void) { return __DATE__; }\n");
+                lab.write("src/main.rs", "unsafe extern \"C\" { fn oven() -> *const std::ffi::c_char; }\nfn main() { println!(\"{:?}\", unsafe { std::ffi::CStr::from_ptr(oven()) }); }\n");
+                lab.write("build.rs", "use std::{env, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=src/oven.c\");\n    let out = env::var(\"OUT_DIR\").unwrap();\n    println!(\"cargo:rustc-link-search=native={out}\");\n    println!(\"cargo:rustc-link-lib=static=oven\");\n    assert!(Command::new(\"sh\").args([\"-ec\", \"cc -c src/oven.c -o $OUT_DIR/oven.o; ar crs $OUT_DIR/liboven.a $OUT_DIR/oven.o\"]).status().unwrap().success());\n}\n");
+                lab.set("SOURCE_DATE_EPOCH", "0");
+            },
+            |lab| lab.set("SOURCE_DATE_EPOCH", "1000000000"),
+        ),
+        case(
+            "a variable that the script names",
+            Right,
+            |lab| {
+                script(
+                    lab,
+                    "env::var(\"LOAF\").unwrap_or_default()",
+                    &["cargo:rerun-if-env-changed=LOAF"],
+                );
+            },
+            |lab| lab.set("LOAF", "two"),
+        ),
+        case(
+            "a variable in env!",
+            Right,
+            |lab| {
+                lab.write("src/main.rs", "fn main() { println!(\"{}\", env!(\"LOAF\")); }\n");
+                lab.set("LOAF", "one");
+            },
+            |lab| lab.set("LOAF", "two"),
+        ),
+        case(
+            "mkosi's own variable in env!",
+            Right,
+            |lab| {
+                lab.write(
+                    "src/main.rs",
+                    "fn main() { println!(\"{}\", env!(\"IMAGE_VERSION\")); }\n",
+                );
+                lab.set("IMAGE_VERSION", "1");
+            },
+            |lab| lab.set("IMAGE_VERSION", "2"),
+        ),
+        case(
+            "a variable in option_env!",
+            Right,
+            |lab| {
+                lab.write(
+                    "src/main.rs",
+                    "fn main() { println!(\"{:?}\", option_env!(\"LOAF\")); }\n",
+                );
+            },
+            |lab| lab.set("LOAF", "two"),
+        ),
+        case(
+            "the order of PATH",
+            Stale,
+            |lab| {
+                for name in ["one", "two"] {
+                    lab.write_program(
+                        &lab.outside(&format!("{name}/oven-gen")),
+                        &format!("#!/bin/sh\necho {name}\n"),
+                    );
+                }
+                lab.path_first(&format!("{}:{}", lab.outside("one"), lab.outside("two")));
+                script(lab, "run(&[\"oven-gen\"])", &["cargo:rerun-if-changed=build.rs"]);
+            },
+            |lab| lab.path_first(&format!("{}:{}", lab.outside("two"), lab.outside("one"))),
+        ),
+        case("another home", Stale, reads("HOME"), |lab| {
+            let home = lab.outside("other-home");
+            std::fs::create_dir_all(&home).unwrap();
+            lab.set("HOME", &home);
+        }),
+        case("RUSTFLAGS", Right, super::as_is, |lab| lab.set("RUSTFLAGS", "-Copt-level=1")),
+        case(
+            "RUSTFLAGS with remapping",
+            Right,
+            |lab| lab.set("RUSTFLAGS", "--remap-path-prefix=/x=/y"),
+            |lab| {
+                lab.set("RUSTFLAGS", "--remap-path-prefix=/x=/y -Copt-level=1");
+            },
+        ),
+        case(
+            "RUSTFLAGS with remapping, and back, an older edit between",
+            Right,
+            |lab| lab.set("RUSTFLAGS", "--remap-path-prefix=/x=/y"),
+            |lab| {
+                lab.set("RUSTFLAGS", "--remap-path-prefix=/x=/y -Copt-level=1");
+                lab.build();
+                lab.edit_old("src/crumb.rs", "one", "two");
+                lab.set("RUSTFLAGS", "--remap-path-prefix=/x=/y");
+            },
+        ),
+        case("CARGO_ENCODED_RUSTFLAGS", Right, super::as_is, |lab| {
+            lab.set("CARGO_ENCODED_RUSTFLAGS", "-Copt-level=1")
+        }),
+        case("a profile by a variable", Right, super::as_is, |lab| {
+            lab.set("CARGO_PROFILE_RELEASE_LTO", "true")
+        }),
+        case(
+            "native code on another processor",
+            Stale,
+            |lab| {
+                lab.set("RUSTFLAGS", "-Ctarget-cpu=native");
+                script(
+                    lab,
+                    "read(\"/proc/cpuinfo\").lines().find(|line| line.starts_with(\"flags\")).unwrap_or_default().to_owned()",
+                    &["cargo:rerun-if-changed=build.rs"],
+                );
+            },
+            |lab| {
+                let other = lab.outside("cpuinfo");
+                lab.write(&other, "");
+                lab.sh(&format!("sed 's/^flags.*/flags\\t\\t: fpu sse sse2/; s/^model name.*/model name\\t: other/' /proc/cpuinfo > '{other}'; mount --bind '{other}' /proc/cpuinfo"));
+            },
+        ),
+        case(
+            "features of the command line",
+            Right,
+            |lab| {
+                lab.edit(
+                    "Cargo.toml",
+                    "edition = '2021'\n",
+                    "edition = '2021'\n[features]\nrye = []\n",
+                );
+                lab.write(
+                    "src/main.rs",
+                    "fn main() { println!(\"{}\", cfg!(feature = \"rye\")); }\n",
+                );
+            },
+            |lab| lab.command(&["cargo", "build", "--release", "--features", "rye"]),
+        ),
+        case(
+            "features, and back, an older edit between",
+            Stale,
+            |lab| {
+                lab.edit(
+                    "Cargo.toml",
+                    "edition = '2021'\n",
+                    "edition = '2021'\n[features]\nrye = []\n",
+                );
+            },
+            |lab| {
+                lab.command(&["cargo", "build", "--release", "--features", "rye"]);
+                lab.build();
+                lab.edit_old("src/crumb.rs", "one", "two");
+                lab.command(&["cargo", "build", "--release"]);
+            },
+        ),
+        case(
+            "a default feature of the manifest",
+            Right,
+            |lab| {
+                lab.edit(
+                    "Cargo.toml",
+                    "edition = '2021'\n",
+                    "edition = '2021'\n[features]\nrye = []\n",
+                );
+                lab.write(
+                    "src/main.rs",
+                    "fn main() { println!(\"{}\", cfg!(feature = \"rye\")); }\n",
+                );
+            },
+            |lab| lab.edit_old("Cargo.toml", "rye = []", "rye = []\ndefault = ['rye']"),
+        ),
+        case(
+            "a value after -- of rustc",
+            Any,
+            |lab| lab.command(&["cargo", "rustc", "--release", "--", "-Copt-level=1"]),
+            |lab| {
+                lab.command(&["cargo", "rustc", "--release", "--", "-Copt-level=2"]);
+            },
+        ),
+        case(
+            "a script as command, with another line",
+            Stale,
+            |lab| {
+                lab.write_program(&lab.outside("bake"), "#!/bin/sh\ncargo build --release\n");
+                script(
+                    lab,
+                    "env::var(\"LOAF\").unwrap_or_default()",
+                    &["cargo:rerun-if-changed=build.rs"],
+                );
+                lab.command(&[&lab.outside("bake")]);
+            },
+            |lab| {
+                lab.write_program(
+                    &lab.outside("bake"),
+                    "#!/bin/sh\nLOAF=two cargo build --release\n",
+                )
+            },
+        ),
+        unchanged(
+            "what a shell keeps for itself",
+            Right,
+            |lab| lab.set("SHLVL", "1"),
+            |lab| {
+                lab.set("SHLVL", "2");
+                lab.set("OLDPWD", "/");
+            },
+        ),
+        unchanged("how many jobs run", Right, super::as_is, |lab| lab.set("CARGO_BUILD_JOBS", "1")),
+    ]
+}
