@@ -56,6 +56,25 @@ endif
 soak: mkosi-setup
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 
+# The cases of tests/staleness with plain cargo, which must be stale where they say so.
+STALENESS = cargo test $(CARGO_FLAGS) --test staleness
+TABLES = $(LARDER_WORK)/staleness-tables
+.PHONY: staleness staleness-baseline
+staleness: build-setup
+	$(STALENESS)
+staleness-baseline: build-setup
+	LARDER_STALENESS_TOOL=cargo $(STALENESS)
+
+# Both, and larder with the layout of target directories that Cargo has from 1.100 on, as a table.
+.PHONY: staleness-table
+staleness-table: build-setup
+	rm -rf $(TABLES) && mkdir -p $(TABLES) docs
+	LARDER_STALENESS_TABLE=$(TABLES)/cargo LARDER_STALENESS_TOOL=cargo $(STALENESS)
+	LARDER_STALENESS_TABLE=$(TABLES)/larder $(STALENESS)
+	LARDER_STALENESS_TABLE=$(TABLES)/newer LARDER_STALENESS=new-layout $(STALENESS)
+	scripts/staleness-table cargo=$(TABLES)/cargo larder=$(TABLES)/larder \
+		'larder, newer layout'=$(TABLES)/newer > docs/staleness.md
+
 .PHONY: demo
 demo: mkosi-setup build
 	scripts/demo $(abspath $(BINARY))
