@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::PackageMode;
+use crate::config::{Fidelity, PackageMode};
 use crate::names::ProjectName;
 use crate::store::Wait;
 
@@ -60,8 +60,12 @@ pub enum Verb {
     Provision(ProvisionArgs),
     /// Run a build command with the project's warm target directory attached
     Run(RunArgs),
+    /// Build warm and cold, and compare every artifact byte for byte
+    Verify(VerifyArgs),
     /// Show what the store holds
     Status(StatusArgs),
+    /// Say why the last build was cold or what it rebuilt, or how two directories differ
+    Explain(ExplainArgs),
     /// Print configuration for a consumer of the store
     Emit(EmitArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
@@ -110,6 +114,9 @@ pub struct RunArgs {
     /// Which of the sandbox's packages make a directory of their own
     #[arg(long, value_enum, value_name = "WHICH")]
     pub packages: Option<PackageMode>,
+    /// How far the build may be from a cold one
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub fidelity: Option<Fidelity>,
     /// How long to wait for a directory in use: `10m`, or `forever`
     #[arg(long, value_name = "TIME", value_parser = crate::config::parse_wait)]
     pub wait: Option<Wait>,
@@ -118,11 +125,35 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// `larder verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// What `larder run` takes.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
 /// `larder status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Only this project, in detail
     pub project: Option<ProjectName>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The project
+    pub project: ProjectName,
+    /// Compare two directories of the project, by their ids as `larder status` shows them
+    #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
+    pub between: Vec<String>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

@@ -23,11 +23,26 @@ pub enum PackageMode {
     Sandbox,
 }
 
+/// How far a build may be from a cold one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// Bit for bit what a cold build gives
+    #[default]
+    Exact,
+    /// What cargo makes of a checkout in which files are edited, with its own blind spots
+    Cargo,
+}
+
 /// What holds for one project.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Which packages count.
     pub packages: PackageMode,
+    /// How far a build may be from a cold one.
+    pub fidelity: Fidelity,
+    /// After so many uses one is verified; 0 for never.
+    pub verify_every: u64,
     /// Variables that no build depends on.
     pub ignore_env: Vec<String>,
     /// Part of every identity.
@@ -71,6 +86,8 @@ struct Policy {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Keys {
     packages: Option<PackageMode>,
+    fidelity: Option<Fidelity>,
+    verify_every: Option<u64>,
     ignore_env: Option<Vec<String>>,
     salt: Option<String>,
     #[serde(default, deserialize_with = "deserialize_wait")]
@@ -105,6 +122,8 @@ impl Policy {
         let general = self.general;
         Settings {
             packages: own.packages.or(general.packages).unwrap_or_default(),
+            fidelity: own.fidelity.or(general.fidelity).unwrap_or_default(),
+            verify_every: own.verify_every.or(general.verify_every).unwrap_or(0),
             ignore_env: own.ignore_env.or(general.ignore_env).unwrap_or_default(),
             salt: own.salt.or(general.salt).unwrap_or_default(),
             wait: own.wait.or(general.wait).unwrap_or(Wait::Forever),

@@ -27,3 +27,4 @@ pub mod situation;
 pub mod sources;
 pub mod store;
 pub mod tree;
+pub mod verify;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::attach;
 use crate::config::Settings;
-use crate::identity::{Answer, Request, Way};
+use crate::identity::{self, Answer, Request, Way};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::Output;
 use crate::place::Place;
@@ -59,6 +59,11 @@ impl Project {
         Ok(Self { name, settings, source, place, way, cannot_mount, command })
     }
 
+    /// The command's words, as the system takes them.
+    pub fn words(&self) -> Vec<OsString> {
+        identity::words(&self.command)
+    }
+
     /// Asks the place where the compiler will run.
     pub fn identify(&self, store: &Store) -> Result<Answer> {
         let request = Request {
@@ -68,6 +73,7 @@ impl Project {
             store: store.root().to_owned(),
             observed: store.seed_observed(&self.name),
             packages: self.settings.packages,
+            fidelity: self.settings.fidelity,
             build_packages: self.place.build_packages(),
             ignore_env: self.settings.ignore_env.clone(),
             salt: self.settings.salt.clone(),

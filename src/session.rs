@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::attach::Mounts;
 use crate::cargo_layout::Layout;
@@ -17,11 +17,12 @@ use crate::output::{Output, Stopwatch};
 use crate::project::Project;
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
-use crate::sources::Where;
+use crate::sources::{self, Where};
 use crate::store::{
     Claim, Closed, OpenEntry, Outcome, Store, Wait, atomic, restore_times, size, unshare,
 };
 use crate::tree;
+use crate::verify::Verdict;
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
@@ -36,6 +37,14 @@ pub struct Done {
     pub ended: Result<Ended, CommandError>,
     /// Whether it could be recorded.
     pub closed: Result<()>,
+}
+
+/// A build in an empty directory.
+pub struct Cold {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// The command's exit code.
+    pub code: i32,
 }
 
 /// One command on one locked target directory.
@@ -107,10 +116,10 @@ impl<'a> Use<'a> {
 
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
-    pub fn carry_out(mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
+    pub fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = tree::now();
         let findings = self.reconcile(watch)?;
-        let mounts = self.attach()?;
+        let mounts = self.attach(&self.entry.paths().target)?;
         watch.step("attach");
         let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
         watch.step("command");
@@ -136,8 +145,10 @@ impl<'a> Use<'a> {
         watch.step("look");
         let plan = if self.entry.is_new() {
             Plan::default()
-        } else {
+        } else if self.entry.record().identity.is_exact() {
             reconcile::plan(&findings.situation())
+        } else {
+            reconcile::lenient(&findings.situation())
         };
         let (cold, why) = self.reasons(&findings, &plan);
         if plan.everything {
@@ -145,6 +156,11 @@ impl<'a> Use<'a> {
         }
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
+        if !self.entry.record().identity.is_exact() {
+            for error in sources::renew(&self.sources.source, &findings.changed_files()) {
+                self.output.warning(&error.to_string());
+            }
+        }
         if !findings.state_is_recorded || plan.everything {
             atomic::write_binary(&self.entry.paths().state, &findings.state)?;
             findings.state_is_recorded = true;
@@ -154,6 +170,42 @@ impl<'a> Use<'a> {
         }
         watch.step("reconcile");
         Ok(findings)
+    }
+
+    /// Whether the policy wants this use to be verified.
+    pub fn is_due(&self, every: u64) -> bool {
+        every > 0
+            && self.entry.record().identity.is_exact()
+            && self.entry.record().uses % every == 0
+    }
+
+    /// The target directory as it was left.
+    pub fn kept(&self) -> PathBuf {
+        self.entry.paths().target.clone()
+    }
+
+    /// Runs the command with an empty directory in place of the kept one.
+    pub fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
+        let dir = self.entry.paths().cold(number);
+        let mut trash = Trash::new(self.store);
+        trash.take(&dir)?;
+        std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let mounts = self.attach(&dir)?;
+        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()])?;
+        Ok(Cold { dir, code: ended.code })
+    }
+
+    /// Records what the cold builds told, and removes them; a stale directory goes with them.
+    pub fn end_cold(&mut self, verdict: Verdict) -> Result<()> {
+        let mut trash = Trash::new(self.store);
+        for number in [1, 2] {
+            trash.take(&self.entry.paths().cold(number))?;
+        }
+        if verdict == Verdict::Stale {
+            self.entry.remake(self.store)?;
+        }
+        link::make_link(&self.target, &self.entry.paths().target)?;
+        Ok(self.entry.verified(verdict)?)
     }
 
     /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
@@ -222,8 +274,7 @@ impl<'a> Use<'a> {
         Ok(restore_times(target, &times)?)
     }
 
-    fn attach(&self) -> Result<Mounts> {
-        let kept = &self.entry.paths().target;
+    fn attach(&self, kept: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
         match self.way {
             Way::Symlink => link::make_link(&self.target, kept)?,

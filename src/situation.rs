@@ -129,6 +129,12 @@ impl Findings {
         }
     }
 
+    /// Files of the checkout that are new or other than at the last attempt.
+    pub fn changed_files(&self) -> Vec<PathBuf> {
+        let changes = self.changes.iter().flat_map(|changes| &changes.checkout);
+        changes.map(|change| change.path.clone()).collect()
+    }
+
     /// Forgets the directory, because it was made anew.
     pub fn forget_directory(&mut self) {
         self.tree = Tree::default();

@@ -1,11 +1,13 @@
 //! One file per verb; each only puts the rooms in sequence.
 
 mod emit;
+mod explain;
 mod init;
 mod probe;
 mod provision;
 mod run;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,6 +24,9 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line was wrong.
 pub const USAGE: u8 = 2;
+/// `verify`: artifacts differ.
+pub const DIFFERENT: u8 = 3;
+
 /// Runs the verb that the arguments ask for.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let wraps = wraps_a_command(&arguments);
@@ -39,7 +44,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Init(arguments) => init::init(cli.global.store, &arguments, output),
         Verb::Provision(arguments) => provision::provision(cli.global.store, arguments, output),
         Verb::Run(arguments) => run::run(cli.global.store, arguments, output),
+        Verb::Verify(arguments) => verify::verify(cli.global.store, arguments, output),
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
+        Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
         Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
         Verb::Probe => probe::probe(),
     };
@@ -57,7 +64,7 @@ fn wraps_a_command(arguments: &[OsString]) -> bool {
         match word.to_str() {
             Some("--store" | "--color") => drop(words.next()),
             Some(option) if option.starts_with('-') => {}
-            verb => return verb == Some("run"),
+            verb => return matches!(verb, Some("run" | "verify")),
         }
     }
     false

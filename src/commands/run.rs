@@ -1,44 +1,95 @@
 //! `larder run`: identify, lock, reconcile, attach, run, close.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::DONE;
 use crate::cli::RunArgs;
-use crate::command::LARDER_FAILED;
+use crate::command::{self, LARDER_FAILED};
 use crate::config::StorePath;
 use crate::evict;
 use crate::output::{self, Output, Stopwatch};
 use crate::project::Project;
 use crate::session::{Done, Use};
 use crate::store::Store;
+use crate::verify::{self, Verdict};
 
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let store = open_store(store)?;
-    let mut project =
-        Project::find(&store, arguments.project, arguments.source, &arguments.command)?;
-    project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
-    project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);
-    project.announce_symlink(output);
+    let project = project(&store, arguments, output)?;
     watch.step("prepare");
     let answer = project.identify(&store)?;
     watch.step("identify");
-    let use_ = Use::open(&store, &project, answer, output)?;
+    let mut warm = Use::open(&store, &project, answer, output)?;
     watch.step("open");
-    let done = use_.carry_out(&arguments.command, &mut watch);
-    for error in evict::empty_trash(&store) {
-        output.warning(&output::one_line(&error.into()));
+    let command = project.words();
+    let done = warm.carry_out(&command, &mut watch)?;
+    let mut code = exit_code(done, output)?;
+    if code == DONE && warm.is_due(project.settings.verify_every) {
+        code = verify_by_itself(&mut warm, &command, &project, output)?;
+        watch.step("verify");
     }
+    drop(warm);
+    empty_trash(&store, output);
     watch.step("empty trash");
     output.detail(&watch.summary());
-    exit_code(done?, output)
+    Ok(code)
+}
+
+/// The project that the arguments name, with what they override.
+pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
+    let mut project =
+        Project::find(store, arguments.project, arguments.source, &arguments.command)?;
+    project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
+    project.settings.fidelity = arguments.fidelity.unwrap_or(project.settings.fidelity);
+    project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);
+    project.announce_symlink(output);
+    Ok(project)
+}
+
+pub fn empty_trash(store: &Store, output: Output) {
+    for error in evict::empty_trash(store) {
+        output.warning(&output::one_line(&error.into()));
+    }
+}
+
+/// A store that somebody named must be there; the default one is made.
+pub fn open_store(named: Option<PathBuf>) -> Result<Store> {
+    Ok(match StorePath::find(named) {
+        StorePath::Named(path) => Store::open_writable(&path)?,
+        StorePath::Default(path) => Store::create(&path)?,
+    })
+}
+
+/// The verification that the policy asks for. A stale build must not pass as a good one.
+fn verify_by_itself(
+    warm: &mut Use<'_>,
+    command: &[OsString],
+    project: &Project,
+    output: Output,
+) -> Result<u8> {
+    command::yield_to_others();
+    let comparison = verify::compare(warm, command)?;
+    let name = &project.name;
+    let unit = comparison.first_unit.unwrap_or_else(|| "no unit of its own".to_owned());
+    match comparison.verdict {
+        Verdict::Same => output.note(&format!("verified {name}: warm and cold are the same")),
+        Verdict::NotReproducible => {
+            output.note(&format!("{name} is not reproducible: {unit} differs in two cold builds"));
+        }
+        Verdict::Stale => {
+            bail!("{name} was stale ({unit}); its directory was set aside, run the build again")
+        }
+    }
+    Ok(DONE)
 }
 
 /// The command's own exit code if it failed, whatever became of the records: larder's trouble must
 /// not hide it.
-fn exit_code(done: Done, output: Output) -> Result<u8> {
+pub fn exit_code(done: Done, output: Output) -> Result<u8> {
     let code = match done.ended {
         Ok(ended) => u8::try_from(ended.code).unwrap_or(LARDER_FAILED),
         Err(error) => {
@@ -55,12 +106,4 @@ fn exit_code(done: Done, output: Output) -> Result<u8> {
         }
         Ok(()) => Ok(code),
     }
-}
-
-/// A store that somebody named must be there; the default one is made.
-fn open_store(named: Option<PathBuf>) -> Result<Store> {
-    Ok(match StorePath::find(named) {
-        StorePath::Named(path) => Store::open_writable(&path)?,
-        StorePath::Default(path) => Store::create(&path)?,
-    })
 }

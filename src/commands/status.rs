@@ -12,6 +12,7 @@ use crate::config::StorePath;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
 use crate::store::{EntryRecord, Outcome, Store};
+use crate::verify::Verdict;
 
 #[derive(Serialize)]
 struct Status {
@@ -152,7 +153,7 @@ impl Report for Status {
             output::table(&rows)
         };
         if self.detailed {
-            self.entries.iter().for_each(|line| text.push_str(&line.reasons()));
+            self.entries.iter().for_each(|line| text.push_str(&line.reasons(self.now)));
         }
         let total = output::size(self.size);
         text + &format!(
@@ -165,7 +166,7 @@ impl Report for Status {
 
 impl Line {
     /// Why the last use of this directory was cold, or what it rebuilt.
-    fn reasons(&self) -> String {
+    fn reasons(&self, now: SystemTime) -> String {
         let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
             return String::new();
         };
@@ -183,6 +184,19 @@ impl Line {
                 }
             }
         }
+        text.push_str(&self.verified(now));
         text
+    }
+
+    fn verified(&self, now: SystemTime) -> String {
+        let verified = self.record().and_then(|record| record.verified.as_ref());
+        verified.map_or_else(String::new, |verified| {
+            let verdict = match verified.verdict {
+                Verdict::Same => "the same as a cold build",
+                Verdict::Stale => "it was stale, and begun anew",
+                Verdict::NotReproducible => "not reproducible",
+            };
+            format!("  verified {}: {verdict}\n", output::ago(verified.at, now))
+        })
     }
 }

@@ -39,6 +39,7 @@ pub fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
         ("source", "source path"),
         ("cargo_home", "CARGO_HOME"),
         ("way", "way of attaching"),
+        ("fidelity", "fidelity"),
         ("store", "store path"),
         ("cpu", "processor"),
         ("salt", "salt"),

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PackageMode;
+use crate::config::{Fidelity, PackageMode};
 use crate::digest::Digest;
 use crate::names::ToolchainId;
 use crate::tree::{ObserveError, Tree};
@@ -38,7 +38,7 @@ use crate::tree::{ObserveError, Tree};
 pub use compare::{Difference, differences};
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct Request {
     pub observed: PathBuf,
     /// Which packages count.
     pub packages: PackageMode,
+    /// How far the build may be from a cold one: what `cargo` leaves, `exact` never uses.
+    pub fidelity: Fidelity,
     /// The image's `BuildPackages=`.
     pub build_packages: Vec<String>,
     /// Variables that no build depends on; a trailing `*` matches any ending.
@@ -79,6 +81,7 @@ pub struct Identity {
     format: u32,
     salt: String,
     way: Way,
+    fidelity: Fidelity,
     source: String,
     cargo_home: String,
     store: Option<String>,
@@ -225,6 +228,7 @@ pub fn identify(
         format: FORMAT,
         salt: request.salt.clone(),
         way: request.way,
+        fidelity: request.fidelity,
         source: shown(request.source.as_os_str().as_bytes()),
         cargo_home: shown(cargo_home.as_os_str().as_bytes()),
         store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
@@ -299,6 +303,11 @@ impl Identity {
         ToolchainId(Digest::of(&self.canonical()))
     }
 
+    /// Whether builds with it are bit for bit those of a cold one.
+    pub fn is_exact(&self) -> bool {
+        self.fidelity == Fidelity::Exact
+    }
+
     /// In words: `rustc 1.85.1 · trixie · 2 flags`.
     pub fn summary(&self) -> String {
         let mut words = vec![format!("rustc {}", self.rust.release())];
@@ -311,6 +320,9 @@ impl Identity {
             0 => {}
             1 => words.push("1 flag".to_owned()),
             count => words.push(format!("{count} flags")),
+        }
+        if self.fidelity == Fidelity::Cargo {
+            words.push("fidelity cargo".to_owned());
         }
         if self.way == Way::Symlink {
             words.push("symlink".to_owned());

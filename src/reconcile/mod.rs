@@ -109,6 +109,13 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     Plan { everything: false, packages, paths, why: doomed.why }
 }
 
+/// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
+/// tell what Cargo has to judge.
+pub fn lenient(situation: &Situation<'_>) -> Plan {
+    let plan = plan(situation);
+    if plan.everything { plan } else { Plan { why: plan.why, ..Plan::default() } }
+}
+
 #[derive(Default)]
 struct Doomed {
     packages: BTreeSet<String>,

@@ -30,4 +30,4 @@ pub use outside::Outside;
 pub use packages::Packages;
 pub use place::Where;
 pub use state::{SourceChanges, SourceState, Use, normalise, observe, observe_normalised};
-pub use touch::{MTIME, NormaliseError, Normalised};
+pub use touch::{MTIME, NormaliseError, Normalised, renew};

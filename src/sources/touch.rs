@@ -94,6 +94,21 @@ impl Toucher {
     }
 }
 
+/// Gives files the present time, so that Cargo sees that they changed. What is gone is left out.
+pub fn renew(root: &Path, files: &[PathBuf]) -> Vec<NormaliseError> {
+    let now = filetime::FileTime::now();
+    let renew = |path: &PathBuf| {
+        let path = root.join(path);
+        match filetime::set_symlink_file_times(&path, now, now) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Some(NormaliseError { path, source })
+            }
+            _ => None,
+        }
+    };
+    files.iter().filter_map(renew).collect()
+}
+
 fn set(place: &Place<'_>) -> Result<Stat, Errno> {
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },

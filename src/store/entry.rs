@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::{EntryPaths, FORMAT};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
+use crate::verify::Verdict;
 
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,19 @@ pub struct EntryRecord {
     pub cold_seconds: Option<f64>,
     /// The last use.
     pub last: Option<UseRecord>,
+    /// When it was last compared with a cold build, and what came of it.
+    #[serde(default)]
+    pub verified: Option<Verification>,
+}
+
+/// A comparison with a cold build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    /// What came of it.
+    pub verdict: Verdict,
 }
 
 /// One line of `status`: a record as far as it can be read, and who has it now.
@@ -102,6 +116,7 @@ impl EntryRecord {
             size: 0,
             cold_seconds: None,
             last: None,
+            verified: None,
         }
     }
 

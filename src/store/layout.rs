@@ -111,6 +111,13 @@ pub struct EntryPaths {
     pub lock: PathBuf,
 }
 
+impl EntryPaths {
+    /// Where a build from nothing is made, to be compared with what is kept.
+    pub fn cold(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("cold-{number}"))
+    }
+}
+
 impl Store {
     /// Opens a store to look at it, whatever its format.
     pub fn open(path: &Path) -> Result<Self, StoreError> {

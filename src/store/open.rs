@@ -10,12 +10,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic;
-use super::entry::{Closed, EntryRecord, Opened, Row, UseRecord, boot_id};
+use super::entry::{Closed, EntryRecord, Opened, Row, UseRecord, Verification, boot_id};
 use super::layout::{EntryPaths, Store, StoreError};
 use super::lock::Lock;
 use crate::evict::{EvictError, Trash};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
+use crate::verify::Verdict;
 
 /// The tag that Cargo writes only into a target directory that it made itself
 /// (cargo 1.95, `src/cargo/core/compiler/layout.rs`).
@@ -127,6 +128,12 @@ impl OpenEntry {
         if let Some(last) = &mut self.record.last {
             last.closed = Some(closed);
         }
+        self.save()
+    }
+
+    /// Records what a comparison with a cold build told.
+    pub fn verified(&mut self, verdict: Verdict) -> Result<(), StoreError> {
+        self.record.verified = Some(Verification { at: SystemTime::now(), verdict });
         self.save()
     }
 

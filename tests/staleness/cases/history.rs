@@ -3,6 +3,8 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
 use super::Plain::{Any, Right, Stale};
 use super::sources::member;
 use super::{Case, as_is, case, unchanged};
@@ -34,7 +36,7 @@ fn holding(lab: &Lab<'_>) {
 }
 
 /// Starts a build, waits until its build script holds, and ends it with a signal to its group.
-fn interrupted(lab: &Lab<'_>, signal: &str, whole_group: bool) {
+fn interrupted(lab: &Lab<'_>, signal: Signal, whole_group: bool) {
     lab.write("hold", "");
     let child = lab.spawn();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -49,10 +51,11 @@ fn interrupted(lab: &Lab<'_>, signal: &str, whole_group: bool) {
     let _ = std::fs::remove_file(lab.at("held"));
 }
 
-fn kill(child: &Child, signal: &str, whole_group: bool) {
-    let target = if whole_group { format!("-{}", child.id()) } else { child.id().to_string() };
-    let done = std::process::Command::new("kill").args([signal, "--", &target]).status().unwrap();
-    assert!(done.success());
+fn kill(child: &Child, signal: Signal, whole_group: bool) {
+    let pid = Pid::from_child(child);
+    let killed =
+        if whole_group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
+    killed.unwrap();
 }
 
 pub fn cases() -> Vec<Case> {
@@ -98,16 +101,16 @@ pub fn cases() -> Vec<Case> {
         }),
         case("killed in a build script, then an older edit", Any, holding, |lab| {
             lab.write("data", "two");
-            interrupted(lab, "-KILL", true);
+            interrupted(lab, Signal::KILL, true);
             lab.write_old("data", "six");
         }),
         case("larder or cargo alone is killed, then the same again", Any, holding, |lab| {
             lab.write("data", "two");
-            interrupted(lab, "-KILL", false);
+            interrupted(lab, Signal::KILL, false);
         }),
         case("interrupted in a build script, then an older edit", Any, holding, |lab| {
             lab.write("data", "two");
-            interrupted(lab, "-INT", true);
+            interrupted(lab, Signal::INT, true);
             lab.write_old("data", "six");
         }),
         case(

@@ -1,0 +1,151 @@
+//! `larder explain`: why a build was cold, what it rebuilt, or how two directories differ. Reads
+//! only.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::DONE;
+use crate::cli::ExplainArgs;
+use crate::config::StorePath;
+use crate::identity::{Difference, differences};
+use crate::names::{ProjectName, ToolchainId};
+use crate::output::{Output, Report};
+use crate::store::{EntryRecord, Store, UseRecord};
+
+/// What became of the last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    /// A new directory, or one that was begun anew.
+    Cold,
+    /// Something had to go.
+    Rebuilt,
+    /// Nothing had to go.
+    Unchanged,
+    /// Two directories are compared, whatever their use.
+    Compared,
+}
+
+#[derive(Serialize)]
+struct Explanation {
+    project: ProjectName,
+    toolchain: ToolchainId,
+    summary: String,
+    kind: Kind,
+    /// Packages that were compiled, if the use came to its end.
+    compiled: Option<usize>,
+    /// What was recorded when the use began.
+    why: Vec<String>,
+    /// The directory that a new one, or the one asked for, is compared with.
+    compared_with: Option<ToolchainId>,
+    /// Every part of the identity in which the two differ.
+    differences: Vec<Difference>,
+}
+
+pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) -> Result<u8> {
+    let store = Store::open(StorePath::find(store).path())?;
+    let rows = store.rows(&arguments.project)?;
+    let records: Vec<EntryRecord> = rows.into_iter().filter_map(|row| row.record.ok()).collect();
+    let explanation = match arguments.between.as_slice() {
+        [one, other] => between(find(&records, one)?, find(&records, other)?),
+        _ => last_use(&records, &arguments.project)?,
+    };
+    output.report(&explanation, arguments.json)?;
+    Ok(DONE)
+}
+
+/// The record whose id begins with a text.
+fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
+    let fits = |record: &&EntryRecord| record.toolchain.to_string().starts_with(text);
+    let found: Vec<&EntryRecord> = records.iter().filter(fits).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => bail!(
+            "no directory of this project has an id that begins with {text}; see `larder status`"
+        ),
+        more => {
+            bail!("{} directories have ids that begin with {text}; give more of it", more.len())
+        }
+    }
+}
+
+fn between(old: &EntryRecord, new: &EntryRecord) -> Explanation {
+    Explanation {
+        kind: Kind::Compared,
+        why: Vec::new(),
+        compiled: None,
+        compared_with: Some(old.toolchain),
+        differences: differences(&old.identity, &new.identity),
+        ..of(new)
+    }
+}
+
+fn of(record: &EntryRecord) -> Explanation {
+    let last = record.last.as_ref();
+    Explanation {
+        project: record.project.clone(),
+        toolchain: record.toolchain,
+        summary: record.identity.summary(),
+        kind: last.map_or(Kind::Unchanged, kind),
+        compiled: last.and_then(|last| last.closed.as_ref()).map(|closed| closed.compiled),
+        why: last.map(|last| last.why.clone()).unwrap_or_default(),
+        compared_with: None,
+        differences: Vec::new(),
+    }
+}
+
+fn kind(last: &UseRecord) -> Kind {
+    match (last.cold, last.why.is_empty()) {
+        (true, _) => Kind::Cold,
+        (false, false) => Kind::Rebuilt,
+        (false, true) => Kind::Unchanged,
+    }
+}
+
+fn last_use(records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
+    let used = records.iter().filter(|record| record.last.is_some());
+    let Some(record) = used.max_by_key(|record| record.last_use()) else {
+        bail!("nothing was built for {project} yet; `larder status` lists what there is");
+    };
+    let mut explanation = of(record);
+    // A directory that is used for the first time is compared with the one that was used before.
+    let others = records.iter().filter(|other| other.toolchain != record.toolchain);
+    let before = others.max_by_key(|other| other.last_use());
+    if let Some(before) = before.filter(|_| record.uses <= 1) {
+        explanation.compared_with = Some(before.toolchain);
+        explanation.differences = differences(&before.identity, &record.identity);
+    }
+    Ok(explanation)
+}
+
+impl Report for Explanation {
+    fn text(&self) -> String {
+        let head = format!("{} {} ({})", self.project, self.toolchain.short(), self.summary);
+        let compiled = match self.compiled {
+            Some(1) => ", 1 package compiled".to_owned(),
+            Some(count) => format!(", {count} packages compiled"),
+            None => String::new(),
+        };
+        let with = self.compared_with.map(|id| format!("compared with {}", id.short()));
+        let mut text = match (self.kind, with) {
+            (Kind::Compared, Some(with)) if self.differences.is_empty() => {
+                return format!("{head}, {with}: no difference\n");
+            }
+            (Kind::Compared, with) => format!("{head}, {}:\n", with.unwrap_or_default()),
+            (Kind::Cold, None) => format!("{head}: cold{compiled}\n"),
+            (Kind::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}\n"),
+            (Kind::Rebuilt, _) => format!("{head}: warm{compiled}\n"),
+            (Kind::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed\n"),
+        };
+        let differences: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
+        let lines = if differences.is_empty() { &self.why } else { &differences };
+        for line in lines {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}

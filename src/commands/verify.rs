@@ -1,0 +1,67 @@
+//! `larder verify`: a warm build, a cold one beside it, and whether they are the same.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::run::{self, exit_code};
+use super::{DIFFERENT, DONE};
+use crate::cli::VerifyArgs;
+use crate::names::ProjectName;
+use crate::output::{Output, Report, Stopwatch};
+use crate::session::Use;
+use crate::verify::{self, Comparison, Verdict};
+
+#[derive(Serialize)]
+struct Verified {
+    project: ProjectName,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
+pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
+    let store = run::open_store(store)?;
+    let project = run::project(&store, arguments.run, output)?;
+    let answer = project.identify(&store)?;
+    let mut warm = Use::open(&store, &project, answer, output)?;
+    let command = project.words();
+    let done = warm.carry_out(&command, &mut watch)?;
+    let code = exit_code(done, output)?;
+    let code = if code == DONE {
+        let comparison = verify::compare(&mut warm, &command)?;
+        let verdict = comparison.verdict;
+        let report = Verified { project: project.name, comparison };
+        output.report(&report, arguments.json)?;
+        if verdict == Verdict::Same { DONE } else { DIFFERENT }
+    } else {
+        code
+    };
+    drop(warm);
+    run::empty_trash(&store, output);
+    Ok(code)
+}
+
+impl Report for Verified {
+    fn text(&self) -> String {
+        let Comparison { verdict, artifacts, differing, first_unit } = &self.comparison;
+        let project = &self.project;
+        let mut text = match verdict {
+            Verdict::Same => {
+                format!("{project}: warm and cold are the same, {artifacts} artifacts\n")
+            }
+            Verdict::Stale => format!(
+                "{project}: STALE: two cold builds agree, and the warm one differs; its directory \
+                 was set aside\n"
+            ),
+            Verdict::NotReproducible => {
+                format!("{project}: not reproducible: two cold builds differ from each other\n")
+            }
+        };
+        let paths = differing.iter().map(|path| format!("  differs: {}\n", path.display()));
+        let unit = first_unit.iter().map(|unit| format!("  the first unit that differs: {unit}\n"));
+        text.extend(paths.chain(unit));
+        text
+    }
+}
