@@ -5,6 +5,7 @@
     expect(clippy::disallowed_methods, reason = "tests remove what they made, and damage things")
 )]
 
+pub mod affected;
 pub mod attach;
 pub mod cargo_layout;
 pub mod cli;

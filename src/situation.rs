@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::reconcile::Situation;
 use crate::sources::{self, Normalised, SourceChanges, SourceState, Use, Where};
@@ -57,6 +58,7 @@ pub struct Findings {
     damage: Option<Vec<Change>>,
     succeeded: bool,
     local: BTreeSet<String>,
+    affected: Option<BTreeSet<String>>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
     callers: BTreeSet<usize>,
@@ -92,6 +94,7 @@ pub fn look(
         local: state.local().into_iter().chain(old_local).collect(),
         state_is_recorded: recorded.as_ref() == Some(&state),
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
+        affected: None,
         unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
         readers: BTreeSet::new(),
         callers: BTreeSet::new(),
@@ -106,6 +109,18 @@ pub fn look(
         succeeded,
         extras,
     };
+    if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
+        if changes.touches_local() {
+            findings.affected = affected(
+                &findings.layout,
+                &changes.checkout,
+                recorded,
+                &findings.state,
+                &findings.local,
+                &view.source,
+            )?;
+        }
+    }
     findings.look_at_units(view, place)?;
     Ok(findings)
 }
@@ -120,6 +135,7 @@ impl Findings {
             succeeded: self.succeeded,
             local: &self.local,
             lock: self.state.lock.as_ref(),
+            affected: self.affected.as_ref(),
             unmade: &self.unmade,
             readers: &self.readers,
             callers: &self.callers,

@@ -4,7 +4,8 @@
 //! cannot see is made visible by deleting the units that could depend on it:
 //!
 //! 1. the checkout, git or a path dependency changed, the last attempt failed, or what it wrote
-//!    into the sources is not there: every unit of every local package;
+//!    into the sources is not there: every unit of every local package, or, after a success, of those
+//!    that the change can have reached (see [`crate::affected`]);
 //! 2. the content of a package from outside changed: its units;
 //! 3. an absolute input changed: the units that named it;
 //! 4. a variable changed that directories do not depend on: the units whose programs name it;
@@ -56,6 +57,8 @@ pub struct Situation<'a> {
     pub local: &'a BTreeSet<String>,
     /// Today's `Cargo.lock`.
     pub lock: Option<&'a Lockfile>,
+    /// Those of them that changes of the checkout or of git can have reached; `None` for all.
+    pub affected: Option<&'a BTreeSet<String>>,
     /// What the last build wrote into its sources, and what is not there as it wrote it.
     pub unmade: &'a [PathBuf],
     /// Units, by their place in [`Layout::units`], that name an input that changed.
@@ -138,12 +141,13 @@ impl Plan {
 impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
         let local = || self.local.iter().cloned();
+        let reached = || self.affected.unwrap_or(self.local).iter().cloned();
         if !changes.checkout.is_empty() {
             let names = changes.checkout.iter().map(|change| change.path.display().to_string());
-            doomed.add(local(), format!("checkout changed: {}", some_of(names)));
+            doomed.add(reached(), format!("checkout changed: {}", some_of(names)));
         }
         for what in &changes.git {
-            doomed.add(local(), format!("git changed: {what}"));
+            doomed.add(reached(), format!("git changed: {what}"));
         }
         for place in &changes.outside {
             doomed.add(local(), format!("path dependency changed: {}", place.display()));

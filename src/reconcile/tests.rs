@@ -17,6 +17,7 @@ struct World {
     local: BTreeSet<usize>,
     runs: BTreeSet<usize>,
     checkout_changed: bool,
+    affected: Option<BTreeSet<usize>>,
     succeeded: bool,
     changed_packages: BTreeSet<usize>,
     damaged: BTreeSet<usize>,
@@ -103,6 +104,7 @@ impl World {
             lock: Some(&self.lock()),
             readers: &BTreeSet::new(),
             callers: &self.callers,
+            affected: self.affected.as_ref().map(names).as_ref(),
             unmade: &[],
             dated: if self.epoch_changed { &self.runs } else { const { &BTreeSet::new() } },
             tampered: &names(&self.tampered),
@@ -112,9 +114,11 @@ impl World {
 
     /// Straight from the rules, by going round until nothing is added.
     fn oracle(&self) -> BTreeSet<usize> {
-        let hits_local = self.checkout_changed || !self.succeeded || self.epoch_changed;
+        let hits_local = !self.succeeded || self.epoch_changed;
+        let reached = self.affected.as_ref().unwrap_or(&self.local);
         let direct = |package: &usize| {
             (hits_local && self.local.contains(package))
+                || (self.checkout_changed && reached.contains(package))
                 || self.changed_packages.contains(package)
                 || self.damaged.contains(package)
                 || self.tampered.contains(package)
@@ -151,6 +155,7 @@ fn worlds() -> impl Strategy<Value = World> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (depends, (some(), some()), (some(), some(), some(), some()), flags).prop_map(
         |(depends, (local, runs), (changed_packages, damaged, tampered, callers), flags)| World {
+            affected: flags.3.then(|| local.iter().copied().take(1).collect()),
             callers,
             depends,
             local,
@@ -196,6 +201,7 @@ fn quiet() -> World {
         damaged: BTreeSet::new(),
         tampered: BTreeSet::new(),
         callers: BTreeSet::new(),
+        affected: None,
         epoch_changed: false,
         extra: false,
     }
@@ -216,6 +222,7 @@ fn situation_of(
         lock: None,
         readers: &units,
         callers: &units,
+        affected: None,
         unmade: &[],
         dated: &units,
         tampered: &none,

@@ -73,6 +73,22 @@ impl Lockfile {
         closure
     }
 
+    /// The names of everything that a package depends on, itself included, of all versions.
+    pub fn dependencies_closure(&self, name: &str) -> BTreeSet<String> {
+        let mut closure = BTreeSet::from([name.to_owned()]);
+        let mut open = vec![name.to_owned()];
+        while let Some(name) = open.pop() {
+            let packages = self.packages.iter().filter(|package| package.name == name);
+            for entry in packages.flat_map(|package| &package.dependencies) {
+                let dependency = entry.split(' ').next().unwrap_or_default().to_owned();
+                if closure.insert(dependency.clone()) {
+                    open.push(dependency);
+                }
+            }
+        }
+        closure
+    }
+
     /// What depends directly on each package. An entry without a version stands for every
     /// version of that name.
     fn dependents(&self) -> BTreeMap<String, Vec<String>> {

@@ -113,7 +113,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 }
 
 /// A path without `.` and, as far as names alone can tell, without `..`.
-pub(super) fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {

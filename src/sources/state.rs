@@ -208,6 +208,12 @@ impl SourceState {
         self.manifests.iter().map(|(path, _)| path)
     }
 
+    /// The name of the package in a directory of the checkout.
+    pub fn package_in(&self, directory: &Path) -> Option<&str> {
+        let mut all = self.manifests.iter().filter(|(path, _)| *path == directory);
+        all.next().and_then(|(_, manifest)| manifest.name.as_deref())
+    }
+
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
     fn vendored(&self) -> BTreeSet<PathBuf> {

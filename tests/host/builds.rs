@@ -256,3 +256,68 @@ fn a_plain_user_gets_a_bind_mount_in_a_user_namespace() {
         lines.map(|line| line.split_whitespace().rev().nth(1).unwrap()).collect();
     assert_eq!(compiled, ["2", "0"], "{said:#?}");
 }
+
+/// A workspace of 30 members besides `bread` and `flour`: each depends on the one with half its
+/// number, and `bread` on all.
+fn thirty_members(world: &World) {
+    let names: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
+    let members = names.join("','");
+    let all = names.iter().map(|name| format!("{name} = {{ path = '{name}' }}\n"));
+    let all: String = all.collect::<Vec<_>>().concat();
+    world.write("Cargo.toml", &format!("[workspace]\nmembers = ['flour','{members}']\n[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\nflour = {{ path = 'flour' }}\n{all}"));
+    for (number, name) in names.iter().enumerate() {
+        let half = (number > 0).then(|| format!("m{}", number / 2));
+        let dependency = half.iter().map(|half| format!("{half} = {{ path = '../{half}' }}\n"));
+        let manifest = format!(
+            "[package]\nname = '{name}'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\n{}",
+            dependency.collect::<String>()
+        );
+        world.write(&format!("{name}/Cargo.toml"), &manifest);
+        let call = half.map_or_else(|| "0".to_owned(), |half| format!("{half}::weigh()"));
+        world.write(
+            &format!("{name}/src/lib.rs"),
+            &format!("pub fn weigh() -> u32 {{ {call} + {number} }}\n"),
+        );
+    }
+    let sum: Vec<String> = names.iter().map(|name| format!("{name}::weigh()")).collect();
+    world.write(
+        "src/main.rs",
+        &format!("fn main() {{ println!(\"{{}} {{}}\", flour::KIND, {}); }}\n", sum.join(" + ")),
+    );
+    fs::remove_file(world.source().join("Cargo.lock")).unwrap();
+}
+
+#[test]
+fn a_change_of_one_member_rebuilds_it_and_its_dependents() {
+    let world = World::new();
+    thirty_members(&world);
+    assert_eq!(world.build(), 32);
+    let edit = |name: &str, from: &str, to: &str| {
+        let path = format!("{name}/src/lib.rs");
+        let text = fs::read_to_string(world.source().join(&path)).unwrap();
+        world.write(&path, &text.replace(from, to));
+        set_mtime(&world, &path, 1_000_000_000);
+    };
+    // A leaf; `flour`, whose build script may read anything; and `bread`, which depends on both.
+    edit("m29", "+ 29", "+ 290");
+    assert_eq!(world.build(), 3, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+    // m14 is used by m28 and m29.
+    edit("m14", "+ 14", "+ 140");
+    assert_eq!(world.build(), 5, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+    // Without a build script in the workspace, nothing but the leaf and what depends on it.
+    fs::remove_file(world.source().join("flour/build.rs")).unwrap();
+    world.write("flour/src/lib.rs", "pub const KIND: &str = \"rye\";\n");
+    world.build();
+    edit("m29", "+ 290", "+ 29");
+    assert_eq!(world.build(), 2, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+    // A file that no unit names may be a linker's: only what is linked is made again.
+    world.write("m3/notes.txt", "one\n");
+    assert!(world.build() <= 18, "{}", world.reasons());
+    world.write("m3/notes.txt", "two\n");
+    assert_eq!(world.build(), 1, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+    assert_eq!(world.build(), 0);
+}

@@ -110,8 +110,9 @@ fn a_full_store_ends_before_the_command_and_loses_nothing() {
     let first = world.binary();
     // Only root may mount an image; the namespace takes the loop device with it.
     let small = if rustix::process::geteuid().is_root() {
-        "truncate -s 2M ../small.img && mkfs.ext4 -q -O ^has_journal -m 0 ../small.img \
-            && mount -o loop ../small.img ../small"
+        "truncate -s 2M ../small.img
+        mkfs.ext4 -q -O ^has_journal -m 0 ../small.img
+        mount -o loop ../small.img ../small"
     } else {
         "mount -t tmpfs -o size=400k none ../small"
     };
