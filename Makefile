@@ -53,7 +53,8 @@ endif
 
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
-soak: mkosi-setup
+soak: mkosi-setup staleness-trixie
+	LARDER_STALENESS=new-layout $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
@@ -64,6 +65,12 @@ staleness: build-setup
 	$(STALENESS)
 staleness-baseline: build-setup
 	LARDER_STALENESS_TOOL=cargo $(STALENESS)
+
+# The same cases with the Rust of Debian 13, in an image of it.
+.PHONY: staleness-trixie
+staleness-trixie: mkosi-setup
+	scripts/staleness-trixie "$$($(STALENESS) --no-run --message-format=json | \
+		sed -n 's/.*"executable":"\([^"]*staleness-[^"]*\)".*/\1/p' | tail -n 1)"
 
 # Both, and larder with the layout of target directories that Cargo has from 1.100 on, as a table.
 .PHONY: staleness-table

@@ -305,16 +305,24 @@ impl<'w> Lab<'w> {
         let words = self.words.borrow();
         let mut command = match self.tool {
             Tool::Larder => {
-                let mut command = self.plain(&[env!("CARGO_BIN_EXE_larder"), "run", "loaf"]);
+                let mut command = self.heeding(&[env!("CARGO_BIN_EXE_larder"), "run", "loaf"]);
                 command.arg("--source").arg(self.source()).args(["--wait", "2m", "--"]);
                 command.args(&*words);
                 command.env("LARDER_STORE", self.store());
                 command
             }
-            Tool::Cargo => self.plain(&words),
+            Tool::Cargo => {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.heeding(&words)
+            }
         };
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().unwrap()
+    }
+
+    /// A command that heeds the signals which whoever runs the tests in the background ignores.
+    fn heeding(&self, words: &[&str]) -> Command {
+        self.plain(&[&["env", "--default-signal=INT,QUIT"], words].concat())
     }
 
     fn plain(&self, words: &[impl AsRef<std::ffi::OsStr>]) -> Command {
