@@ -73,6 +73,10 @@ impl Where {
                 path = next;
                 continue;
             }
+            // The next literal may begin with a slash of its own.
+            if self.real_of_compiler(&path).is_file() {
+                break;
+            }
             let entries = std::fs::read_dir(self.real_of_compiler(&path)).ok()?;
             let names = entries.flatten().map(|entry| entry.file_name());
             let fits = names.filter(|name| part.as_bytes().starts_with(name.as_bytes()));
@@ -95,9 +99,14 @@ mod tests {
     fn texts_stand_for_files_that_are_there() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        for file in
-            ["etc/os-release", "home/.loafrc", "src/loaf/Cargo.toml", "src/data", "usr/bin/cc"]
-        {
+        for file in [
+            "etc/os-release",
+            "etc/hosts",
+            "home/.loafrc",
+            "src/loaf/Cargo.toml",
+            "src/data",
+            "usr/bin/cc",
+        ] {
             let path = root.join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
@@ -115,6 +124,7 @@ mod tests {
             "/.loafrcHOME",
             "/../dataCARGO",
             "/usr/bin/cc",
+            "/etc/hosts/textOUT_DIR",
             "/etc/shadowed",
             "/etc",
         ];
@@ -124,7 +134,7 @@ mod tests {
             .filter(|text| place.may_be_mentioned(text))
             .collect();
         let found = place.mentioned(&counting, &[PathBuf::from("/src/loaf")]);
-        let expected = ["/etc/os-release", "/home/.loafrc", "/src/data"];
+        let expected = ["/etc/hosts", "/etc/os-release", "/home/.loafrc", "/src/data"];
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected.map(PathBuf::from));
     }
 }

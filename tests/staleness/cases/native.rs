@@ -340,7 +340,7 @@ pub fn cases() -> Vec<Case> {
             "a linker script that RUSTFLAGS name",
             Stale,
             |lab| {
-                lab.write(&lab.outside("versions"), "{ global: main; one; };\n");
+                lab.write(&lab.outside("versions"), "{ main; one; };\n");
                 lab.set(
                     "RUSTFLAGS",
                     &format!("-Clink-arg=-Wl,--dynamic-list={}", lab.outside("versions")),
