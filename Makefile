@@ -41,6 +41,7 @@ check: build-setup
 	cargo fmt --check
 	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
+	cargo test $(CARGO_FLAGS) --test tidy --test docs
 
 .PHONY: test
 test: $(SETUP) check

@@ -1,16 +1,19 @@
 //! Looks at a locked target directory and at the sources, and puts together what [`crate::reconcile`]
 //! decides by. Reads only, but for the times that it normalises in the checkout.
 
+mod after;
+
+pub use self::after::{Aftermath, Uplifted, learn, look_after, uplifted};
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::reconcile::Situation;
-use crate::sources::{self, Normalised, SourceChanges, SourceState, Use, Where};
+use crate::sources::{self, Normalised, SourceChanges, SourceState, Where};
 use crate::store::atomic::{self, RecordError};
 use crate::store::{EntryPaths, Manifest};
 use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree};
@@ -221,134 +224,6 @@ fn mentioned(
     place.mentioned(texts, &packages.collect::<Vec<_>>())
 }
 
-/// What stands where users take their artifacts.
-#[derive(Debug, Default)]
-pub struct Uplifted {
-    /// Files that share their inode with a cached one.
-    pub shared: Vec<PathBuf>,
-    /// Files that are not Cargo's, relative to the target directory.
-    pub extras: BTreeSet<PathBuf>,
-}
-
-/// Looks at what a build left where users take it. To be called before anything is unshared:
-/// sharing an inode is how Cargo's own files are known.
-pub fn uplifted(layout: &Layout) -> Uplifted {
-    let shares = |path: &&PathBuf| {
-        let metadata = std::fs::symlink_metadata(layout.absolute(path));
-        metadata.is_ok_and(|file| file.is_file() && file.nlink() > 1)
-    };
-    let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-    let (shared, alone): (Vec<&PathBuf>, Vec<&PathBuf>) = all.partition(shares);
-    Uplifted {
-        shared: shared.into_iter().map(|path| layout.absolute(path)).collect(),
-        extras: alone.into_iter().filter(|path| !is_cargos(path, layout)).cloned().collect(),
-    }
-}
-
-/// What a build left: for the records.
-#[derive(Debug)]
-pub struct Aftermath {
-    /// The new manifest.
-    pub manifest: Manifest,
-    /// How many packages were compiled.
-    pub compiled: usize,
-    /// When the first unit was started.
-    pub first_unit: Option<Nanoseconds>,
-    /// Whether the directory holds any unit.
-    pub has_units: bool,
-}
-
-/// Looks at the target directory after the command. `started` is the moment before it began;
-/// `findings` are those of this use.
-pub fn look_after(
-    layout: &Layout,
-    extras: &BTreeSet<PathBuf>,
-    findings: &Findings,
-    view: &View,
-    place: &Where,
-    started: Nanoseconds,
-) -> Result<Aftermath, LookError> {
-    let compiled = layout.compiled_since(started)?.len();
-    let tree = observe_target(layout, extras, Some(&findings.tree))?;
-    let known = findings.manifest.as_ref();
-    let inputs = match known {
-        Some(known) if compiled == 0 => known.inputs.clone(),
-        _ => to_bytes(&layout.outside_inputs(&view.source, &view.known)?),
-    };
-    let mentions = match known {
-        Some(known) if compiled == 0 => known.mentions.clone(),
-        _ => mentions(layout, place, findings)?,
-    };
-    let made = made(layout, place, findings, started)?;
-    let starts = layout.units().filter_map(|unit| unit.started);
-    let first_unit = starts.filter(|at| *at >= started).min();
-    let has_units = layout.units().next().is_some();
-    let tampered = tampered(layout)?;
-    let manifest = Manifest { tree, extras: to_bytes(extras), tampered, inputs, made, mentions };
-    Ok(Aftermath { manifest, compiled, first_unit, has_units })
-}
-
-/// What the units of this use wrote into the sources, and what earlier ones wrote, unless all that
-/// could have were made anew.
-fn made(
-    layout: &Layout,
-    place: &Where,
-    findings: &Findings,
-    started: Nanoseconds,
-) -> Result<Tree, LookError> {
-    let fresh: Vec<&Unit> =
-        layout.units().filter(|unit| unit.started.is_some_and(|at| at >= started)).collect();
-    let mut made = match fresh.iter().filter_map(|unit| unit.started).min() {
-        Some(first) => {
-            let ends = fresh.iter().filter_map(|unit| unit.finished.map(|done| done.at));
-            findings.state.made(place, first, ends.max().unwrap_or(Nanoseconds::MAX))?
-        }
-        None => Tree::default(),
-    };
-    if let Some(manifest) = &findings.manifest {
-        let renewed: BTreeSet<&str> = fresh.iter().map(|unit| unit.package.as_str()).collect();
-        if !findings.local.iter().all(|name| renewed.contains(name.as_str())) {
-            made.extend(&manifest.made);
-        }
-    }
-    Ok(made)
-}
-
-/// The texts in the programs of local packages that may be paths.
-fn mentions(
-    layout: &Layout,
-    place: &Where,
-    findings: &Findings,
-) -> Result<BTreeSet<Vec<u8>>, LayoutError> {
-    let mut all = BTreeSet::new();
-    let is_local = |unit: &&Unit| findings.local.contains(&unit.package);
-    for unit in layout.units().filter(is_local) {
-        all.extend(layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?);
-    }
-    Ok(all)
-}
-
-/// The packages whose cached artifact the command changed by way of the uplifted one. Only at the
-/// close do the times tell: a copied store has others.
-fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
-    let units: BTreeSet<usize> = layout.tampered_units()?.into_iter().collect();
-    let all = layout.units().enumerate().filter(|(index, _)| units.contains(index));
-    Ok(all.map(|(_, unit)| unit.package.clone()).collect())
-}
-
-/// Takes what a build brought by itself into the state of its sources. Says whether it changed.
-pub fn learn(
-    state: &mut SourceState,
-    place: &mut Where,
-    view: &View,
-    aftermath: &Aftermath,
-    started: Nanoseconds,
-) -> Result<bool, LookError> {
-    place.inputs = to_paths(&aftermath.manifest.inputs).collect();
-    place.inputs.extend(mentioned(place, &aftermath.manifest.mentions, state, view));
-    Ok(state.learn(place, Use { started, first_unit: aftermath.first_unit })?)
-}
-
 /// Everything in a target directory that is to be there the next time.
 fn observe_target(
     layout: &Layout,
@@ -363,16 +238,6 @@ fn observe_target(
         .map(PathBuf::as_path)
         .collect();
     Tree::observe(&layout.target, before, |path, _| !passing.contains(path))
-}
-
-/// Whether an uplifted file that shares no inode is one of Cargo's all the same: dep-info, or an
-/// artifact that was copied because it could not be linked.
-fn is_cargos(path: &Path, layout: &Layout) -> bool {
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().replace('-', "_"));
-    let stem = stem.unwrap_or_default();
-    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
-    path.extension() == Some(OsStr::new("d"))
-        || layout.units().any(|unit| unit.crates.contains(stem))
 }
 
 /// Files whose content is what was left, and whose modification time is not.
