@@ -1,5 +1,6 @@
 //! BLAKE3 digests, the only hash that larder uses.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,8 +10,13 @@ use std::str::FromStr;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Files up to this many bytes are read in one go; larger ones are mapped piece by piece.
+/// So many bytes of a file are read at once.
 const CHUNK: usize = 128 * 1024;
+
+thread_local! {
+    /// One for each thread: most files are small, and clearing it would cost more than reading them.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A BLAKE3 digest of 32 bytes, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,14 +48,16 @@ impl Digest {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(Self(*hasher.finalize().as_bytes())),
-                count => hasher.update(&buffer[..count]),
-            };
-        }
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(CHUNK, 0);
+            let mut hasher = blake3::Hasher::new();
+            loop {
+                match file.read(buffer)? {
+                    0 => return Ok(Self(*hasher.finalize().as_bytes())),
+                    count => hasher.update(&buffer[..count]),
+                };
+            }
+        })
     }
 }
 

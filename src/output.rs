@@ -140,13 +140,22 @@ impl Stopwatch {
         self.since = now;
     }
 
-    /// All steps on one line, in milliseconds.
+    /// All steps on one line, in milliseconds, and the most memory that larder itself had.
     pub fn summary(&self) -> String {
         let step = |(name, time): &(&str, Duration)| {
             format!("{name} {:.1} ms", time.as_secs_f64() * 1000.0)
         };
-        self.steps.iter().map(step).collect::<Vec<_>>().join(", ")
+        let memory = peak_memory().map(|bytes| format!("memory {}", size(bytes)));
+        self.steps.iter().map(step).chain(memory).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The most memory that this process had at once, in bytes: `VmHWM` of proc(5).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// A size in binary units, such as `481 MiB`.

@@ -137,12 +137,11 @@ impl<'a> Use<'a> {
     fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<Findings> {
         let succeeded = self.entry.record().last_succeeded();
         let mut findings =
-            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded)?;
+            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
         self.renew_downloads(&mut findings)?;
         for error in &findings.normalised.failed {
             self.output.detail(&error.to_string());
         }
-        watch.step("look");
         let plan = if self.entry.is_new() {
             Plan::default()
         } else if self.entry.record().identity.is_exact() {

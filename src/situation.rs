@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
+use crate::output::Stopwatch;
 use crate::reconcile::Situation;
 use crate::sources::{self, Normalised, SourceChanges, SourceState, Where};
 use crate::store::atomic::{self, RecordError};
@@ -77,6 +78,7 @@ pub fn look(
     place: &mut Where,
     view: &View,
     succeeded: bool,
+    watch: &mut Stopwatch,
 ) -> Result<Findings, LookError> {
     let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
     let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
@@ -84,7 +86,9 @@ pub fn look(
     if let (Some(manifest), Some(recorded)) = (&manifest, &recorded) {
         place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
     }
+    watch.step("records");
     let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
+    watch.step("sources");
     let layout = Layout::scan(&paths.target)?;
     let extras: BTreeSet<PathBuf> =
         manifest.iter().flat_map(|manifest| to_paths(&manifest.extras)).collect();
@@ -125,6 +129,7 @@ pub fn look(
         }
     }
     findings.look_at_units(view, place)?;
+    watch.step("target");
     Ok(findings)
 }
 

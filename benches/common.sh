@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# What the benchmarks share: a clean environment, timing, and the figures. Source it after setting $log
+# (a file for the words of commands) and $samples (a directory for their times).
+
+# What make and the caller's own habits would bring into the builds.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES LARDER_STORE BUILDROOT
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_INCREMENTAL RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+unset RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER SOURCE_DATE_EPOCH
+
+# program PATH: the program to measure, whole; dies with $usage.
+program() {
+    # shellcheck disable=SC2154 # the script says how it is called
+    [ -n "$1" ] || die "$usage"
+    [ -x "$1" ] || die "$1 is no program; build it with: make build"
+    realpath "$1"
+}
+
+# count ROUNDS: how often something is timed; dies with $usage.
+count() {
+    case $1 in
+        '' | *[!0-9]*) die "$usage" ;;
+    esac
+    [ "$1" -ge 5 ] || die "fewer than 5 rounds tell nothing; $usage"
+    printf '%s\n' "$1"
+}
+
+# commit_all DIR: DIR as a git repository with everything in one commit.
+commit_all() {
+    local git=(git -C "$1" -c user.name=larder -c user.email=larder@example.org)
+    git -C "$1" init -q -b main
+    "${git[@]}" add -A -f
+    "${git[@]}" -c gc.auto=0 commit -q -m "For the benchmark"
+    git -C "$1" gc -q
+}
+
+# quietly COMMAND…: its words are only shown, on what is really stderr, if it fails.
+quietly() {
+    "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&3 && die "failed: $*" 2>&3; }
+}
+
+# timed NAME DIR COMMAND…: runs it in DIR and notes seconds by the clock and of processor time.
+timed() {
+    local name=$1 TIMEFORMAT='%R %U %S'
+    cd "$2"
+    { time quietly "${@:3}"; } 2>>"$samples/$name"
+    cd "$bench"
+}
+
+fresh_clone() {
+    rm -rf "$2"
+    git clone -q "$1" "$2"
+}
+
+nothing_compiled() {
+    ! grep -q Compiling "$log" || die "$1 compiled something though nothing had changed; see $log"
+}
+
+# figures NAME [cpu]: median, least and most of what was noted, in milliseconds, and how many.
+figures() {
+    awk -v cpu="${2:-}" '{ print (cpu ? $2 + $3 : $1) * 1000 }' "$samples/$1" | sort -n | awk '{ t[NR] = $1 }
+        END { print NR % 2 ? t[(NR + 1) / 2] : (t[NR / 2] + t[NR / 2 + 1]) / 2, t[1], t[NR], NR }'
+}
+
+row() {
+    local middle least most runs cpu
+    read -r middle least most runs < <(figures "$1")
+    read -r cpu _ < <(figures "$1" cpu)
+    printf '  %-42s %9.0f %9.0f %9.0f %9.0f   %d\n' "$2" "$middle" "$least" "$most" "$cpu" "$runs"
+}
+
+# compare TEXT NAME OTHER [cpu]: how much more the one takes than the other.
+compare() {
+    local one other
+    read -r one _ < <(figures "$2" "${4:-}")
+    read -r other _ < <(figures "$3" "${4:-}")
+    awk -v text="$1" -v a="$one" -v b="$other" \
+        'BEGIN { printf "  %-42s %+9.0f ms %+7.1f %%\n", text, a - b, (a - b) / b * 100 }'
+}
