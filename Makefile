@@ -46,6 +46,11 @@ check: build-setup
 .PHONY: test
 test: $(SETUP) check
 	cargo test $(CARGO_FLAGS)
+ifeq ($(shell id -u),0)
+	$(POWER_LOSS)
+else
+	@echo 'make test: LEFT OUT, because only root can mount images: power loss'
+endif
 ifeq ($(WITHOUT_MKOSI),)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
 else
@@ -54,9 +59,15 @@ endif
 
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
-soak: mkosi-setup staleness-trixie
+soak: mkosi-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
+
+# Stores as a failing power leaves them, as root: 120 instants in builds.
+POWER_LOSS = cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 power_
+.PHONY: power-loss
+power-loss: build-setup
+	LARDER_POWER_LOSS=60 $(POWER_LOSS)
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
 STALENESS = cargo test $(CARGO_FLAGS) --test staleness
@@ -90,6 +101,7 @@ demo: mkosi-setup build
 .PHONY: bench
 bench: build-setup build
 	benches/run $(abspath $(BINARY))
+	benches/exactness $(abspath $(BINARY))
 
 .PHONY: install
 install: build

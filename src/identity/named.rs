@@ -128,15 +128,16 @@ fn look(
     {
         return Ok(None);
     }
-    if real.is_dir() && exceeds(&real, LIMIT) {
+    let is_own = |path: &Path| limits.is_own(path) || path.starts_with(&request.store);
+    if real.is_dir() && exceeds(&real, LIMIT, is_own) {
         return Err(IdentifyError::TooLarge { name: name.to_owned(), path: real });
     }
-    let own = |below: &Path| limits.is_own(&real.join(below));
-    Ok(looker.look(&real, |below, _| !own(below))?)
+    Ok(looker.look(&real, |below, _| !is_own(&real.join(below)))?)
 }
 
-fn exceeds(dir: &Path, limit: usize) -> bool {
-    walkdir::WalkDir::new(dir).same_file_system(true).into_iter().nth(limit).is_some()
+fn exceeds(dir: &Path, limit: usize, is_own: impl Fn(&Path) -> bool) -> bool {
+    let walk = walkdir::WalkDir::new(dir).same_file_system(true).into_iter();
+    walk.filter_entry(|entry| !is_own(entry.path())).nth(limit).is_some()
 }
 
 impl Limits<'_> {

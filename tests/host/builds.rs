@@ -321,3 +321,24 @@ fn a_change_of_one_member_rebuilds_it_and_its_dependents() {
     assert_eq!(world.binary(), world.cold());
     assert_eq!(world.build(), 0);
 }
+
+#[test]
+fn a_variable_that_names_where_the_store_lies_does_not_make_every_build_cold() {
+    let world = World::new();
+    let (cache, store) = (world.path("cache"), world.path("cache/store"));
+    fs::create_dir(&cache).unwrap();
+    world.larder(&["provision", "bread", "--store", store.to_str().unwrap()]).succeeds();
+    let mut compiled = Vec::new();
+    for kind in ["rye", "rye", "oat"] {
+        fs::write(cache.join("kind"), kind).unwrap();
+        let mut command = world.run_command(&["cargo", "build", "--release", "--offline"]);
+        command.env("LARDER_STORE", &store).env("KIND_DIR", &cache);
+        Said::of(&command.output().unwrap()).succeeds();
+        let store = store.to_str().unwrap();
+        let status = world.larder(&["status", "bread", "--json", "--store", store]).succeeds();
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+        let last = &status["entries"][0]["record"]["last"];
+        compiled.push(last["closed"]["compiled"].as_u64().unwrap());
+    }
+    assert_eq!(compiled, [2, 0, 2], "other files there count, the store itself does not");
+}
