@@ -62,10 +62,10 @@ pub fn affected(
     source: &Path,
 ) -> Result<Option<BTreeSet<String>>, LayoutError> {
     let Some(lock) = &new.lock else { return Ok(None) };
-    let is_link = |(_, entry): (&Path, &Entry)| matches!(entry.node, Node::Symlink(_));
+    let is_link = |_: &[u8], entry: &Entry| matches!(entry.node, Node::Symlink(_));
     if new.lock != old.lock
         || changes.iter().any(concerns_cargo)
-        || old.checkout.iter().chain(new.checkout.iter()).any(is_link)
+        || [old, new].iter().any(|state| state.checkout.select(is_link).next().is_some())
     {
         return Ok(None);
     }

@@ -17,7 +17,7 @@ use crate::reconcile::Situation;
 use crate::sources::{self, Normalised, SourceChanges, SourceState, Where};
 use crate::store::atomic::{self, RecordError};
 use crate::store::{EntryPaths, Manifest};
-use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree};
+use crate::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Tree};
 
 /// Something that could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -248,12 +248,11 @@ fn observe_target(
 /// Files whose content is what was left, and whose modification time is not.
 fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Nanoseconds)> {
     let is_file = |node: &Node| matches!(node, Node::File(_) | Node::Symlink(_));
-    let same = now.iter().filter_map(|(path, entry)| {
-        let left = then.get(path).filter(|left| left.same_content(entry))?;
-        let drifted = is_file(&entry.node) && left.stamp.mtime != entry.stamp.mtime;
-        drifted.then(|| (path.to_owned(), left.stamp.mtime))
-    });
-    same.collect()
+    let drifted = |now: &Entry, then: &Entry| {
+        is_file(&now.node) && now.same_content(then) && now.stamp.mtime != then.stamp.mtime
+    };
+    let drifted = now.pairs(then, drifted).into_iter();
+    drifted.map(|(path, then)| (path, then.stamp.mtime)).collect()
 }
 
 /// A damaged record is no record: nothing then vouches for the directory.

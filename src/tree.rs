@@ -1,5 +1,8 @@
 //! A tree of files as it was seen at one moment: what is there, and what it holds.
 //!
+//! Trees share what they have in common: an observation of what nobody touched is the earlier one,
+//! directory by directory, so that comparing the two costs nothing and keeping both no memory.
+//!
 //! One observation serves four masters: the checkout, the sources of packages, the places where
 //! the C side lives, and the manifest of a target directory. Content is read only where the
 //! [`Stamp`] of a file differs from an earlier observation, so that looking again at a tree that
@@ -9,33 +12,29 @@
 //! within the clock's grain of the observation itself is not [`Entry::settled`] and is read
 //! again the next time, as git does with its index.
 
+mod compare;
+mod directory;
+mod observe;
 pub mod walk;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::prelude::*;
-use rustix::fs::{FileType, Stat};
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
-use walk::{Seen, Touch, Wanted};
-
+use self::directory::Directory;
+use self::walk::{Touch, Wanted};
 use crate::digest::{Digest, DigestBuilder};
 
 /// Nanoseconds since the epoch; negative before 1970.
 pub type Nanoseconds = i64;
-
-/// The grain of the kernel's file clock, generously.
-const GRAIN: Duration = Duration::from_millis(50);
-
-/// The grain assumed where a file's change time has no fraction of a second.
-const COARSE_GRAIN: Duration = Duration::from_secs(2);
 
 /// What `lstat` says of a file and what cannot stay the same when its content changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,10 +123,13 @@ impl Entry {
 ///
 /// The root itself is not an entry. A root that is a file is one entry with an empty path; a root
 /// that does not exist is an empty tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    entries: BTreeMap<Vec<u8>, Entry>,
+    top: Arc<Directory>,
 }
+
+/// Single files that a build wrote into its own sources, by path relative to them.
+pub type Made = BTreeMap<Vec<u8>, Entry>;
 
 /// How a name differs between two observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,15 +190,8 @@ impl Tree {
         wanted: Wanted<'_>,
         touch: Touch<'_>,
     ) -> Result<Self, ObserveError> {
-        let mut found = walk::walk(root, wanted, touch)?;
-        let is_directory = |seen: &Seen| FileType::from_raw_mode(seen.mode).is_dir();
-        if found.first().is_some_and(|first| first.path.is_empty() && is_directory(first)) {
-            found.remove(0);
-        }
-        let started = now();
-        let look = |seen: Seen| look(root, seen, before, started);
-        let entries: Result<Vec<_>, _> = found.into_par_iter().with_min_len(64).map(look).collect();
-        Ok(Self { entries: entries?.into_iter().flatten().collect() })
+        let top = observe::observe(root, before.map(|before| &before.top), wanted, touch)?;
+        Ok(Self { top })
     }
 
     /// Everything below `root`.
@@ -207,8 +202,8 @@ impl Tree {
     /// The digest over paths, kinds, modes, link targets and content; stamps do not count.
     pub fn digest(&self) -> Digest {
         let mut builder = DigestBuilder::default();
-        for (path, entry) in &self.entries {
-            builder.field(path).field(&entry.mode.to_le_bytes());
+        for (path, entry) in self.iter() {
+            builder.field(path.as_os_str().as_bytes()).field(&entry.mode.to_le_bytes());
             match &entry.node {
                 Node::File(digest) => builder.field(digest.as_bytes()),
                 Node::Symlink(target) => builder.field(target),
@@ -219,128 +214,36 @@ impl Tree {
         builder.finish()
     }
 
-    /// What differs in `self` from an `old` observation, in order of path.
-    pub fn changes_since(&self, old: &Self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let mut push = |path: &[u8], kind| {
-            changes.push(Change { path: PathBuf::from(OsStr::from_bytes(path)), kind });
-        };
-        for (path, entry) in &self.entries {
-            match old.entries.get(path) {
-                None => push(path, ChangeKind::Added),
-                Some(before) if !entry.same_content(before) => push(path, ChangeKind::Changed),
-                Some(_) => {}
-            }
-        }
-        for path in old.entries.keys().filter(|path| !self.entries.contains_key(*path)) {
-            push(path, ChangeKind::Removed);
-        }
-        changes.sort_by(|a, b| a.path.cmp(&b.path));
-        changes
+    /// All entries in order of path, a directory before what is in it.
+    pub fn iter(&self) -> impl Iterator<Item = (PathBuf, &Entry)> {
+        self.select(|_, _| true)
     }
 
-    /// The number of entries whose stamp another observation of the same content does not have;
-    /// `None` if paths, modes, content or modification times differ. Directories' times are left
-    /// out: they tell of what is in them.
-    pub fn stamps_outdated_in(&self, other: &Self) -> Option<usize> {
-        let same_time = |a: &Entry, b: &Entry| {
-            a.stamp.mtime == b.stamp.mtime || matches!(a.node, Node::Directory)
-        };
-        let same = self.entries.len() == other.entries.len()
-            && self.entries.iter().zip(&other.entries).all(|((a_path, a), (b_path, b))| {
-                a_path == b_path && a.same_content(b) && same_time(a, b)
-            });
-        let outdated = |(a, b): &(&Entry, &Entry)| a.stamp != b.stamp || a.settled != b.settled;
-        same.then(|| self.entries.values().zip(other.entries.values()).filter(outdated).count())
-    }
-
-    /// All entries in order of path.
-    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Entry)> {
-        self.entries.iter().map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry))
+    /// The entries that a condition on their name and what they are holds for.
+    pub fn select(
+        &self,
+        wanted: impl Fn(&[u8], &Entry) -> bool,
+    ) -> impl Iterator<Item = (PathBuf, &Entry)> {
+        self.top.select(wanted)
     }
 
     /// The entry at a path relative to the root.
     pub fn get(&self, path: &Path) -> Option<&Entry> {
-        self.entries.get(path.as_os_str().as_bytes())
+        self.top.get(path.as_os_str().as_bytes())
     }
 
-    /// Takes the entry at a path out of the observation.
-    pub fn forget(&mut self, path: &Path) -> Option<Entry> {
-        self.entries.remove(path.as_os_str().as_bytes())
-    }
-
-    /// Puts an entry that was seen later into the observation.
+    /// Puts an entry that was seen later into the observation, if its directory is in it.
     pub fn remember(&mut self, path: &Path, entry: Entry) {
-        self.entries.insert(path.as_os_str().as_bytes().to_vec(), entry);
-    }
-
-    /// Keeps only what a condition holds for.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Path, &Entry) -> bool) {
-        self.entries.retain(|path, entry| keep(Path::new(OsStr::from_bytes(path)), entry));
-    }
-
-    /// Takes in everything of another observation that is not known yet.
-    pub fn extend(&mut self, other: &Self) {
-        for (path, entry) in &other.entries {
-            self.entries.entry(path.clone()).or_insert_with(|| entry.clone());
-        }
-    }
-
-    /// The number of entries.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+        Directory::put(&mut self.top, path.as_os_str().as_bytes(), entry);
     }
 
     /// Whether nothing was there.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.top.is_empty()
     }
 }
 
-fn look(
-    root: &Path,
-    seen: Seen,
-    before: Option<&Tree>,
-    started: Nanoseconds,
-) -> Result<Option<(Vec<u8>, Entry)>, ObserveError> {
-    let path = Path::new(OsStr::from_bytes(&seen.path));
-    if let Some(known) = before.and_then(|tree| tree.get(path)) {
-        if known.settled && known.mode == seen.mode && known.stamp == seen.stamp {
-            return Ok(Some((seen.path, known.clone())));
-        }
-    }
-    let full = if seen.path.is_empty() { root.to_owned() } else { root.join(path) };
-    match node(&full, seen.mode) {
-        Ok(node) => {
-            let settled = is_settled(seen.stamp.ctime, started);
-            Ok(Some((seen.path, Entry { mode: seen.mode, node, stamp: seen.stamp, settled })))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ObserveError { path: full, source }),
-    }
-}
-
-fn node(path: &Path, mode: u32) -> io::Result<Node> {
-    match FileType::from_raw_mode(mode) {
-        FileType::RegularFile => match Digest::of_file(path) {
-            Ok(digest) => Ok(Node::File(digest)),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Node::Unreadable),
-            Err(error) => Err(error),
-        },
-        FileType::Symlink => {
-            Ok(Node::Symlink(std::fs::read_link(path)?.into_os_string().into_vec()))
-        }
-        FileType::Directory => Ok(Node::Directory),
-        _ => Ok(Node::Special),
-    }
-}
-
-/// Whether a file with this change time cannot have been written to unseen since `started`.
-pub(crate) fn is_settled(ctime: Nanoseconds, started: Nanoseconds) -> bool {
-    let grain = if ctime % 1_000_000_000 == 0 { COARSE_GRAIN } else { GRAIN };
-    let grain = i64::try_from(grain.as_nanos()).unwrap_or(Nanoseconds::MAX);
-    ctime.saturating_add(grain) < started
-}
+pub(crate) use observe::is_settled;
 
 #[cfg(test)]
 mod tests {
@@ -415,7 +318,7 @@ mod tests {
         let dir = sample();
         assert!(Tree::observe_all(&dir.path().join("none"), None).unwrap().is_empty());
         let file = Tree::observe_all(&dir.path().join("b"), None).unwrap();
-        assert_eq!(file.len(), 1);
+        assert_eq!(file.iter().count(), 1);
         assert!(file.get(Path::new("")).is_some());
     }
 
@@ -425,7 +328,55 @@ mod tests {
         let tree = Tree::observe(dir.path(), None, |path, _| path != Path::new("sub")).unwrap();
         assert_eq!(
             tree.iter().map(|(path, _)| path).collect::<Vec<_>>(),
-            [Path::new("b"), Path::new("link")]
+            [PathBuf::from("b"), PathBuf::from("link")]
+        );
+    }
+
+    #[test]
+    fn what_nobody_touched_is_shared() {
+        let dir = sample();
+        fs::create_dir_all(dir.path().join("deep/er/empty")).unwrap();
+        fs::write(dir.path().join("deep/er/file"), "three").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let old = Tree::observe_all(dir.path(), None).unwrap();
+        let new = Tree::observe_all(dir.path(), Some(&old)).unwrap();
+        assert!(Arc::ptr_eq(&old.top, &new.top));
+        fs::write(dir.path().join("deep/er/file"), "four").unwrap();
+        let new = Tree::observe_all(dir.path(), Some(&old)).unwrap();
+        assert!(!Arc::ptr_eq(&old.top, &new.top));
+        assert_eq!(paths(&new.changes_since(&old)), [("deep/er/file", ChangeKind::Changed)]);
+        assert_eq!(new, Tree::observe_all(dir.path(), None).unwrap());
+    }
+
+    #[test]
+    fn order_is_by_component_and_every_path_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a/z", "a-b/c", "a.b", "b/a/c", "b/a-/c"] {
+            fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(path), path).unwrap();
+        }
+        let tree = Tree::observe_all(dir.path(), None).unwrap();
+        let all: Vec<PathBuf> = tree.iter().map(|(path, _)| path).collect();
+        let expected = ["a", "a/z", "a-b", "a-b/c", "a.b", "b", "b/a", "b/a/c", "b/a-", "b/a-/c"];
+        assert_eq!(all, expected.map(PathBuf::from));
+        assert!(all.iter().all(|path| tree.get(path).is_some()));
+        assert!(
+            ["", "a/", "a/y", "c", "a/z/q"].iter().all(|path| tree.get(Path::new(path)).is_none())
+        );
+        let copy: Tree = postcard::from_bytes(&postcard::to_stdvec(&tree).unwrap()).unwrap();
+        assert_eq!(copy, tree);
+    }
+
+    #[test]
+    fn a_change_under_a_directory_that_became_a_file_is_every_name_below() {
+        let dir = sample();
+        let old = Tree::observe_all(dir.path(), None).unwrap();
+        fs::remove_dir_all(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("sub"), "").unwrap();
+        let new = Tree::observe_all(dir.path(), Some(&old)).unwrap();
+        assert_eq!(
+            paths(&new.changes_since(&old)),
+            [("sub", ChangeKind::Changed), ("sub/a", ChangeKind::Removed)]
         );
     }
 }

@@ -231,7 +231,7 @@ impl Seer<'_> {
         &self,
         tree: &'t Tree,
         place: &Path,
-    ) -> impl Iterator<Item = (&'t Path, &'t Entry)> {
+    ) -> impl Iterator<Item = (PathBuf, &'t Entry)> {
         let foreign = self.foreign_in(place);
         tree.iter().filter(move |(path, entry)| match &entry.node {
             Node::Directory | Node::Special => false,

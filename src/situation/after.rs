@@ -9,7 +9,7 @@ use super::{Findings, LookError, View, mentioned, observe_target, to_bytes, to_p
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::sources::{SourceState, Use, Where};
 use crate::store::Manifest;
-use crate::tree::{Nanoseconds, Tree};
+use crate::tree::{Made, Nanoseconds};
 
 /// What stands where users take their artifacts.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ fn made(
     place: &Where,
     findings: &Findings,
     started: Nanoseconds,
-) -> Result<Tree, LookError> {
+) -> Result<Made, LookError> {
     let fresh: Vec<&Unit> =
         layout.units().filter(|unit| unit.started.is_some_and(|at| at >= started)).collect();
     let mut made = match fresh.iter().filter_map(|unit| unit.started).min() {
@@ -93,12 +93,14 @@ fn made(
             let ends = fresh.iter().filter_map(|unit| unit.finished.map(|done| done.at));
             findings.state.made(place, first, ends.max().unwrap_or(Nanoseconds::MAX))?
         }
-        None => Tree::default(),
+        None => Made::default(),
     };
     if let Some(manifest) = &findings.manifest {
         let renewed: BTreeSet<&str> = fresh.iter().map(|unit| unit.package.as_str()).collect();
         if !findings.local.iter().all(|name| renewed.contains(name.as_str())) {
-            made.extend(&manifest.made);
+            for (path, entry) in &manifest.made {
+                made.entry(path.clone()).or_insert_with(|| entry.clone());
+            }
         }
     }
     Ok(made)

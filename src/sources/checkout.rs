@@ -63,7 +63,7 @@ pub(super) fn touch(place: &Where, toucher: &Toucher) -> Result<Vec<PathBuf>, Ob
     let filter = filter(place);
     let wanted = |path: &Path, _: bool| filter.wants(path);
     let touch = |at: &walk::Place<'_>, stat: &_| toucher.touch(&place.source, at, stat);
-    walk::walk(&place.source, &wanted, &touch)?;
+    walk::walk(&place.source, &wanted, &touch, &walk::pass)?;
     Ok(filter.found())
 }
 

@@ -11,6 +11,8 @@
 //!
 //! What is not taken in counts as changed: safe, and at worst needless.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::checkout;
@@ -18,7 +20,7 @@ use super::lockfile::Lockfile;
 use super::packages::Packages;
 use super::place::Where;
 use super::state::{SourceState, Use, look_at_input};
-use crate::tree::{Entry, Nanoseconds, Node, ObserveError, Tree};
+use crate::tree::{Entry, Made, Nanoseconds, Node, ObserveError, Tree};
 
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
@@ -38,32 +40,35 @@ impl SourceState {
         place: &Where,
         first_unit: Nanoseconds,
         last_unit: Nanoseconds,
-    ) -> Result<Tree, ObserveError> {
-        let mut seen = checkout::observe(place, Some(&self.checkout), None)?.tree;
-        let is_made = |path: &Path, entry: &Entry| {
+    ) -> Result<Made, ObserveError> {
+        let seen = checkout::observe(place, Some(&self.checkout), None)?.tree;
+        let in_time = |_: &[u8], entry: &Entry| {
             (first_unit..=last_unit).contains(&entry.stamp.ctime)
-                && path != Path::new("Cargo.lock")
                 && !matches!(entry.node, Node::Directory)
+        };
+        let is_made = |(path, entry): &(PathBuf, &Entry)| {
+            path != Path::new("Cargo.lock")
                 && !self.checkout.get(path).is_some_and(|known| known.same_content(entry))
         };
-        seen.retain(is_made);
-        Ok(seen)
+        let made = seen.select(in_time).filter(is_made);
+        Ok(made.map(|(path, entry)| (path.into_os_string().into_vec(), entry.clone())).collect())
     }
 
     /// Which of the files that a build wrote into its sources are not there as it wrote them.
-    pub fn unmade(&self, made: &Tree) -> Vec<PathBuf> {
+    pub fn unmade(&self, made: &Made) -> Vec<PathBuf> {
+        let paths = made.iter().map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry));
         let is_there = |path: &Path, entry: &Entry| {
             self.checkout.get(path).is_some_and(|now| now.same_content(entry))
         };
-        let gone = made.iter().filter(|(path, entry)| !is_there(path, entry));
+        let gone = paths.filter(|(path, entry)| !is_there(path, entry));
         gone.map(|(path, _)| path.to_owned()).collect()
     }
 
     fn learn_lock(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
         let name = Path::new("Cargo.lock");
         let path = place.source.join(name);
-        let mut seen = Tree::observe_all(&path, None)?;
-        let Some(entry) = seen.forget(Path::new("")) else {
+        let seen = Tree::observe_all(&path, None)?;
+        let Some(entry) = seen.get(Path::new("")).cloned() else {
             return Ok(false);
         };
         let is_known = self.checkout.get(name).is_some_and(|known| known.same_content(&entry));

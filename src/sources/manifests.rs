@@ -47,18 +47,15 @@ impl Manifests {
     /// Reads the manifests of a tree at `root`; one that an earlier reading knows is not parsed.
     pub fn read(root: &Path, tree: &Tree, before: Option<&Self>) -> Self {
         let mut by_directory = BTreeMap::new();
-        for (path, entry) in tree.iter() {
+        for (path, entry) in tree.select(|name, _| name == b"Cargo.toml") {
             let Node::File(digest) = &entry.node else {
                 continue;
             };
-            if path.file_name().is_none_or(|name| name != "Cargo.toml") {
-                continue;
-            }
             let directory = path.parent().unwrap_or(Path::new(""));
             let known = before.and_then(|before| before.by_directory.get(directory));
             let manifest = match known.filter(|known| known.digest == Some(*digest)) {
                 Some(known) => known.clone(),
-                None => Manifest::read(&root.join(path), *digest),
+                None => Manifest::read(&root.join(&path), *digest),
             };
             by_directory.insert(directory.to_owned(), manifest);
         }

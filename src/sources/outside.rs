@@ -101,11 +101,8 @@ fn leads(place: &Where, root: &Path, tree: &Tree, manifests: &Manifests) -> Vec<
     for (directory, manifest) in manifests.iter() {
         leads.extend(manifest.links.iter().map(|link| plain(&root.join(directory).join(link))));
     }
-    for (path, entry) in tree.iter() {
-        if let Node::Symlink(_) = entry.node {
-            leads.push(place.real(&root.join(path)));
-        }
-    }
+    let links = tree.select(|_, entry| matches!(entry.node, Node::Symlink(_)));
+    leads.extend(links.map(|(path, _)| place.real(&root.join(path))));
     leads.retain(|lead| is_source(place, lead) && !lead.starts_with(root));
     leads
 }

@@ -124,12 +124,10 @@ fn finish(
 ///
 /// One that cannot be read is none: Cargo will say so itself.
 fn read_lock(place: &Where, tree: &Tree, before: Option<&SourceState>) -> Option<Lockfile> {
-    let is_lock = |path: &Path| path.file_name().is_some_and(|name| name == "Cargo.lock");
     let top = Path::new("Cargo.lock");
-    let found = tree.iter().filter(|(path, _)| is_lock(path));
     let found: Vec<_> = match tree.get(top) {
         Some(entry) => vec![(top.to_owned(), entry)],
-        None => found.map(|(path, entry)| (path.to_owned(), entry)).collect(),
+        None => tree.select(|name, _| name == b"Cargo.lock").collect(),
     };
     let is_known = |before: &&SourceState| {
         let same = |(path, entry): &(PathBuf, &crate::tree::Entry)| {
@@ -217,11 +215,8 @@ impl SourceState {
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
     fn vendored(&self) -> BTreeSet<PathBuf> {
-        let mark =
-            |path: &&Path| path.file_name().is_some_and(|name| name == ".cargo-checksum.json");
-        let marks = self.checkout.iter().map(|(path, _)| path);
-        let marks: Vec<&Path> = marks.filter(mark).collect();
-        marks.into_iter().filter_map(Path::parent).map(Path::to_owned).collect()
+        let marks = self.checkout.select(|name, _| name == b".cargo-checksum.json");
+        marks.filter_map(|(path, _)| path.parent().map(Path::to_owned)).collect()
     }
 
     /// The names of vendored packages in which some of the changes are.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
-use crate::tree::{Nanoseconds, Tree};
+use crate::tree::{Made, Nanoseconds, Tree};
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Manifest {
     /// Absolute inputs that the units name, as the compiler sees them, as bytes.
     pub inputs: BTreeSet<Vec<u8>>,
     /// What the build wrote into its own sources.
-    pub made: Tree,
+    pub made: Made,
     /// Texts in the build scripts and proc macros of local packages that may be paths.
     pub mentions: BTreeSet<Vec<u8>>,
 }
@@ -32,12 +32,8 @@ impl Manifest {
     /// Everything that has another stamp than in an older manifest, or that is not in it: files
     /// whose data, and directories whose entries, may not be on disk yet.
     pub fn fresh_since(&self, before: Option<&Self>) -> Vec<PathBuf> {
-        let known = |path: &Path| before.and_then(|before| before.tree.get(path));
-        let fresh = self
-            .tree
-            .iter()
-            .filter(|(path, entry)| known(path).is_none_or(|known| known.stamp != entry.stamp));
-        fresh.map(|(path, _)| path.to_owned()).collect()
+        let nothing = Tree::default();
+        self.tree.restamped_since(before.map_or(&nothing, |before| &before.tree))
     }
 
     /// How many stamps of this manifest another one of the same directory does not have; `None`

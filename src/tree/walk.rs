@@ -17,12 +17,22 @@ use super::{ObserveError, Stamp};
 
 /// A name that a walk came to.
 pub struct Seen {
-    /// Its path relative to the root; empty for the root itself.
-    pub path: Vec<u8>,
+    /// The name; empty for a root that is no directory.
+    pub name: Box<[u8]>,
     /// `st_mode`.
     pub mode: u32,
     /// How it looked.
     pub stamp: Stamp,
+}
+
+/// What a walk found at its root.
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Something else than a directory.
+    File(Seen),
+    /// A directory; all in it was shown to the visitor.
+    Directory,
 }
 
 /// Where a walk is, for a visitor that wants to do something there.
@@ -41,58 +51,66 @@ pub type Wanted<'a> = &'a (dyn Fn(&Path, bool) -> bool + Sync);
 /// A visitor that may change a file's times; it says how the file looks afterwards, if it did.
 pub type Touch<'a> = &'a (dyn Fn(&Place<'_>, &Stat) -> Option<Stat> + Sync);
 
-/// A walk, and what it has come to so far.
+/// A visitor that gets all names of a directory, by its path relative to the root, in no order.
+pub type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) -> Result<(), ObserveError> + Sync);
+
+/// A walk.
 struct Walk<'a> {
     root: &'a Path,
     device: u64,
     wanted: Wanted<'a>,
     touch: Touch<'a>,
-    seen: Mutex<Vec<Vec<Seen>>>,
+    arrive: Arrive<'a>,
     failure: Mutex<Option<ObserveError>>,
 }
 
-/// Everything at and below a root, sorted by path; nothing if the root does not exist.
-pub fn walk(root: &Path, wanted: Wanted<'_>, touch: Touch<'_>) -> Result<Vec<Seen>, ObserveError> {
+/// Goes through everything at and below a root.
+pub fn walk(
+    root: &Path,
+    wanted: Wanted<'_>,
+    touch: Touch<'_>,
+    arrive: Arrive<'_>,
+) -> Result<Found, ObserveError> {
     let failed = |errno: Errno| ObserveError { path: root.to_owned(), source: errno.into() };
     let stat = match rustix::fs::lstat(root) {
         Ok(stat) => stat,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Found::Nothing),
         Err(errno) => return Err(failed(errno)),
     };
     let name =
         std::ffi::CString::new(root.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
     let place = Place { directory: CWD, name: &name, path: b"" };
-    let first = Seen::new(Vec::new(), touch(&place, &stat).as_ref().unwrap_or(&stat));
-    let device = stat.st_dev;
-    let walk = Walk {
-        root,
-        device,
-        wanted,
-        touch,
-        seen: Mutex::new(vec![vec![first]]),
-        failure: Mutex::new(None),
-    };
-    if is_directory(&stat) {
-        rayon::scope(|scope| walk.enter(scope, &[]));
+    let stat = touch(&place, &stat).unwrap_or(stat);
+    if !is_directory(&stat) {
+        return Ok(Found::File(Seen::new(b"", &stat)));
     }
-    walk.finish()
+    let device = stat.st_dev;
+    let walk = Walk { root, device, wanted, touch, arrive, failure: Mutex::new(None) };
+    rayon::scope(|scope| walk.enter(scope, &[]));
+    match lock(&walk.failure).take() {
+        Some(failure) => Err(failure),
+        None => Ok(Found::Directory),
+    }
 }
 
 impl Seen {
-    fn new(path: Vec<u8>, stat: &Stat) -> Self {
-        Self { path, mode: stat.st_mode, stamp: Stamp::of_stat(stat) }
+    fn new(name: &[u8], stat: &Stat) -> Self {
+        Self { name: name.into(), mode: stat.st_mode, stamp: Stamp::of_stat(stat) }
     }
 }
 
 impl Walk<'_> {
     fn enter<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) {
-        match self.read(scope, path) {
-            Ok(seen) => lock(&self.seen).push(seen),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
+        let result = match self.read(scope, path) {
+            Ok(seen) => (self.arrive)(path, seen),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => Ok(()),
             Err(errno) => {
                 let path = self.root.join(OsStr::from_bytes(path));
-                *lock(&self.failure) = Some(ObserveError { path, source: errno.into() });
+                Err(ObserveError { path, source: errno.into() })
             }
+        };
+        if let Err(error) = result {
+            *lock(&self.failure) = Some(error);
         }
     }
 
@@ -106,19 +124,22 @@ impl Walk<'_> {
         };
         let directory = rustix::fs::open(&place, flags, Mode::empty())?;
         let mut seen = Vec::new();
+        let mut below = join(path, b"");
+        let length = below.len();
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let below = join(path, name.to_bytes());
-            if let Some((item, stat)) = self.look(directory.as_fd(), name, below)? {
+            below.truncate(length);
+            below.extend_from_slice(name.to_bytes());
+            if let Some(stat) = self.look(directory.as_fd(), name, &below)? {
                 if is_directory(&stat) && stat.st_dev == self.device {
-                    let below = item.path.clone();
+                    let below = below.clone();
                     scope.spawn(move |scope| self.enter(scope, &below));
                 }
-                seen.push(item);
+                seen.push(Seen::new(name.to_bytes(), &stat));
             }
         }
         Ok(seen)
@@ -128,36 +149,24 @@ impl Walk<'_> {
         &self,
         directory: BorrowedFd<'_>,
         name: &CStr,
-        path: Vec<u8>,
-    ) -> Result<Option<(Seen, Stat)>, Errno> {
+        path: &[u8],
+    ) -> Result<Option<Stat>, Errno> {
         let stat = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(None),
             other => other?,
         };
-        if !(self.wanted)(Path::new(OsStr::from_bytes(&path)), is_directory(&stat)) {
+        if !(self.wanted)(Path::new(OsStr::from_bytes(path)), is_directory(&stat)) {
             return Ok(None);
         }
-        let stat = if stat.st_dev == self.device {
-            (self.touch)(&Place { directory, name, path: &path }, &stat).unwrap_or(stat)
-        } else {
-            stat
-        };
-        Ok(Some((Seen::new(path, &stat), stat)))
-    }
-
-    fn finish(self) -> Result<Vec<Seen>, ObserveError> {
-        if let Some(failure) = lock(&self.failure).take() {
-            return Err(failure);
+        if stat.st_dev != self.device {
+            return Ok(Some(stat));
         }
-        let mut seen: Vec<Seen> =
-            std::mem::take(&mut *lock(&self.seen)).into_iter().flatten().collect();
-        seen.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(seen)
+        Ok(Some((self.touch)(&Place { directory, name, path }, &stat).unwrap_or(stat)))
     }
 }
 
 /// A lock is poisoned only if a thread panicked, and then rayon panics in the end.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -165,11 +174,16 @@ fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_dir()
 }
 
-fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
 
 /// The visitor that changes nothing.
 pub fn leave(_: &Place<'_>, _: &Stat) -> Option<Stat> {
     None
+}
+
+/// The visitor that does nothing with the names of a directory.
+pub fn pass(_: &[u8], _: Vec<Seen>) -> Result<(), ObserveError> {
+    Ok(())
 }

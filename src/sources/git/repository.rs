@@ -112,7 +112,7 @@ impl Home {
             !UNWATCHED.iter().any(|name| path == Path::new(name)) && !is_lock(path)
         };
         let touch = |at: &walk::Place<'_>, stat: &_| toucher.touch(&self.git_dir, at, stat);
-        walk(&self.git_dir, &wanted, &touch).map(drop)
+        walk(&self.git_dir, &wanted, &touch, &walk::pass).map(drop)
     }
 
     /// Whether git may be set not to compare change times or sizes; then it has to read contents.
