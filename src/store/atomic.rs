@@ -1,16 +1,22 @@
 //! Records that are either the old ones or the new ones, never something between.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hashing};
 
 /// The first bytes of every binary record; the digit is the format's number.
 const MAGIC: &[u8; 8] = b"larder1\n";
+
+/// The digits of a digest.
+const DIGITS: usize = 64;
+
+/// So many bytes of a record are written at once.
+const PIECE: usize = 64 * 1024;
 
 /// A record that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -36,28 +42,28 @@ pub enum RecordError {
 
 /// Puts a value at `path` in one step, but not durably: for caches that are remade when lost.
 pub fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    let bytes = to_binary(path, value)?;
-    put(path, &bytes, 0o644, false).map_err(|source| RecordError::Io {
-        verb: "write",
-        path: path.to_owned(),
-        source,
-    })
+    put(path, 0o644, false, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
 }
 
 /// Puts `bytes` at `path`, durably and in one step, readable by all who may enter the directory.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
-    put(path, bytes, mode, true).map_err(|source| RecordError::Io {
-        verb: "write",
-        path: path.to_owned(),
-        source,
-    })
+    put(path, mode, true, |file| file.write_all(bytes)).map_err(|error| cannot_write(path, error))
 }
 
-fn put(path: &Path, bytes: &[u8], mode: u32, durably: bool) -> io::Result<()> {
+fn cannot_write(path: &Path, source: io::Error) -> RecordError {
+    RecordError::Io { verb: "write", path: path.to_owned(), source }
+}
+
+fn put(
+    path: &Path,
+    mode: u32,
+    durably: bool,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
-    file.write_all(bytes)?;
+    fill(file.as_file_mut())?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if durably {
         file.as_file().sync_all()?;
@@ -68,11 +74,8 @@ fn put(path: &Path, bytes: &[u8], mode: u32, durably: bool) -> io::Result<()> {
 
 /// Puts a value at `path` as indented JSON.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| RecordError::Io {
-        verb: "write",
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|error| cannot_write(path, error.into()))?;
     text.push(b'\n');
     write(path, &text, 0o644)
 }
@@ -88,17 +91,19 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordEr
 
 /// Puts a value at `path` in the compact binary form: magic, digest of the rest, the rest.
 pub fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    write(path, &to_binary(path, value)?, 0o644)
+    put(path, 0o644, true, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
 }
 
-fn to_binary(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, RecordError> {
-    let body = postcard::to_stdvec(value).map_err(|error| RecordError::Io {
-        verb: "write",
-        path: path.to_owned(),
-        source: io::Error::other(error),
-    })?;
-    let digest = Digest::of(&body).to_string();
-    Ok([MAGIC.as_slice(), digest.as_bytes(), &body].concat())
+/// Writes the binary form piece by piece: the whole of it is never in memory.
+fn fill(file: &mut File, value: &impl Serialize) -> io::Result<()> {
+    file.write_all(MAGIC)?;
+    file.write_all(&[b'0'; DIGITS])?;
+    let writer = BufWriter::with_capacity(PIECE, Hashing::new(&mut *file));
+    let writer = postcard::to_io(value, writer).map_err(io::Error::other)?;
+    let hashing = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let digest = hashing.finish().to_string();
+    file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    file.write_all(digest.as_bytes())
 }
 
 /// The binary record at `path`, or `None` where there is none.
@@ -108,7 +113,7 @@ pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Record
     };
     let damaged = || RecordError::Damaged { path: path.to_owned() };
     let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(damaged)?;
-    let (digest, body) = rest.split_at_checked(64).ok_or_else(damaged)?;
+    let (digest, body) = rest.split_at_checked(DIGITS).ok_or_else(damaged)?;
     if Digest::of(body).to_string().as_bytes() != digest {
         return Err(damaged());
     }

@@ -1,9 +1,8 @@
 //! Looking at a tree: a walk, the content of what is not known yet, and what was known kept.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::directory::{Child, Directory};
-use super::walk::{self, Found, Seen, Touch, Wanted, join};
+use super::walk::{self, Found, Seen, Touch, Wanted, below, join};
 use super::{Entry, Nanoseconds, Node, ObserveError, now};
 use crate::digest::Digest;
 
@@ -26,7 +25,9 @@ const COARSE_GRAIN: Duration = Duration::from_secs(2);
 enum Names {
     /// Those of an earlier observation, each with its stamp.
     Known(Arc<Directory>),
-    /// Others.
+    /// Some that are not read yet.
+    Seen(Vec<Seen>),
+    /// Others, read.
     New(Vec<Child>),
 }
 
@@ -36,29 +37,27 @@ pub(super) fn observe(
     wanted: Wanted<'_>,
     touch: Touch<'_>,
 ) -> Result<Arc<Directory>, ObserveError> {
-    let found: Mutex<HashMap<Vec<u8>, Names>> = Mutex::default();
+    let found: Mutex<Vec<(Vec<u8>, Names)>> = Mutex::default();
     let arrive = |path: &[u8], seen: Vec<Seen>| {
         let known = before.and_then(|before| before.at(path));
-        let names = names(&root.join(OsStr::from_bytes(path)), seen, known)?;
-        walk::lock(&found).insert(path.to_vec(), names);
-        Ok(())
+        walk::lock(&found).push((path.to_vec(), Names::of(seen, known)));
     };
-    match walk::walk(root, wanted, touch, &arrive)? {
-        Found::Nothing => Ok(Arc::default()),
-        Found::File(seen) => {
-            let names = names(root, vec![seen], before)?;
-            Ok(names.with(|_| None))
-        }
-        Found::Directory => {
-            let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-            Ok(assemble(found))
-        }
-    }
+    let mut found = match walk::walk(root, wanted, touch, &arrive)? {
+        Found::Nothing => return Ok(Arc::default()),
+        Found::File(seen) => vec![(Vec::new(), Names::of(vec![seen], before))],
+        Found::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),
+    };
+    // Only now: most of what the walk touched is then older than the clock's grain.
+    let started = now();
+    found.par_iter_mut().try_for_each(|(path, names)| {
+        let known = before.and_then(|before| before.at(path));
+        names.read(&below(root, path), known, started)
+    })?;
+    Ok(assemble(found))
 }
 
 /// Puts the directories into each other, the deepest first.
-fn assemble(found: HashMap<Vec<u8>, Names>) -> Arc<Directory> {
-    let mut all: Vec<(Vec<u8>, Names)> = found.into_iter().collect();
+fn assemble(mut all: Vec<(Vec<u8>, Names)>) -> Arc<Directory> {
     let depth =
         |path: &[u8]| memchr::memchr_iter(b'/', path).count() + usize::from(!path.is_empty());
     all.sort_by_cached_key(|(path, _)| std::cmp::Reverse(depth(path)));
@@ -76,19 +75,49 @@ fn assemble(found: HashMap<Vec<u8>, Names>) -> Arc<Directory> {
 }
 
 impl Names {
+    fn of(seen: Vec<Seen>, known: Option<&Arc<Directory>>) -> Self {
+        let is_same = |known: &&Arc<Directory>| {
+            known.children.len() == seen.len()
+                && seen.iter().all(|seen| known.vouch(seen).is_some())
+        };
+        match known.filter(is_same) {
+            Some(known) => Self::Known(Arc::clone(known)),
+            None => Self::Seen(seen),
+        }
+    }
+
+    /// Reads what is not known; `place` is the directory, or the root that is none.
+    fn read(
+        &mut self,
+        place: &Path,
+        known: Option<&Arc<Directory>>,
+        started: Nanoseconds,
+    ) -> Result<(), ObserveError> {
+        let Self::Seen(seen) = self else { return Ok(()) };
+        let look = |seen: Seen| match known.and_then(|known| known.vouch(&seen)) {
+            Some(entry) => Ok(Some(Child { entry: entry.clone(), name: seen.name, below: None })),
+            None => look(place, seen, started),
+        };
+        let seen = std::mem::take(seen).into_par_iter().with_min_len(64);
+        let children: Result<Vec<_>, _> = seen.map(look).collect();
+        *self = Self::New(children?.into_iter().flatten().collect());
+        Ok(())
+    }
+
     /// The directory with what is below its directories; the earlier one if nothing is another.
-    fn with(self, mut below: impl FnMut(&[u8]) -> Option<Arc<Directory>>) -> Arc<Directory> {
+    fn with(self, mut inside: impl FnMut(&[u8]) -> Option<Arc<Directory>>) -> Arc<Directory> {
         let is_directory = |child: &Child| matches!(child.entry.node, Node::Directory);
         match self {
+            Self::Seen(_) => Arc::default(),
             Self::New(mut children) => {
                 for child in children.iter_mut().filter(|child| is_directory(child)) {
-                    child.below = below(&child.name);
+                    child.below = inside(&child.name);
                 }
                 Arc::new(Directory::new(children))
             }
             Self::Known(known) => {
                 let inner = known.children.iter().filter(|child| is_directory(child));
-                let inner: Vec<_> = inner.map(|child| below(&child.name)).collect();
+                let inner: Vec<_> = inner.map(|child| inside(&child.name)).collect();
                 let old = known.children.iter().filter(|child| is_directory(child));
                 let same = |(old, new): (&Child, &Option<Arc<Directory>>)| match (&old.below, new) {
                     (Some(old), Some(new)) => Arc::ptr_eq(old, new),
@@ -117,40 +146,18 @@ impl Directory {
         }
         Some(at)
     }
-}
 
-/// What the names in one directory are; `place` is that directory, or the root that is none.
-fn names(
-    place: &Path,
-    seen: Vec<Seen>,
-    known: Option<&Arc<Directory>>,
-) -> Result<Names, ObserveError> {
-    let settled = |seen: &Seen| {
-        let entry = &known?.child(&seen.name)?.entry;
+    /// What was known of a name that looks as it did.
+    fn vouch(&self, seen: &Seen) -> Option<&Entry> {
+        let entry = &self.child(&seen.name)?.entry;
         let is_same = entry.settled && entry.mode == seen.mode && entry.stamp == seen.stamp;
         is_same.then_some(entry)
-    };
-    if let Some(known) = known {
-        if known.children.len() == seen.len() && seen.iter().all(|seen| settled(seen).is_some()) {
-            return Ok(Names::Known(Arc::clone(known)));
-        }
     }
-    let started = now();
-    let look = |seen: Seen| match settled(&seen) {
-        Some(entry) => Ok(Some(Child { entry: entry.clone(), name: seen.name, below: None })),
-        None => look(place, seen, started),
-    };
-    let children: Result<Vec<_>, _> = seen.into_par_iter().with_min_len(64).map(look).collect();
-    Ok(Names::New(children?.into_iter().flatten().collect()))
 }
 
 /// Reads what a name stands for; nothing if it is gone by now.
 fn look(place: &Path, seen: Seen, started: Nanoseconds) -> Result<Option<Child>, ObserveError> {
-    let full = if seen.name.is_empty() {
-        place.to_owned()
-    } else {
-        place.join(OsStr::from_bytes(&seen.name))
-    };
+    let full = below(place, &seen.name);
     match node(&full, seen.mode) {
         Ok(node) => {
             let settled = is_settled(seen.stamp.ctime, started);

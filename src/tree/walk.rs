@@ -6,7 +6,7 @@
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rayon::Scope;
@@ -52,7 +52,7 @@ pub type Wanted<'a> = &'a (dyn Fn(&Path, bool) -> bool + Sync);
 pub type Touch<'a> = &'a (dyn Fn(&Place<'_>, &Stat) -> Option<Stat> + Sync);
 
 /// A visitor that gets all names of a directory, by its path relative to the root, in no order.
-pub type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) -> Result<(), ObserveError> + Sync);
+pub type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) + Sync);
 
 /// A walk.
 struct Walk<'a> {
@@ -101,28 +101,20 @@ impl Seen {
 
 impl Walk<'_> {
     fn enter<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) {
-        let result = match self.read(scope, path) {
+        match self.read(scope, path) {
             Ok(seen) => (self.arrive)(path, seen),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
             Err(errno) => {
                 let path = self.root.join(OsStr::from_bytes(path));
-                Err(ObserveError { path, source: errno.into() })
+                *lock(&self.failure) = Some(ObserveError { path, source: errno.into() });
             }
-        };
-        if let Err(error) = result {
-            *lock(&self.failure) = Some(error);
         }
     }
 
     /// Looks at all names in a directory, and has the directories among them entered.
     fn read<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) -> Result<Vec<Seen>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let place = if path.is_empty() {
-            self.root.to_owned()
-        } else {
-            self.root.join(OsStr::from_bytes(path))
-        };
-        let directory = rustix::fs::open(&place, flags, Mode::empty())?;
+        let directory = rustix::fs::open(below(self.root, path), flags, Mode::empty())?;
         let mut seen = Vec::new();
         let mut below = join(path, b"");
         let length = below.len();
@@ -174,6 +166,11 @@ fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_dir()
 }
 
+/// A path below a root; with nothing to join, `Path::join` would add a slash.
+pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
+    if path.is_empty() { root.to_owned() } else { root.join(OsStr::from_bytes(path)) }
+}
+
 pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
@@ -184,6 +181,4 @@ pub fn leave(_: &Place<'_>, _: &Stat) -> Option<Stat> {
 }
 
 /// The visitor that does nothing with the names of a directory.
-pub fn pass(_: &[u8], _: Vec<Seen>) -> Result<(), ObserveError> {
-    Ok(())
-}
+pub fn pass(_: &[u8], _: Vec<Seen>) {}
