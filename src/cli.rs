@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Fidelity, PackageMode};
 use crate::names::ProjectName;
+use crate::policy::{Amount, ByteSize, Span};
 use crate::store::Wait;
 
 /// Keeps Cargo's target/ warm between mkosi image builds, and never serves a stale byte.
@@ -66,6 +67,14 @@ pub enum Verb {
     Status(StatusArgs),
     /// Say why the last build was cold or what it rebuilt, or how two directories differ
     Explain(ExplainArgs),
+    /// Collect what the policy does not keep
+    Gc(GcArgs),
+    /// Keep target directories whatever the policy says
+    Pin(PinArgs),
+    /// Leave target directories to the policy again
+    Unpin(PinArgs),
+    /// Remove target directories of a project
+    Rm(RmArgs),
     /// Print configuration for a consumer of the store
     Emit(EmitArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
@@ -154,6 +163,64 @@ pub struct ExplainArgs {
     /// Compare two directories of the project, by their ids as `larder status` shows them
     #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
     pub between: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder gc`
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Print what would go, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What everything in the store may take together: `200GiB`
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<ByteSize>,
+    /// What has to be free on the store's filesystem: `20GiB`, or `10%` of it and of its inodes
+    #[arg(long, value_name = "SIZE|SHARE")]
+    pub min_free: Option<Amount>,
+    /// How long a directory may stay unused: `30d`
+    #[arg(long, value_name = "TIME")]
+    pub max_age: Option<Span>,
+    /// How many directories of each project stay, those used last
+    #[arg(long, value_name = "NUMBER")]
+    pub keep: Option<usize>,
+    /// How recently a directory must have been used to stay in any case: `1h`
+    #[arg(long, value_name = "TIME")]
+    pub grace: Option<Span>,
+    /// How many successful builds may pass before what they did not need goes
+    #[arg(long, value_name = "NUMBER")]
+    pub keep_units: Option<u64>,
+    /// A project of which nothing goes; can be given more than once
+    #[arg(long, value_name = "PROJECT")]
+    pub pin: Vec<ProjectName>,
+    /// Measure every directory again first, and mend the records
+    #[arg(long)]
+    pub rescan: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder pin`, `larder unpin`
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// The project
+    pub project: ProjectName,
+    /// Its directories, by their ids as `larder status` shows them [default: all there are]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
+/// `larder rm`
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// The project
+    pub project: ProjectName,
+    /// Its directories, by their ids as `larder status` shows them [default: all there are]
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

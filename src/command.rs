@@ -93,11 +93,12 @@ pub fn run(
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let started = Instant::now();
+    let receiver = Arc::new(Receiver::default());
+    forward_signals(&receiver).map_err(CommandError::Supervise)?;
     let child = start(command, mounts, locks)?;
-    let target = Arc::new(AtomicI32::new(child.as_raw_nonzero().get()));
-    forward_signals(&target).map_err(CommandError::Supervise)?;
+    receiver.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
-    target.store(0, Ordering::SeqCst);
+    receiver.is(0);
     let duration = started.elapsed();
     let (orphans, survivors) = end_orphans();
     Ok(Ended { code, duration, orphans, survivors })
@@ -140,6 +141,11 @@ fn start(
 
 /// In the child, before `exec`.
 fn prepare(mounts: &Mounts, inherited: &[OwnedFd], writer: &OwnedFd) -> io::Result<()> {
+    let passed_on = FORWARDED.into_iter().filter(|signal| !is_ignored(*signal));
+    for signal in passed_on {
+        // SAFETY: `signal` is async-signal-safe. Until `exec`, larder's own actions would be in force.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     mounts.enter()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     for lock in inherited {
@@ -158,21 +164,52 @@ fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError
     }
 }
 
+/// To whom signals are passed on, and the one that came before it was there.
+#[derive(Default)]
+struct Receiver {
+    pid: AtomicI32,
+    pending: AtomicI32,
+}
+
+impl Receiver {
+    /// From now on it is this process; 0 for nobody.
+    fn is(&self, pid: i32) {
+        self.pid.store(pid, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    /// Async-signal-safe.
+    fn pass_on(&self, signal: i32) {
+        self.pending.store(signal, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    /// Whichever of the two comes second finds what the other left.
+    fn deliver(&self) {
+        let pid = self.pid.load(Ordering::SeqCst);
+        if pid > 0 {
+            let signal = self.pending.swap(0, Ordering::SeqCst);
+            if signal > 0 {
+                // SAFETY: `kill` is async-signal-safe and takes no pointers.
+                unsafe { libc::kill(pid, signal) };
+            }
+        }
+    }
+}
+
 /// Passes signals on, but not those that the terminal has already sent to the whole group.
-fn forward_signals(target: &Arc<AtomicI32>) -> io::Result<()> {
+fn forward_signals(receiver: &Arc<Receiver>) -> io::Result<()> {
     for signal in FORWARDED {
         if is_ignored(signal) {
             continue;
         }
-        let target = Arc::clone(target);
+        let receiver = Arc::clone(receiver);
         let pass_on = move |info: &libc::siginfo_t| {
-            let pid = target.load(Ordering::SeqCst);
-            if pid > 0 && info.si_code != libc::SI_KERNEL {
-                // SAFETY: `kill` is async-signal-safe and takes no pointers.
-                unsafe { libc::kill(pid, signal) };
+            if info.si_code != libc::SI_KERNEL {
+                receiver.pass_on(signal);
             }
         };
-        // SAFETY: the action loads an atomic and calls `kill`, both async-signal-safe.
+        // SAFETY: the action uses atomics and calls `kill`, all async-signal-safe.
         unsafe { signal_hook_registry::register_sigaction(signal, pass_on)? };
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Settings: `larder.toml`, the environment, and flags, in rising order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::names::ProjectName;
+use crate::policy::{self, Amount, ByteSize, Limits, Span};
 use crate::store::{Store, Wait};
 
 /// Which of the sandbox's packages make a target directory of its own when they change.
@@ -76,7 +77,7 @@ pub enum ConfigError {
 
 /// `larder.toml` as it is written.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Policy {
+struct File {
     general: Keys,
     projects: BTreeMap<ProjectName, Keys>,
 }
@@ -92,29 +93,59 @@ struct Keys {
     salt: Option<String>,
     #[serde(default, deserialize_with = "deserialize_wait")]
     wait: Option<Wait>,
+    max_size: Option<ByteSize>,
+    min_free: Option<Amount>,
+    max_age: Option<Span>,
+    keep: Option<usize>,
+    grace: Option<Span>,
+    keep_units: Option<u64>,
+    pin: Option<bool>,
 }
 
 impl Settings {
     /// What the store's policy says of a project.
     pub fn of(store: &Store, project: &ProjectName) -> Result<Self, ConfigError> {
+        Ok(File::read(store)?.settings(project))
+    }
+}
+
+/// What the store's policy says of what may stay.
+pub fn budgets(store: &Store) -> Result<policy::Policy, ConfigError> {
+    Ok(File::read(store)?.budgets())
+}
+
+impl File {
+    fn read(store: &Store) -> Result<Self, ConfigError> {
         let path = store.policy();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        let policy = Policy::parse(&text)
-            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
-        Ok(policy.settings(project))
+        Self::parse(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })
     }
-}
 
-impl Policy {
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let mut table: toml::Table = toml::from_str(text)?;
-        let projects =
+        let projects: BTreeMap<ProjectName, Keys> =
             table.remove("project").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
+        if let Some((name, _)) = projects.iter().find(|(_, keys)| keys.min_free.is_some()) {
+            let why = format!("min-free is of the whole store, and cannot be set for {name} alone");
+            return Err(serde::de::Error::custom(why));
+        }
         Ok(Self { general: table.try_into()?, projects })
+    }
+
+    fn budgets(self) -> policy::Policy {
+        let general = self.general.limits(&Limits::default());
+        let limits = |(name, keys): (ProjectName, Keys)| (name, keys.limits(&general));
+        policy::Policy {
+            max_size: self.general.max_size,
+            min_free: self.general.min_free.or(Some(policy::limits::DEFAULT_MIN_FREE)),
+            projects: self.projects.into_iter().map(limits).collect(),
+            general,
+            pinned: BTreeSet::new(),
+        }
     }
 
     fn settings(mut self, project: &ProjectName) -> Settings {
@@ -127,6 +158,20 @@ impl Policy {
             ignore_env: own.ignore_env.or(general.ignore_env).unwrap_or_default(),
             salt: own.salt.or(general.salt).unwrap_or_default(),
             wait: own.wait.or(general.wait).unwrap_or(Wait::Forever),
+        }
+    }
+}
+
+impl Keys {
+    /// What is said here, and where nothing is said what holds in general.
+    fn limits(&self, general: &Limits) -> Limits {
+        Limits {
+            max_size: self.max_size,
+            max_age: self.max_age.or(general.max_age),
+            keep: self.keep.or(general.keep),
+            grace: self.grace.unwrap_or(general.grace),
+            keep_units: self.keep_units.unwrap_or(general.keep_units),
+            pin: self.pin.unwrap_or(general.pin),
         }
     }
 }
@@ -199,7 +244,7 @@ mod tests {
     use super::*;
 
     fn settings(text: &str, project: &str) -> Settings {
-        Policy::parse(text).unwrap().settings(&project.parse().unwrap())
+        File::parse(text).unwrap().settings(&project.parse().unwrap())
     }
 
     #[test]
@@ -219,15 +264,41 @@ mod tests {
             "wait = 'soon'",
             "[project.'../x']",
             "[project.x]\ny = 1",
+            "[project.x]\nmin-free = '1GiB'",
+            "max-size = 'plenty'",
+            "max-age = 30",
+            "keep = -1",
         ] {
-            assert!(Policy::parse(text).is_err(), "{text}");
+            assert!(File::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_template_is_all_default() {
-        let template = settings(include_str!("store/larder.toml"), "x");
-        assert_eq!(template, settings("", "x"));
+        let template = include_str!("store/larder.toml");
+        assert_eq!(settings(template, "x"), settings("", "x"));
+        let budgets = |text: &str| File::parse(text).unwrap().budgets();
+        assert_eq!(budgets(template), budgets(""));
+        assert_eq!(budgets(""), policy::Policy::default());
+        let uncommented: String = template
+            .lines()
+            .filter_map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        File::parse(&uncommented).unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
+    }
+
+    #[test]
+    fn budgets_are_inherited_key_by_key_but_for_sizes() {
+        let text = "max-size = '9GiB'\nmin-free = '10%'\nkeep = 2\n\
+                    [project.x]\nmax-size = '1GiB'\nmax-age = '30d'\n";
+        let budgets = File::parse(text).unwrap().budgets();
+        let x = budgets.limits(&"x".parse().unwrap());
+        let y = budgets.limits(&"y".parse().unwrap());
+        assert_eq!(budgets.max_size, Some(ByteSize(9 << 30)));
+        assert_eq!((x.max_size, x.keep), (Some(ByteSize(1 << 30)), Some(2)));
+        assert_eq!((y.max_size, y.max_age, y.keep), (None, None, Some(2)));
+        assert_eq!(x.max_age, Some(Span(Duration::from_secs(30 * 86_400))));
     }
 
     #[test]

@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::store::Store;
+use crate::names::ProjectName;
+use crate::policy::Usage;
+use crate::store::{EntryRecord, Lock, Store, atomic};
 
 /// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,59 @@ pub fn empty_trash(store: &Store) -> Vec<EvictError> {
         Err(error) => errors.push(EvictError::io(&path, error)),
     }
     errors
+}
+
+/// How many things are in the trash, and what they take as far as their records tell.
+pub fn in_trash(store: &Store) -> (u64, Usage) {
+    let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let things = list(&store.trash()).flat_map(|bag| {
+        let inside: Vec<_> = list(&bag.path()).map(|thing| thing.path()).collect();
+        inside
+    });
+    things.fold((0, Usage::default()), |(count, sum), thing| {
+        let record = atomic::read_json::<EntryRecord>(&thing.join("entry.json")).ok().flatten();
+        (count + 1, sum.plus(record.map(|record| record.usage()).unwrap_or_default()))
+    })
+}
+
+/// Removes the lock file of a directory that is gone, while it is held. Whoever waits for it finds,
+/// once it has it, that it is not at its path any more, and begins anew.
+pub fn remove_lock(store: &Store, path: &Path, lock: Lock) -> Result<(), EvictError> {
+    let removed = remove_file(store, path, |name| name.ends_with(".lock"));
+    drop(lock);
+    removed
+}
+
+/// Removes a pin.
+pub fn remove_pin(store: &Store, path: &Path) -> Result<(), EvictError> {
+    remove_file(store, path, |name| name.ends_with(".pin"))
+}
+
+/// Removes half of a record, which a write left when it was cut off.
+pub fn remove_half(store: &Store, path: &Path) -> Result<(), EvictError> {
+    remove_file(store, path, |name| name.starts_with(".new-"))
+}
+
+/// Removes the directory of a project if nothing is in it.
+pub fn remove_project(store: &Store, project: &ProjectName) -> Result<(), EvictError> {
+    remove_empty_dir(&store.project(project))
+}
+
+/// Removes a file of the store's own, no directory, whose name is as it should be.
+fn remove_file(
+    store: &Store,
+    path: &Path,
+    is_own: impl Fn(&str) -> bool,
+) -> Result<(), EvictError> {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let inside = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    if !is_own(&name) || !inside.is_none_or(|parent| parent.starts_with(store.root())) {
+        return Err(EvictError::Outside { path: path.to_owned(), store: store.root().to_owned() });
+    }
+    match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(EvictError::io(path, error)),
+    }
 }
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.

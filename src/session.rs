@@ -1,13 +1,14 @@
 //! One use of a target directory: opened, reconciled, attached, used, closed.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::attach::Mounts;
-use crate::cargo_layout::Layout;
+use crate::cargo_layout::{CargoLocks, Layout};
 use crate::command::{self, CommandError, Ended};
 use crate::evict::Trash;
 use crate::home::{self, Home};
@@ -19,9 +20,10 @@ use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::{self, Where};
 use crate::store::{
-    Claim, Closed, OpenEntry, Outcome, Store, Wait, atomic, restore_times, size, unshare,
+    Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, unshare,
 };
 use crate::tree;
+use crate::usage;
 use crate::verify::Verdict;
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
@@ -30,6 +32,9 @@ const REASONS: usize = 8;
 /// So many files may be read again at every use before the manifest is written anew for nothing
 /// but their stamps: linking an artifact to where users take it changes its change time.
 const FEW_STAMPS: usize = 16;
+
+/// How often it is tried whether another Cargo is done.
+const CARGO_POLL: Duration = Duration::from_millis(50);
 
 /// How a use came out.
 pub struct Done {
@@ -53,6 +58,10 @@ pub struct Use<'a> {
     output: Output,
     entry: OpenEntry,
     claim: Claim,
+    guard: &'a Guard,
+    downloads: Option<Guard>,
+    /// Cargo's own locks, until the command needs them.
+    cargo: Option<CargoLocks>,
     /// The name `target` in the sources, as seen from here.
     target: PathBuf,
     way: Way,
@@ -67,6 +76,7 @@ impl<'a> Use<'a> {
     /// Locks and opens the directory that the answer asks for.
     pub fn open(
         store: &'a Store,
+        guard: &'a Guard,
         project: &Project,
         answer: Answer,
         output: Output,
@@ -111,7 +121,30 @@ impl<'a> Use<'a> {
             ));
         }
         let (way, wait) = (project.way, project.settings.wait);
-        Ok(Self { store, output, entry, claim, target, way, home, sources, view, broken, wait })
+        let cargo = Some(wait_for_cargo(&entry.paths().target, wait, output)?);
+        let downloads = home.is_shared().then(|| store.hold_downloads()).transpose()?;
+        Ok(Self {
+            store,
+            output,
+            entry,
+            claim,
+            guard,
+            downloads,
+            cargo,
+            target,
+            way,
+            home,
+            sources,
+            view,
+            broken,
+            wait,
+        })
+    }
+
+    /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
+    fn locks(&self) -> Vec<BorrowedFd<'_>> {
+        let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
+        own.into_iter().chain(self.downloads.as_ref().map(AsFd::as_fd)).collect()
     }
 
     /// Runs the command with the directory attached, and records what came of it. Fails only
@@ -121,7 +154,8 @@ impl<'a> Use<'a> {
         let findings = self.reconcile(watch)?;
         let mounts = self.attach(&self.entry.paths().target)?;
         watch.step("attach");
-        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()]);
+        self.cargo = None;
+        let ended = command::run(words, mounts, &self.locks());
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
@@ -144,7 +178,7 @@ impl<'a> Use<'a> {
         }
         let plan = if self.entry.is_new() {
             Plan::default()
-        } else if self.entry.record().identity.is_exact() {
+        } else if self.entry.identity().is_exact() {
             reconcile::plan(&findings.situation())
         } else {
             reconcile::lenient(&findings.situation())
@@ -155,7 +189,7 @@ impl<'a> Use<'a> {
         }
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
-        if !self.entry.record().identity.is_exact() {
+        if !self.entry.identity().is_exact() {
             for error in sources::renew(&self.sources.source, &findings.changed_files()) {
                 self.output.warning(&error.to_string());
             }
@@ -173,9 +207,7 @@ impl<'a> Use<'a> {
 
     /// Whether the policy wants this use to be verified.
     pub fn is_due(&self, every: u64) -> bool {
-        every > 0
-            && self.entry.record().identity.is_exact()
-            && self.entry.record().uses % every == 0
+        every > 0 && self.entry.identity().is_exact() && self.entry.record().uses % every == 0
     }
 
     /// The target directory as it was left.
@@ -190,7 +222,7 @@ impl<'a> Use<'a> {
         trash.take(&dir)?;
         std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mounts = self.attach(&dir)?;
-        let ended = command::run(words, mounts, &[self.entry.lock().as_fd(), self.claim.as_fd()])?;
+        let ended = command::run(words, mounts, &self.locks())?;
         Ok(Cold { dir, code: ended.code })
     }
 
@@ -253,7 +285,7 @@ impl<'a> Use<'a> {
         }
         let record = self.entry.record();
         let why = match self.store.latest_sibling(&record.project, record.toolchain) {
-            Some(sibling) => new_toolchain(&sibling.identity, &record.identity),
+            Some(sibling) => new_toolchain(&sibling, self.entry.identity()),
             None => vec!["first build of this project".to_owned()],
         };
         (true, why)
@@ -314,13 +346,16 @@ impl<'a> Use<'a> {
         let changed = outdated.is_none();
         let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
         let record = self.entry.record();
-        let size = if changed || record.size == 0 { size(&paths.dir) } else { record.size };
+        let measured = (changed || record.size == 0).then(|| usage::measure(&paths.dir));
         if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
         link::make_link(&self.target, &paths.target)?;
         let compiled = after.compiled;
-        self.entry.close(Closed { outcome, seconds, compiled }, size, &fresh)?;
+        self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
+        if self.home.is_shared() {
+            self.store.measure_downloads(false)?;
+        }
         if outcome == Outcome::Succeeded && !after.has_units {
             self.output.note("the command built nothing with cargo in this target directory");
         }
@@ -339,6 +374,34 @@ impl<'a> Use<'a> {
             atomic::write_binary(path, &state)?;
         }
         Ok(())
+    }
+}
+
+/// Waits until no Cargo works in the directory that larder did not start, and keeps any from beginning.
+fn wait_for_cargo(target: &Path, wait: Wait, output: Output) -> Result<CargoLocks> {
+    let started = Instant::now();
+    let mut announced = false;
+    loop {
+        if let Some(locks) = CargoLocks::try_hold(target)? {
+            return Ok(locks);
+        }
+        if let Wait::AtMost(limit) = wait {
+            if started.elapsed() >= limit {
+                bail!(
+                    "a cargo that larder did not start builds in {}; try again later, or allow more \
+                     time with --wait",
+                    target.display()
+                );
+            }
+        }
+        if !announced && started.elapsed() > CARGO_POLL {
+            announced = true;
+            let target = target.display();
+            output.note(&format!(
+                "waiting for {target}: a cargo that larder did not start builds there"
+            ));
+        }
+        std::thread::sleep(CARGO_POLL);
     }
 }
 

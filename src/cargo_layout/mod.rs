@@ -20,6 +20,7 @@ mod depinfo;
 mod graph;
 mod inputs;
 mod listing;
+mod locks;
 mod mentions;
 mod names;
 mod out_dir;
@@ -39,6 +40,7 @@ use std::path::{Path, PathBuf};
 use crate::tree::Nanoseconds;
 
 pub use inputs::Input;
+pub use locks::CargoLocks;
 pub use out_dir::OutDir;
 pub use owners::{Owner, Owners};
 

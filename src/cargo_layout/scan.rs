@@ -83,6 +83,22 @@ fn profiles_at(reader: &Reader<'_>, item: &Listed) -> Result<Vec<PathBuf>, Layou
     Ok(profiles)
 }
 
+/// Cargo's lock files in the directories of all profiles.
+pub(super) fn locks(reader: &Reader<'_>) -> Result<Vec<PathBuf>, LayoutError> {
+    let mut locks = Vec::new();
+    for item in reader.list(Path::new(""))? {
+        for profile in profiles_at(reader, &item)? {
+            let inside = reader.list(&profile)?.into_iter();
+            locks.extend(inside.filter(is_lock).map(|item| item.path));
+        }
+    }
+    Ok(locks)
+}
+
+fn is_lock(item: &Listed) -> bool {
+    item.kind.is_file() && item.name.starts_with(".cargo-") && item.name.ends_with("lock")
+}
+
 /// Cargo locks a profile's directory before it makes anything in it.
 fn is_profile(reader: &Reader<'_>, path: &Path) -> Result<bool, LayoutError> {
     for name in [".cargo-lock", ".cargo-build-lock", ".cargo-artifact-lock", ".fingerprint"] {
@@ -96,9 +112,8 @@ fn is_profile(reader: &Reader<'_>, path: &Path) -> Result<bool, LayoutError> {
 /// What is in a profile's directory besides units.
 fn surroundings(reader: &Reader<'_>, profile: &mut ProfileDir) -> Result<(), LayoutError> {
     for item in reader.list(&profile.path)? {
-        let is_lock = item.name.starts_with(".cargo-") && item.name.ends_with("lock");
         if !item.kind.is_dir() {
-            let place = if is_lock { &mut profile.locks } else { &mut profile.uplifted };
+            let place = if is_lock(&item) { &mut profile.locks } else { &mut profile.uplifted };
             place.push(item.path);
         } else if item.name == "incremental" {
             profile.incremental = Some(item.path);

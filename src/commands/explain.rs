@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::DONE;
 use crate::cli::ExplainArgs;
 use crate::config::StorePath;
-use crate::identity::{Difference, differences};
+use crate::identity::{Difference, Identity, differences};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Output, Report};
 use crate::store::{EntryRecord, Store, UseRecord};
@@ -49,8 +49,8 @@ pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) 
     let rows = store.rows(&arguments.project)?;
     let records: Vec<EntryRecord> = rows.into_iter().filter_map(|row| row.record.ok()).collect();
     let explanation = match arguments.between.as_slice() {
-        [one, other] => between(find(&records, one)?, find(&records, other)?),
-        _ => last_use(&records, &arguments.project)?,
+        [one, other] => between(&store, find(&records, one)?, find(&records, other)?)?,
+        _ => last_use(&store, &records, &arguments.project)?,
     };
     output.report(&explanation, arguments.json)?;
     Ok(DONE)
@@ -71,15 +71,22 @@ fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
     }
 }
 
-fn between(old: &EntryRecord, new: &EntryRecord) -> Explanation {
-    Explanation {
+fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {
+    Ok(Explanation {
         kind: Kind::Compared,
         why: Vec::new(),
         compiled: None,
         compared_with: Some(old.toolchain),
-        differences: differences(&old.identity, &new.identity),
+        differences: differences(&identity(store, old)?, &identity(store, new)?),
         ..of(new)
-    }
+    })
+}
+
+fn identity(store: &Store, record: &EntryRecord) -> Result<Identity> {
+    store.identity(&record.project, record.toolchain).with_context(|| {
+        let id = record.toolchain.short();
+        format!("the identity of {} {id} cannot be read; its next build mends it", record.project)
+    })
 }
 
 fn of(record: &EntryRecord) -> Explanation {
@@ -87,7 +94,7 @@ fn of(record: &EntryRecord) -> Explanation {
     Explanation {
         project: record.project.clone(),
         toolchain: record.toolchain,
-        summary: record.identity.summary(),
+        summary: record.summary.clone(),
         kind: last.map_or(Kind::Unchanged, kind),
         compiled: last.and_then(|last| last.closed.as_ref()).map(|closed| closed.compiled),
         why: last.map(|last| last.why.clone()).unwrap_or_default(),
@@ -104,7 +111,7 @@ fn kind(last: &UseRecord) -> Kind {
     }
 }
 
-fn last_use(records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
+fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
     let used = records.iter().filter(|record| record.last.is_some());
     let Some(record) = used.max_by_key(|record| record.last_use()) else {
         bail!("nothing was built for {project} yet; `larder status` lists what there is");
@@ -115,7 +122,7 @@ fn last_use(records: &[EntryRecord], project: &ProjectName) -> Result<Explanatio
     let before = others.max_by_key(|other| other.last_use());
     if let Some(before) = before.filter(|_| record.uses <= 1) {
         explanation.compared_with = Some(before.toolchain);
-        explanation.differences = differences(&before.identity, &record.identity);
+        explanation.differences = differences(&identity(store, before)?, &identity(store, record)?);
     }
     Ok(explanation)
 }

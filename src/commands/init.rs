@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::DONE;
+use super::{DONE, make_store};
 use crate::cli::InitArgs;
 use crate::config::StorePath;
 use crate::mkosi::{self, Summary};
 use crate::output::{Output, Report};
-use crate::store::{Store, atomic};
+use crate::store::{Wait, atomic};
 
 #[derive(Serialize)]
 struct Initialised {
@@ -37,7 +37,7 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
     }
     let before = summary(&arguments.mkosi, None, &arguments.arguments)?;
     before.check_lasting()?;
-    let store = Store::create(&path)?;
+    let (store, _guard) = make_store(&path, Wait::Forever, output)?;
     mkosi::check_path(store.root())?;
     let binary_replaced = store.install_binary()?;
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;

@@ -2,21 +2,29 @@
 
 mod emit;
 mod explain;
+mod gc;
 mod init;
+mod pin;
 mod probe;
 mod provision;
+mod rm;
+mod room;
 mod run;
 mod status;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 use crate::command::LARDER_FAILED;
+use crate::config::StorePath;
 use crate::output::Output;
+use crate::store::{Guard, Store, StoreError, Wait};
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -26,6 +34,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// `verify`: artifacts differ.
 pub const DIFFERENT: u8 = 3;
+/// `gc`: nothing failed, but a budget does not hold.
+pub const UNMET: u8 = 3;
 
 /// Runs the verb that the arguments ask for.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -48,12 +58,48 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
         Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
+        Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
+        Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
+        Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),
+        Verb::Rm(arguments) => rm::rm(cli.global.store, &arguments, output),
         Verb::Probe => probe::probe(),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
         output.error(&error);
         if wraps { LARDER_FAILED } else { FAILED }
     }))
+}
+
+/// Opens the store to work in it; a store that somebody named must be there, the default one is made.
+fn open_store(named: Option<PathBuf>, wait: Wait, output: Output) -> Result<(Store, Guard)> {
+    match StorePath::find(named) {
+        StorePath::Named(path) => enter(|| Store::open_writable(&path), wait, output),
+        StorePath::Default(path) => make_store(&path, wait, output),
+    }
+}
+
+/// Opens the store at a path to work in it, and makes it where there is none.
+fn make_store(path: &Path, wait: Wait, output: Output) -> Result<(Store, Guard)> {
+    let path = std::path::absolute(path)?;
+    enter(|| Store::create(&path), wait, output)
+}
+
+/// Opens a store and keeps it where it is. One that is moved away meanwhile is opened again.
+fn enter(
+    open: impl Fn() -> Result<Store, StoreError>,
+    wait: Wait,
+    output: Output,
+) -> Result<(Store, Guard)> {
+    loop {
+        let store = open()?;
+        let announce = |holder: &str| {
+            let root = store.root().display();
+            output.note(&format!("waiting for the store {root}: in use by {holder}"));
+        };
+        if let Some(guard) = store.hold(wait, announce)? {
+            return Ok((store, guard));
+        }
+    }
 }
 
 /// Whether the verb passes on the exit code of another command, so that its own failures must not

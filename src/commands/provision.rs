@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::DONE;
+use super::{DONE, make_store};
 use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Output, Report};
 use crate::project::Project;
-use crate::store::{OpenEntry, Store};
+use crate::store::{OpenEntry, Store, Wait};
 
 #[derive(Serialize)]
 struct Provisioned {
@@ -30,7 +30,7 @@ struct Entry {
 }
 
 pub fn provision(store: Option<PathBuf>, arguments: ProvisionArgs, output: Output) -> Result<u8> {
-    let store = Store::create(&std::path::absolute(StorePath::find(store).path())?)?;
+    let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
     let project = Project::find(&store, arguments.project, arguments.source, &arguments.command)?;
     let answer = project.identify(&store)?;
     store.make_project(&project.name)?;

@@ -5,26 +5,27 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::DONE;
+use super::{DONE, open_store, room};
 use crate::cli::RunArgs;
 use crate::command::{self, LARDER_FAILED};
-use crate::config::StorePath;
 use crate::evict;
 use crate::output::{self, Output, Stopwatch};
 use crate::project::Project;
 use crate::session::{Done, Use};
-use crate::store::Store;
+use crate::store::{Store, Wait};
 use crate::verify::{self, Verdict};
 
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let store = open_store(store)?;
+    let (store, guard) = open_store(store, arguments.wait.unwrap_or(Wait::Forever), output)?;
     let project = project(&store, arguments, output)?;
     watch.step("prepare");
     let answer = project.identify(&store)?;
     watch.step("identify");
-    let mut warm = Use::open(&store, &project, answer, output)?;
+    let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
+    room::make(&store, output);
+    watch.step("make room");
     let command = project.words();
     let done = warm.carry_out(&command, &mut watch)?;
     let mut code = exit_code(done, output)?;
@@ -32,9 +33,9 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
         code = verify_by_itself(&mut warm, &command, &project, output)?;
         watch.step("verify");
     }
+    room::make(&store, output);
     drop(warm);
-    empty_trash(&store, output);
-    watch.step("empty trash");
+    watch.step("make room");
     output.detail(&watch.summary());
     Ok(code)
 }
@@ -54,14 +55,6 @@ pub fn empty_trash(store: &Store, output: Output) {
     for error in evict::empty_trash(store) {
         output.warning(&output::one_line(&error.into()));
     }
-}
-
-/// A store that somebody named must be there; the default one is made.
-pub fn open_store(named: Option<PathBuf>) -> Result<Store> {
-    Ok(match StorePath::find(named) {
-        StorePath::Named(path) => Store::open_writable(&path)?,
-        StorePath::Default(path) => Store::create(&path)?,
-    })
 }
 
 /// The verification that the policy asks for. A stale build must not pass as a good one.

@@ -11,7 +11,7 @@ use crate::cli::StatusArgs;
 use crate::config::StorePath;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
-use crate::store::{EntryRecord, Outcome, Store};
+use crate::store::{EntryRecord, Outcome, Row, Store};
 use crate::verify::Verdict;
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Line {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Entry {
-    Known { summary: String, record: Box<EntryRecord> },
+    Known { record: Box<EntryRecord> },
     Damaged { damaged: String },
 }
 
@@ -54,7 +54,7 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     for project in projects {
         if arguments.project.as_ref().is_none_or(|wanted| *wanted == project) {
             for row in store.rows(&project)? {
-                entries.push(Line::from(row));
+                entries.push(Line::new(&store, row));
             }
         }
     }
@@ -71,22 +71,21 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     Ok(DONE)
 }
 
-impl From<crate::store::Row> for Line {
-    fn from(row: crate::store::Row) -> Self {
+impl Line {
+    fn new(store: &Store, row: Row) -> Self {
+        let in_use_by = row.in_use_by(store);
         let entry = match row.record {
-            Ok(record) => {
-                Entry::Known { summary: record.identity.summary(), record: Box::new(record) }
-            }
+            Ok(record) => Entry::Known { record: Box::new(record) },
             Err(damaged) => Entry::Damaged { damaged },
         };
-        Self { project: row.project, toolchain: row.toolchain, in_use_by: row.in_use_by, entry }
+        Self { project: row.project, toolchain: row.toolchain, in_use_by, entry }
     }
 }
 
 impl Line {
     fn record(&self) -> Option<&EntryRecord> {
         match &self.entry {
-            Entry::Known { record, .. } => Some(record),
+            Entry::Known { record } => Some(record),
             Entry::Damaged { .. } => None,
         }
     }
@@ -96,8 +95,8 @@ impl Line {
     }
 
     fn cells(&self, now: SystemTime) -> Vec<String> {
-        let (summary, record) = match &self.entry {
-            Entry::Known { summary, record } => (summary.clone(), record),
+        let record = match &self.entry {
+            Entry::Known { record } => record,
             Entry::Damaged { damaged } => {
                 let id = self.toolchain.short();
                 return vec![self.project.to_string(), id, damaged.clone()];
@@ -107,7 +106,7 @@ impl Line {
         vec![
             self.project.to_string(),
             self.toolchain.short(),
-            summary,
+            record.summary.clone(),
             output::size(record.size),
             output::ago(record.last_use(), now),
             record.uses.to_string(),

@@ -6,11 +6,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::run::{self, exit_code};
-use super::{DIFFERENT, DONE};
+use super::{DIFFERENT, DONE, open_store};
 use crate::cli::VerifyArgs;
 use crate::names::ProjectName;
 use crate::output::{Output, Report, Stopwatch};
 use crate::session::Use;
+use crate::store::Wait;
 use crate::verify::{self, Comparison, Verdict};
 
 #[derive(Serialize)]
@@ -22,10 +23,11 @@ struct Verified {
 
 pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let store = run::open_store(store)?;
+    let wait = arguments.run.wait.unwrap_or(Wait::Forever);
+    let (store, guard) = open_store(store, wait, output)?;
     let project = run::project(&store, arguments.run, output)?;
     let answer = project.identify(&store)?;
-    let mut warm = Use::open(&store, &project, answer, output)?;
+    let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     let command = project.words();
     let done = warm.carry_out(&command, &mut watch)?;
     let code = exit_code(done, output)?;

@@ -80,6 +80,12 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError
     write(path, &text, 0o644)
 }
 
+/// The same, but not durably: for what is measured again when lost.
+pub fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+    let text = serde_json::to_vec(value).map_err(|error| cannot_write(path, error.into()))?;
+    put(path, 0o644, false, |file| file.write_all(&text)).map_err(|error| cannot_write(path, error))
+}
+
 /// The JSON record at `path`, or `None` where there is none.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
     let Some(bytes) = read_bytes(path)? else {

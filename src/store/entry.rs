@@ -1,12 +1,15 @@
 //! The record of one target directory, `entry.json`.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::layout::{EntryPaths, FORMAT};
+use crate::config::Fidelity;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
+use crate::policy::Usage;
 use crate::verify::Verdict;
 
 /// How the command of a use ended.
@@ -60,17 +63,25 @@ pub struct EntryRecord {
     pub format: u32,
     /// The project.
     pub project: ProjectName,
-    /// The digest of the identity.
+    /// The digest of the identity, which is kept in `identity.json`.
     pub toolchain: ToolchainId,
-    /// What the directory was compiled with.
-    pub identity: Identity,
+    /// The identity in a few words.
+    pub summary: String,
+    /// How far the directory's builds may be from cold ones.
+    pub fidelity: Fidelity,
     /// When the directory was made.
     #[serde(with = "rfc3339")]
     pub created: SystemTime,
     /// How often it was used.
     pub uses: u64,
-    /// Allocated bytes of the directory at the last close, each inode once.
+    /// Allocated bytes of the directory when it was last measured, each inode once.
     pub size: u64,
+    /// Its inodes.
+    pub inodes: u64,
+    /// How many uses succeeded.
+    pub successes: u64,
+    /// What the directory holds that the last successful use did not need, oldest first.
+    pub unused: Vec<Unused>,
     /// Seconds of the first successful build in the empty directory.
     pub cold_seconds: Option<f64>,
     /// The last use.
@@ -78,6 +89,17 @@ pub struct EntryRecord {
     /// When it was last compared with a cold build, and what came of it.
     #[serde(default)]
     pub verified: Option<Verification>,
+}
+
+/// Units of a directory that no later use needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// The number of the last successful use that needed them; 0 for none.
+    pub since: u64,
+    /// Their allocated bytes.
+    pub size: u64,
+    /// Their inodes.
+    pub inodes: u64,
 }
 
 /// A comparison with a cold build.
@@ -90,34 +112,30 @@ pub struct Verification {
     pub verdict: Verdict,
 }
 
-/// One line of `status`: a record as far as it can be read, and who has it now.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The project.
-    pub project: ProjectName,
-    /// The directory's name.
-    pub toolchain: ToolchainId,
-    /// The record, or what is wrong with it.
-    pub record: Result<EntryRecord, String>,
-    /// Who holds the lock, in words.
-    pub in_use_by: Option<String>,
-}
-
 impl EntryRecord {
     /// The record of a directory that is about to be made.
-    pub fn new(project: ProjectName, identity: Identity) -> Self {
+    pub fn new(project: ProjectName, identity: &Identity) -> Self {
         Self {
             format: FORMAT,
             project,
             toolchain: identity.id(),
-            identity,
+            summary: identity.summary(),
+            fidelity: if identity.is_exact() { Fidelity::Exact } else { Fidelity::Cargo },
             created: SystemTime::now(),
             uses: 0,
             size: 0,
+            inodes: 0,
+            successes: 0,
+            unused: Vec::new(),
             cold_seconds: None,
             last: None,
             verified: None,
         }
+    }
+
+    /// What the directory took when it was last measured.
+    pub fn usage(&self) -> Usage {
+        Usage { bytes: self.size, inodes: self.inodes }
     }
 
     /// When the directory was last used, or made.
@@ -138,8 +156,11 @@ impl EntryRecord {
 
     /// Whether the record is of the directory in which it was found.
     pub fn belongs_to(&self, paths: &EntryPaths) -> bool {
-        let name = paths.dir.file_name().and_then(|name| name.to_str());
-        name == Some(&self.toolchain.to_string()) && self.identity.id() == self.toolchain
+        let name = |path: Option<&Path>| {
+            path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
+        };
+        name(Some(&paths.dir)) == Some(self.toolchain.to_string())
+            && name(paths.dir.parent()).as_deref() == Some(self.project.as_str())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where things are in a store, and whether a directory is one.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -81,7 +82,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { verb, path, source }
     }
@@ -101,6 +102,8 @@ pub struct EntryPaths {
     pub dir: PathBuf,
     /// `entry.json`
     pub record: PathBuf,
+    /// `identity.json`
+    pub identity: PathBuf,
     /// `state`
     pub state: PathBuf,
     /// `manifest`
@@ -109,9 +112,17 @@ pub struct EntryPaths {
     pub target: PathBuf,
     /// The lock beside the directory.
     pub lock: PathBuf,
+    /// The pin beside the directory.
+    pub pin: PathBuf,
 }
 
 impl EntryPaths {
+    /// Whether a name in the directory is one of its own.
+    pub fn has(&self, name: &OsStr) -> bool {
+        let own = [&self.record, &self.identity, &self.state, &self.manifest, &self.target];
+        own.iter().any(|path| path.file_name() == Some(name))
+    }
+
     /// Where a build from nothing is made, to be compared with what is kept.
     pub fn cold(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-{number}"))
@@ -225,6 +236,11 @@ impl Store {
         own
     }
 
+    /// `lock`: shared by all who work in the store.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
     /// `cargo-home/`
     pub fn cargo_home(&self) -> PathBuf {
         self.root.join("cargo-home")
@@ -245,10 +261,12 @@ impl Store {
         let dir = self.project(project).join(id.to_string());
         EntryPaths {
             record: dir.join("entry.json"),
+            identity: dir.join("identity.json"),
             state: dir.join("state"),
             manifest: dir.join("manifest"),
             target: dir.join("target"),
             lock: dir.with_extension("lock"),
+            pin: dir.with_extension("pin"),
             dir,
         }
     }
@@ -263,12 +281,6 @@ impl Store {
     /// All projects that have a directory, by name.
     pub fn projects(&self) -> Result<Vec<ProjectName>, StoreError> {
         let names = names_in(&self.root.join("projects"))?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// All toolchains for which a project has a directory.
-    pub fn toolchains(&self, project: &ProjectName) -> Result<Vec<ToolchainId>, StoreError> {
-        let names = names_in(&self.project(project))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -295,7 +307,7 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
 fn is_vacant(root: &Path) -> Result<bool, StoreError> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 10] = [
         "lost+found",
         "bin",
         "cargo-home",
@@ -303,13 +315,15 @@ fn is_vacant(root: &Path) -> Result<bool, StoreError> {
         "projects",
         "trash",
         "larder.toml",
+        "lock",
+        "downloads.json",
         "CACHEDIR.TAG",
     ];
     let names = names_in(root)?;
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
-            "lost+found" | "larder.toml" | "cargo-home" => true,
+            "lost+found" | "larder.toml" | "lock" | "downloads.json" | "cargo-home" => true,
             "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
         }

@@ -75,7 +75,7 @@ impl Claim {
             holder: "another larder".to_owned(),
             waited,
         };
-        take(&directory, wait, announce).map_err(fail)?.map_err(busy)?;
+        take(&directory, How::Alone, wait, announce).map_err(fail)?.map_err(busy)?;
         Ok(Self { directory })
     }
 }
@@ -86,16 +86,46 @@ impl AsFd for Claim {
     }
 }
 
+/// Whether others may have a lock too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// Nobody else.
+    Alone,
+    /// All who share it.
+    Shared,
+}
+
+impl How {
+    fn waiting(self) -> FlockOperation {
+        match self {
+            Self::Alone => FlockOperation::LockExclusive,
+            Self::Shared => FlockOperation::LockShared,
+        }
+    }
+
+    fn at_once(self) -> FlockOperation {
+        match self {
+            Self::Alone => FlockOperation::NonBlockingLockExclusive,
+            Self::Shared => FlockOperation::NonBlockingLockShared,
+        }
+    }
+}
+
 /// Takes a lock; the inner error is how long it was waited for in vain.
-fn take(file: &File, wait: Wait, announce: impl FnOnce()) -> io::Result<Result<(), Duration>> {
-    if try_for(file, UNREMARKABLE)? {
+pub(super) fn take(
+    file: &File,
+    how: How,
+    wait: Wait,
+    announce: impl FnOnce(),
+) -> io::Result<Result<(), Duration>> {
+    if try_for(file, how, UNREMARKABLE)? {
         return Ok(Ok(()));
     }
     announce();
     let started = Instant::now();
     let taken = match wait {
-        Wait::Forever => wait_for(file).map(|()| true)?,
-        Wait::AtMost(limit) => try_for(file, limit)?,
+        Wait::Forever => wait_for(file, how).map(|()| true)?,
+        Wait::AtMost(limit) => try_for(file, how, limit)?,
     };
     Ok(if taken { Ok(()) } else { Err(Duration::from_millis(elapsed_millis(started))) })
 }
@@ -104,10 +134,10 @@ fn elapsed_millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn try_for(file: &File, limit: Duration) -> io::Result<bool> {
+pub(super) fn try_for(file: &File, how: How, limit: Duration) -> io::Result<bool> {
     let started = Instant::now();
     loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(file, how.at_once()) {
             Ok(()) => return Ok(true),
             Err(Errno::WOULDBLOCK) if started.elapsed() >= limit => return Ok(false),
             Err(Errno::WOULDBLOCK) => thread::sleep(POLL.min(limit)),
@@ -117,9 +147,9 @@ fn try_for(file: &File, limit: Duration) -> io::Result<bool> {
     }
 }
 
-fn wait_for(file: &File) -> io::Result<()> {
+fn wait_for(file: &File, how: How) -> io::Result<()> {
     loop {
-        match flock(file, FlockOperation::LockExclusive) {
+        match flock(file, how.waiting()) {
             Err(Errno::INTR) => {}
             other => return Ok(other?),
         }
@@ -143,12 +173,34 @@ impl Lock {
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
-        let file = open(path).map_err(fail)?;
         let busy = |waited| LockError::Busy { path: path.to_owned(), holder: holder(path), waited };
-        take(&file, wait, || announce(&holder(path))).map_err(fail)?.map_err(busy)?;
-        let mut lock = Self { file };
-        lock.sign(what).map_err(fail)?;
-        Ok(lock)
+        let mut announce = Some(announce);
+        loop {
+            let file = open(path).map_err(fail)?;
+            let say = || announce.take().into_iter().for_each(|announce| announce(&holder(path)));
+            take(&file, How::Alone, wait, say).map_err(fail)?.map_err(busy)?;
+            if is_at(&file, path).map_err(fail)? {
+                let mut lock = Self { file };
+                lock.sign(what).map_err(fail)?;
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Takes the lock if it is free this instant; nothing if somebody has it.
+    pub fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
+        let fail = |source| LockError::Io { path: path.to_owned(), source };
+        loop {
+            let file = open(path).map_err(fail)?;
+            if !try_for(&file, How::Alone, Duration::ZERO).map_err(fail)? {
+                return Ok(None);
+            }
+            if is_at(&file, path).map_err(fail)? {
+                let mut lock = Self { file };
+                lock.sign(what).map_err(fail)?;
+                return Ok(Some(lock));
+            }
+        }
     }
 
     /// Who holds the lock now, or `None` if it is free.
@@ -161,13 +213,18 @@ impl Lock {
     }
 
     fn sign(&mut self, what: &str) -> io::Result<()> {
-        let holder =
-            Holder { pid: std::process::id(), what: what.to_owned(), since: SystemTime::now() };
-        let text = serde_json::to_vec(&holder)?;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(&text)
+        sign(&mut self.file, what)
     }
+}
+
+/// Writes into a lock file who holds it.
+pub(super) fn sign(file: &mut File, what: &str) -> io::Result<()> {
+    let holder =
+        Holder { pid: std::process::id(), what: what.to_owned(), since: SystemTime::now() };
+    let text = serde_json::to_vec(&holder)?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&text)
 }
 
 impl AsFd for Lock {
@@ -176,7 +233,18 @@ impl AsFd for Lock {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Whether a file that was locked is still what its path names: who collects removes the lock
+/// files of directories that are gone, while holding them.
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn open(path: &Path) -> io::Result<File> {
     let file = File::options()
         .read(true)
         .write(true)
@@ -186,14 +254,14 @@ fn open(path: &Path) -> io::Result<File> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() == 1 {
+    if metadata.is_file() && metadata.nlink() <= 1 {
         Ok(file)
     } else {
         Err(io::Error::other("the lock file is not a plain file with one name"))
     }
 }
 
-fn holder(path: &Path) -> String {
+pub(super) fn holder(path: &Path) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text));
     let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_str(&text).ok());

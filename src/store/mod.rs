@@ -3,16 +3,21 @@
 //! ```text
 //! <store>/
 //!   CACHEDIR.TAG                 the marker, with the format's number
+//!   lock                         shared by all who work here, held alone by `larder move`
 //!   larder.toml                  policy
 //!   bin/larder                   the static binary that runs inside the sandbox
 //!   mkosi.conf                   the generated include
 //!   larder.sh                    the function that build scripts source
-//!   cargo-home/{registry,git}/   shared downloads
+//!   cargo-home/{registry,git}/   shared downloads, and the locks of those who use them
+//!   downloads.json               what they take
 //!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/
-//!     <toolchain id>.lock        beside the directory, never renamed or unlinked
+//!     <toolchain id>.lock        beside the directory, never renamed; unlinked only while it is
+//!                                held and there is no directory
+//!     <toolchain id>.pin         the directory is not collected
 //!     <toolchain id>/
-//!       entry.json               the record: identity, uses, the state of the last use
+//!       entry.json               the record: uses, sizes, the state of the last use; small
+//!       identity.json            what the directory was compiled with
 //!       state                    what the last attempt compiled
 //!       manifest                 what the last close left in target/
 //!       target/
@@ -33,14 +38,19 @@
 
 pub mod atomic;
 mod binary;
+mod downloads;
 mod entry;
+mod guard;
 mod layout;
+mod listing;
 mod lock;
 mod open;
 mod target;
 
-pub use entry::{Closed, EntryRecord, Opened, Outcome, Row, UseRecord, boot_id};
+pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
+pub use guard::Guard;
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};
+pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
 pub use open::{OpenEntry, OpenError};
-pub use target::{Manifest, TargetError, restore_times, size, unshare};
+pub use target::{Manifest, TargetError, restore_times, unshare};

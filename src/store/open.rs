@@ -10,12 +10,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic;
-use super::entry::{Closed, EntryRecord, Opened, Row, UseRecord, Verification, boot_id};
+use super::entry::{Closed, EntryRecord, Opened, UseRecord, Verification, boot_id};
 use super::layout::{EntryPaths, Store, StoreError};
 use super::lock::Lock;
 use crate::evict::{EvictError, Trash};
 use crate::identity::Identity;
-use crate::names::{ProjectName, ToolchainId};
+use crate::names::ProjectName;
+use crate::policy::Usage;
 use crate::verify::Verdict;
 
 /// The tag that Cargo writes only into a target directory that it made itself
@@ -32,6 +33,7 @@ const SYNCING: usize = 16;
 pub struct OpenEntry {
     paths: EntryPaths,
     record: EntryRecord,
+    identity: Identity,
     lock: Lock,
     is_new: bool,
 }
@@ -64,13 +66,15 @@ impl OpenEntry {
             Err(reason) => (None, Some(reason)),
         };
         if let Some(record) = kept {
-            return Ok((Self { paths, record, lock, is_new: false }, None));
+            let entry = Self { paths, record, identity, lock, is_new: false };
+            entry.mend_identity()?;
+            return Ok((entry, None));
         }
         if broken.is_some() {
             Trash::new(store).take(&paths.dir)?;
         }
-        let record = EntryRecord::new(project.clone(), identity);
-        let entry = Self { paths, record, lock, is_new: true };
+        let record = EntryRecord::new(project.clone(), &identity);
+        let entry = Self { paths, record, identity, lock, is_new: true };
         entry.make()?;
         Ok((entry, broken))
     }
@@ -83,6 +87,11 @@ impl OpenEntry {
     /// What is recorded.
     pub fn record(&self) -> &EntryRecord {
         &self.record
+    }
+
+    /// What the directory is compiled with.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The lock, to be handed to the command.
@@ -98,7 +107,7 @@ impl OpenEntry {
     /// Moves the whole content to the trash and begins anew, under the same lock.
     pub fn remake(&mut self, store: &Store) -> Result<(), OpenError> {
         Trash::new(store).take(&self.paths.dir)?;
-        self.record = EntryRecord::new(self.record.project.clone(), self.record.identity.clone());
+        self.record = EntryRecord::new(self.record.project.clone(), &self.identity);
         self.is_new = true;
         self.make().map_err(OpenError::Store)
     }
@@ -116,15 +125,20 @@ impl OpenEntry {
     pub fn close(
         &mut self,
         closed: Closed,
-        size: u64,
+        measured: Option<Usage>,
         changed: &[PathBuf],
     ) -> Result<(), StoreError> {
         sync_files(&self.paths.target, changed)?;
         let cold = self.record.last.as_ref().is_some_and(|last| last.cold);
-        if cold && closed.outcome == super::Outcome::Succeeded {
-            self.record.cold_seconds = Some(closed.seconds);
+        if closed.outcome == super::Outcome::Succeeded {
+            self.record.successes += 1;
+            if cold {
+                self.record.cold_seconds = Some(closed.seconds);
+            }
         }
-        self.record.size = size;
+        if let Some(measured) = measured {
+            (self.record.size, self.record.inodes) = (measured.bytes, measured.inodes);
+        }
         if let Some(last) = &mut self.record.last {
             last.closed = Some(closed);
         }
@@ -148,10 +162,27 @@ impl OpenEntry {
             move |source| StoreError::Io { verb: "make", path, source }
         };
         fs::create_dir_all(&self.paths.dir).map_err(fail(&self.paths.dir))?;
+        self.save_identity()?;
         self.save()?;
         fs::create_dir_all(&self.paths.target).map_err(fail(&self.paths.target))?;
         let tag = self.paths.target.join("CACHEDIR.TAG");
         fs::write(&tag, TAG).map_err(fail(&tag))
+    }
+}
+
+impl OpenEntry {
+    /// The identity is known, whatever became of its record: the directory bears its digest.
+    fn mend_identity(&self) -> Result<(), StoreError> {
+        let canonical = self.identity.canonical();
+        match fs::read(&self.paths.identity) {
+            Ok(recorded) if recorded == canonical => Ok(()),
+            _ => self.save_identity(),
+        }
+    }
+
+    /// The canonical form and nothing else, so that the directory's name is the file's digest.
+    fn save_identity(&self) -> Result<(), StoreError> {
+        Ok(atomic::write(&self.paths.identity, &self.identity.canonical(), 0o644)?)
     }
 }
 
@@ -201,36 +232,4 @@ fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(SYNCING).build();
     let pool = pool.map_err(|error| fail(dir)(io::Error::other(error)))?;
     pool.install(|| files.par_iter().try_for_each(sync))
-}
-
-impl Store {
-    /// All directories of a project as their records show them, without taking a lock.
-    pub fn rows(&self, project: &ProjectName) -> Result<Vec<Row>, StoreError> {
-        let mut rows = Vec::new();
-        for toolchain in self.toolchains(project)? {
-            let paths = self.entry(project, toolchain);
-            if paths.dir.is_dir() {
-                rows.push(row(project, toolchain, &paths));
-            }
-        }
-        Ok(rows)
-    }
-
-    /// The directory of the project that was used last, other than `id`: what a new one is
-    /// compared with.
-    pub fn latest_sibling(&self, project: &ProjectName, id: ToolchainId) -> Option<EntryRecord> {
-        let rows = self.rows(project).ok()?;
-        let others = rows.into_iter().filter(|row| row.toolchain != id);
-        others.filter_map(|row| row.record.ok()).max_by_key(EntryRecord::last_use)
-    }
-}
-
-fn row(project: &ProjectName, toolchain: ToolchainId, paths: &EntryPaths) -> Row {
-    let record = match atomic::read_json::<EntryRecord>(&paths.record) {
-        Ok(Some(record)) => Ok(record),
-        Ok(None) => Err("no entry.json; the next run begins anew".to_owned()),
-        Err(_) => Err("entry.json is damaged; the next run begins anew".to_owned()),
-    };
-    let in_use_by = Lock::holder(&paths.lock);
-    Row { project: project.clone(), toolchain, record, in_use_by }
 }

@@ -1,0 +1,111 @@
+//! What work that was cut off left behind: halves of records, cold builds, locks of nothing.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::{COLLECTOR, CollectError};
+use crate::evict::{self, Trash};
+use crate::names::{ProjectName, ToolchainId};
+use crate::store::{EntryPaths, Guard, Lock, Names, Store};
+
+/// Moves everything of that kind into the trash, or removes it; says how many there were.
+pub fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
+    let mut tidying = Tidying { store, trash: Trash::new(store), count: 0, errors: Vec::new() };
+    match store.projects() {
+        Ok(projects) => projects.iter().for_each(|project| tidying.project(project)),
+        Err(error) => tidying.errors.push(error.into()),
+    }
+    tidying.top(guard);
+    (tidying.count, tidying.errors)
+}
+
+struct Tidying<'a> {
+    store: &'a Store,
+    trash: Trash<'a>,
+    count: usize,
+    errors: Vec<anyhow::Error>,
+}
+
+impl Tidying<'_> {
+    fn project(&mut self, project: &ProjectName) {
+        let names = match self.store.names(project) {
+            Ok(names) => names,
+            Err(error) => return self.errors.push(error.into()),
+        };
+        let Names { directories, locks, pins, others: _ } = names;
+        for id in &directories {
+            let done = self.directory(&self.store.entry(project, *id));
+            self.note(done);
+        }
+        let gone = locks.iter().chain(&pins).filter(|id| !directories.contains(id));
+        for id in gone.collect::<BTreeSet<&ToolchainId>>() {
+            let done = self.lock_of_nothing(&self.store.entry(project, *id));
+            self.note(done);
+        }
+        // A directory that is not empty stays; a build that begins makes it again.
+        let _ = evict::remove_project(self.store, project);
+    }
+
+    fn note(&mut self, done: Result<usize, CollectError>) {
+        match done {
+            Ok(count) => self.count += count,
+            Err(error) => self.errors.push(error.into()),
+        }
+    }
+
+    /// Whatever a directory holds besides its records and `target/`.
+    fn directory(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+        let strangers = strangers(&paths.dir, |name| paths.has(name));
+        if strangers.is_empty() {
+            return Ok(0);
+        }
+        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+            return Ok(0);
+        };
+        for path in &strangers {
+            self.trash.take(path)?;
+        }
+        Ok(strangers.len())
+    }
+
+    fn lock_of_nothing(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+        let Some(lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+            return Ok(0);
+        };
+        if std::fs::symlink_metadata(&paths.dir).is_ok() {
+            return Ok(0);
+        }
+        evict::remove_pin(self.store, &paths.pin)?;
+        evict::remove_lock(self.store, &paths.lock, lock)?;
+        Ok(1)
+    }
+
+    /// Halves of the store's own records, if nobody else works in the store.
+    fn top(&mut self, guard: &Guard) {
+        let root = self.store.root().to_owned();
+        let places = [root.clone(), root.join("bin"), root.join("observed"), root.join("projects")];
+        let halves: Vec<PathBuf> =
+            places.iter().flat_map(|place| strangers(place, |name| !is_half(name))).collect();
+        if halves.is_empty() {
+            return;
+        }
+        let done = guard.if_alone(|| {
+            for path in halves {
+                let done = evict::remove_half(self.store, &path).map(|()| 1);
+                self.note(done.map_err(CollectError::from));
+            }
+        });
+        self.note(done.map(|()| 0).map_err(CollectError::from));
+    }
+}
+
+fn is_half(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(".new-")
+}
+
+/// The paths in a directory whose names are not known there.
+fn strangers(dir: &Path, known: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {
+    let inside = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    inside.filter(|entry| !known(&entry.file_name())).map(|entry| entry.path()).collect()
+}

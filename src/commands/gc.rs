@@ -1,0 +1,164 @@
+//! `larder gc`: collects what the policy does not keep.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{DONE, FAILED, UNMET, open_store};
+use crate::cli::GcArgs;
+use crate::collect::{self, Fate, Taken, tidy};
+use crate::config;
+use crate::evict;
+use crate::output::{self, Output, Report};
+use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
+use crate::store::Wait;
+
+/// What would go.
+#[derive(Serialize)]
+struct Planned {
+    store: PathBuf,
+    #[serde(flatten)]
+    plan: Plan,
+}
+
+/// What went.
+#[derive(Serialize)]
+struct Collected {
+    store: PathBuf,
+    taken: Vec<Taken>,
+    /// Files and directories that were left by work that was cut off.
+    leftovers: usize,
+    before: Usage,
+    after: Usage,
+    unmet: Vec<Unmet>,
+    errors: Vec<String>,
+}
+
+pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
+    let (store, guard) = open_store(store, Wait::Forever, output)?;
+    let policy = overridden(config::budgets(&store)?, arguments);
+    let mut errors = Vec::new();
+    if arguments.rescan {
+        errors.extend(collect::rescan::rescan(&store, output)?);
+    }
+    let now = SystemTime::now();
+    let mut observed = collect::observe(&store)?;
+    let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
+    for small in &plan.too_small {
+        output.warning(&small.to_string());
+    }
+    if arguments.dry_run {
+        let code = if plan.unmet.is_empty() { DONE } else { UNMET };
+        let report = Planned { store: store.root().to_owned(), plan };
+        output.report(&report, arguments.json)?;
+        return Ok(code);
+    }
+    let before = plan.before;
+    let taken = collect::carry_out(&store, &observed, &plan);
+    let (leftovers, more) = tidy::tidy(&store, &guard);
+    errors.extend(more.iter().map(output::one_line));
+    let emptied = evict::empty_trash(&store);
+    errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
+    store.measure_downloads(false)?;
+    let observed = collect::observe(&store)?;
+    let unmet = collect::unmet(&store, &observed, &policy, SystemTime::now())?;
+    let report = Collected {
+        store: store.root().to_owned(),
+        taken,
+        leftovers,
+        before,
+        after: observed.usage(),
+        unmet,
+        errors,
+    };
+    output.report(&report, arguments.json)?;
+    Ok(report.code(output))
+}
+
+/// The policy with what the command line says instead.
+fn overridden(mut policy: Policy, arguments: &GcArgs) -> Policy {
+    policy.max_size = arguments.max_size.or(policy.max_size);
+    policy.min_free = arguments.min_free.or(policy.min_free);
+    for limits in policy.projects.values_mut().chain([&mut policy.general]) {
+        limits.max_age = arguments.max_age.or(limits.max_age);
+        limits.keep = arguments.keep.or(limits.keep);
+        limits.grace = arguments.grace.unwrap_or(limits.grace);
+        limits.keep_units = arguments.keep_units.unwrap_or(limits.keep_units);
+    }
+    policy.pinned.extend(arguments.pin.iter().cloned());
+    policy
+}
+
+impl Collected {
+    fn code(&self, output: Output) -> u8 {
+        for error in &self.errors {
+            output.warning(error);
+        }
+        let failed = |taken: &Taken| matches!(taken.fate, Fate::Failed { .. });
+        if !self.errors.is_empty() || self.taken.iter().any(failed) {
+            FAILED
+        } else if self.unmet.is_empty() {
+            DONE
+        } else {
+            UNMET
+        }
+    }
+}
+
+impl Report for Planned {
+    fn text(&self) -> String {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for step in &self.plan.steps {
+            rows.push(vec![
+                step.what.to_string(),
+                output::size(step.frees.bytes),
+                step.why.to_string(),
+            ]);
+        }
+        let mut text = if rows.is_empty() {
+            "nothing would go\n".to_owned()
+        } else {
+            rows.insert(0, ["WOULD GO", "SIZE", "WHY"].map(str::to_owned).to_vec());
+            output::table(&rows)
+        };
+        text.push_str(&sums(self.plan.before, self.plan.after, &self.store));
+        text.push_str(&sentences(&self.plan.unmet));
+        text
+    }
+}
+
+impl Report for Collected {
+    fn text(&self) -> String {
+        let mut rows = vec![["WENT", "SIZE", "WHY"].map(str::to_owned).to_vec()];
+        for Taken { step, fate } in &self.taken {
+            let why = match fate {
+                Fate::Gone => step.why.to_string(),
+                Fate::Stays { because } => format!("stays: {because}"),
+                Fate::Failed { error } => format!("stays: {error}"),
+            };
+            rows.push(vec![step.what.to_string(), output::size(step.frees.bytes), why]);
+        }
+        let mut text = if rows.len() > 1 { output::table(&rows) } else { String::new() };
+        if self.leftovers > 0 {
+            text.push_str(&format!("{} left by work that was cut off: gone\n", self.leftovers));
+        }
+        text.push_str(&sums(self.before, self.after, &self.store));
+        text.push_str(&sentences(&self.unmet));
+        text
+    }
+}
+
+fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
+    let (before, after) = (output::size(before.bytes), output::size(after.bytes));
+    if before == after {
+        format!("{after} in {}\n", store.display())
+    } else {
+        format!("{before} → {after} in {}\n", store.display())
+    }
+}
+
+fn sentences(unmet: &[Unmet]) -> String {
+    unmet.iter().map(|unmet| format!("{unmet}\n")).collect()
+}

@@ -1,0 +1,29 @@
+//! `larder pin` and `larder unpin`: what is never collected.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{DONE, open_store, rm};
+use crate::cli::PinArgs;
+use crate::evict;
+use crate::output::Output;
+use crate::store::{Wait, atomic};
+
+pub fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
+    let (store, _guard) = open_store(store, Wait::Forever, output)?;
+    for row in rm::named(&store, &arguments.project, &arguments.ids)? {
+        atomic::write(&store.entry(&row.project, row.toolchain).pin, b"", 0o644)?;
+        output.note(&format!("{} {} is pinned", row.project, row.toolchain.short()));
+    }
+    Ok(DONE)
+}
+
+pub fn unpin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
+    let (store, _guard) = open_store(store, Wait::Forever, output)?;
+    for row in rm::named(&store, &arguments.project, &arguments.ids)? {
+        evict::remove_pin(&store, &store.entry(&row.project, row.toolchain).pin)?;
+        output.note(&format!("{} {} is not pinned", row.project, row.toolchain.short()));
+    }
+    Ok(DONE)
+}

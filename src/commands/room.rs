@@ -1,0 +1,47 @@
+//! Room for builds, made by the plan that `larder gc` would carry out; by renaming only, and without
+//! ever waiting.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use crate::collect::{self, Fate};
+use crate::config;
+use crate::output::{Output, one_line, size};
+use crate::policy::{Headroom, Unmet, Usage};
+use crate::store::Store;
+
+/// Makes room if a budget of the store does not hold. That it cannot be made is said, and fails no
+/// build.
+pub fn make(store: &Store, output: Output) {
+    if let Err(error) = try_make(store, output) {
+        output.warning(&format!("cannot make room: {}", one_line(&error)));
+    }
+}
+
+fn try_make(store: &Store, output: Output) -> Result<()> {
+    let policy = config::budgets(store)?;
+    if !policy.has_sizes() && policy.is_free_enough(&collect::disk(store)?) {
+        return Ok(());
+    }
+    let mut observed = collect::observe(store)?;
+    let now = SystemTime::now();
+    if collect::unmet(store, &observed, &policy, now)?.is_empty() {
+        return Ok(());
+    }
+    let plan = collect::decide(store, &mut observed, &policy, Headroom::Spare, now)?;
+    let taken = collect::carry_out(store, &observed, &plan);
+    let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone);
+    let (count, freed) = gone
+        .fold((0, Usage::default()), |(count, sum), taken| (count + 1, sum.plus(taken.step.frees)));
+    if count > 0 {
+        output.note(&format!(
+            "made room: {count} of the least recently used set aside, {}; `larder gc` deletes them",
+            size(freed.bytes)
+        ));
+    }
+    for unmet in plan.unmet.iter().filter(|unmet| !matches!(unmet, Unmet::ProjectSize { .. })) {
+        output.warning(&unmet.to_string());
+    }
+    Ok(())
+}
