@@ -280,12 +280,12 @@ mod tests {
         let budgets = |text: &str| File::parse(text).unwrap().budgets();
         assert_eq!(budgets(template), budgets(""));
         assert_eq!(budgets(""), policy::Policy::default());
-        let uncommented: String = template
-            .lines()
-            .filter_map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        File::parse(&uncommented).unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
+        let (general, project) = template.split_once("# [project.NAME]\n").unwrap();
+        for part in [general, project] {
+            let lines = part.lines().filter_map(|line| line.strip_prefix("# "));
+            let keys: Vec<&str> = lines.filter(|line| line.contains(" = ")).collect();
+            File::parse(&keys.join("\n")).unwrap_or_else(|error| panic!("{error}\n{keys:?}"));
+        }
     }
 
     #[test]
