@@ -20,6 +20,9 @@ pub mod limits;
 mod plan;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The steps of a plan, one after the other.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::limits::{ByteSize, Policy};
@@ -89,15 +89,15 @@ impl<'a> Draft<'a> {
 
     /// Those that may not go count too: they are among the newest, or somebody wants them.
     fn drop_beyond_keep(&mut self) {
-        for (project, members) in self.by_project() {
+        let mut beyond = BTreeMap::new();
+        for (project, mut members) in self.by_project() {
             let Some(keep) = self.policy.limits(&project).keep else { continue };
-            let mut members = members;
             members.sort_by_key(|index| Reverse(self.order(*index)));
-            let beyond: BTreeSet<usize> = members.into_iter().skip(keep).collect();
-            for index in self.oldest_first() {
-                if beyond.contains(&index) {
-                    self.drop(index, Why::Keep { keep });
-                }
+            beyond.extend(members.into_iter().skip(keep).map(|index| (index, keep)));
+        }
+        for index in self.oldest_first() {
+            if let Some(keep) = beyond.get(&index) {
+                self.drop(index, Why::Keep { keep: *keep });
             }
         }
     }
@@ -270,7 +270,8 @@ impl<'a> Draft<'a> {
     fn too_small(&self) -> Vec<TooSmall> {
         let mut largest: BTreeMap<&ProjectName, u64> = BTreeMap::new();
         for candidate in &self.observed.candidates {
-            let dead: u64 = candidate.unused.iter().map(|unused| unused.size).sum();
+            let sizes = candidate.unused.iter().map(|unused| unused.size);
+            let dead = sizes.fold(0, u64::saturating_add);
             let size = largest.entry(&candidate.project).or_default();
             *size = (*size).max(candidate.usage.bytes.saturating_sub(dead));
         }
