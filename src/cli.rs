@@ -75,6 +75,8 @@ pub enum Verb {
     Unpin(PinArgs),
     /// Remove target directories of a project
     Rm(RmArgs),
+    /// Move the whole store to another directory, on any filesystem
+    Move(MoveArgs),
     /// Print configuration for a consumer of the store
     Emit(EmitArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
@@ -148,8 +150,14 @@ pub struct VerifyArgs {
 /// `larder status`
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Only this project, in detail
+    /// Only this project, with the reasons of its last builds
     pub project: Option<ProjectName>,
+    /// Show what each profile and crate takes
+    #[arg(long, requires = "project")]
+    pub detail: bool,
+    /// Measure every directory again first, and mend the records
+    #[arg(long)]
+    pub rescan: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -221,6 +229,19 @@ pub struct RmArgs {
     /// Its directories, by their ids as `larder status` shows them [default: all there are]
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder move`
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// The new place: a directory that does not exist, or an empty one
+    pub directory: PathBuf,
+    /// How long to wait for those who use the store: `10m`, or `forever` [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = crate::config::parse_wait)]
+    pub wait: Option<Wait>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

@@ -197,6 +197,17 @@ fn is_in_use(
     Ok(Lock::holder(&paths.lock).is_some() || CargoLocks::try_hold(&paths.target)?.is_none())
 }
 
+/// The first directory in which a Cargo works that larder did not start.
+pub fn built_by_others(store: &Store) -> Result<Option<(ProjectName, ToolchainId)>, CollectError> {
+    for row in store.all_rows()? {
+        let paths = store.entry(&row.project, row.toolchain);
+        if CargoLocks::try_hold(&paths.target)?.is_none() {
+            return Ok(Some((row.project, row.toolchain)));
+        }
+    }
+    Ok(None)
+}
+
 /// Carries a plan out, but for the trash, which is left to whoever has time: what a plan takes is
 /// renamed there, and costs nobody anything.
 pub fn carry_out(store: &Store, observed: &Observed, plan: &Plan) -> Vec<Taken> {

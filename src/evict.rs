@@ -183,6 +183,63 @@ fn remove_file(
     }
 }
 
+/// Removes a record of the store's own that has served its time.
+pub fn remove_record(store: &Store, path: &Path) -> Result<(), EvictError> {
+    remove_file(store, path, |name| name.ends_with(".json"))
+}
+
+/// Removes half a copy of a store, which a move left when it was cut off.
+pub fn remove_staging(path: &Path) -> Result<(), EvictError> {
+    remove_tree(path, |name| name.ends_with(".larder-new"))
+}
+
+/// Removes a store that was copied elsewhere and set aside.
+pub fn remove_old_store(path: &Path) -> Result<(), EvictError> {
+    remove_tree(path, |name| name.ends_with(".larder-old"))
+}
+
+/// Removes what is in a store that was copied elsewhere, if a filesystem is mounted where it is. Its tag
+/// goes last: until then it is a store, and the move can be repeated.
+pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
+    let tag = root.join("CACHEDIR.TAG");
+    Store::open(root).map_err(|error| EvictError::io(root, io::Error::other(error)))?;
+    let names = fs::read_dir(root).map_err(|error| EvictError::io(root, error))?;
+    for name in names {
+        let path = name.map_err(|error| EvictError::io(root, error))?.path();
+        if path != tag && !path.ends_with("lost+found") {
+            remove_tree(&path, |_| true)?;
+        }
+    }
+    remove_tree(&tag, |_| true)
+}
+
+/// Removes something and all below it, if its name is as it should be.
+fn remove_tree(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), EvictError> {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    if !is_own(&name) {
+        return Err(EvictError::io(path, io::Error::other("not larder's own")));
+    }
+    let removed = match open_dir(rustix::fs::CWD, path) {
+        Ok(dir) => {
+            let mut errors = Vec::new();
+            let device = rustix::fs::fstat(&dir).map(|stat| stat.st_dev).unwrap_or_default();
+            clear(&dir, device, path, &mut errors);
+            if let Some(error) = errors.into_iter().next() {
+                return Err(error);
+            }
+            rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::REMOVEDIR)
+        }
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
+        }
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(EvictError::io(path, error)),
+    }
+}
+
 /// Removes a directory outside the store if it is empty; a directory with content stays.
 pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
     match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::REMOVEDIR) {

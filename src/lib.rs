@@ -25,6 +25,7 @@ pub mod place;
 pub mod policy;
 pub mod project;
 pub mod reconcile;
+pub mod relocate;
 pub mod session;
 pub mod situation;
 pub mod sources;

@@ -1,5 +1,9 @@
 //! The only room that prints. stdout is data, stderr is everything else.
 
+mod progress;
+
+pub use progress::Progress;
+
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 

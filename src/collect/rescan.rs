@@ -1,14 +1,17 @@
 //! Measures again what the records say, and mends them.
 
 use super::{COLLECTOR, CollectError};
-use crate::output::Output;
+use crate::output::{Output, Progress};
 use crate::store::{EntryRecord, Lock, Row, Store, atomic};
 use crate::usage;
 
 /// Measures every directory that nobody uses, and the downloads. Says which could not be.
 pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError> {
     let mut errors = Vec::new();
-    for row in store.all_rows()? {
+    let rows = store.all_rows()?;
+    let progress = Progress::directories(output, "measuring", rows.len());
+    for row in rows {
+        progress.add(1);
         let name = format!("{} {}", row.project, row.toolchain.short());
         match measure(store, row) {
             Ok(true) => {}

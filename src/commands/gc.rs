@@ -13,6 +13,7 @@ use crate::config;
 use crate::evict;
 use crate::output::{self, Output, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
+use crate::relocate;
 use crate::store::Wait;
 
 /// What would go.
@@ -61,6 +62,9 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     errors.extend(more.iter().map(output::one_line));
     let emptied = evict::empty_trash(&store);
     errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
+    errors.extend(
+        relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),
+    );
     store.measure_downloads(false)?;
     let observed = collect::observe(&store)?;
     let unmet = collect::unmet(&store, &observed, &policy, SystemTime::now())?;

@@ -4,6 +4,7 @@ mod emit;
 mod explain;
 mod gc;
 mod init;
+mod moving;
 mod pin;
 mod probe;
 mod provision;
@@ -62,6 +63,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),
         Verb::Rm(arguments) => rm::rm(cli.global.store, &arguments, output),
+        Verb::Move(arguments) => moving::relocate(cli.global.store, &arguments, output),
         Verb::Probe => probe::probe(),
     };
     ExitCode::from(done.unwrap_or_else(|error| {

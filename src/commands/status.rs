@@ -1,26 +1,38 @@
-//! `larder status`: what is there. Reads only.
+//! `larder status`: what is there. Reads only, unless it is to measure again.
+
+mod detail;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::DONE;
+use self::detail::Part;
+use super::{DONE, open_store};
 use crate::cli::StatusArgs;
-use crate::config::StorePath;
+use crate::collect;
+use crate::config::{self, StorePath};
+use crate::evict;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
-use crate::store::{EntryRecord, Outcome, Row, Store};
+use crate::policy::{ByteSize, Usage};
+use crate::store::{EntryRecord, Outcome, Row, Store, Wait};
 use crate::verify::Verdict;
 
 #[derive(Serialize)]
 struct Status {
     store: PathBuf,
+    /// What everything takes together.
     size: u64,
+    downloads: u64,
+    trash: u64,
+    free: u64,
+    max_size: Option<ByteSize>,
     entries: Vec<Line>,
     #[serde(skip)]
-    detailed: bool,
+    with_reasons: bool,
     #[serde(skip)]
     now: SystemTime,
 }
@@ -30,8 +42,11 @@ struct Line {
     project: ProjectName,
     toolchain: ToolchainId,
     in_use_by: Option<String>,
+    pinned: bool,
     #[serde(flatten)]
     entry: Entry,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    detail: Vec<Part>,
 }
 
 #[derive(Serialize)]
@@ -42,29 +57,37 @@ enum Entry {
 }
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
+    if arguments.rescan {
+        let (store, _guard) = open_store(store.clone(), Wait::Forever, output)?;
+        for error in collect::rescan::rescan(&store, output)? {
+            output.warning(&error);
+        }
+    }
     let store = Store::open(StorePath::find(store).path())?;
-    let projects = store.projects()?;
-    if let Some(wanted) = arguments.project.as_ref().filter(|name| !projects.contains(name)) {
+    let rows = store.all_rows()?;
+    let wanted = |row: &Row| arguments.project.as_ref().is_none_or(|name| *name == row.project);
+    if let Some(name) = arguments.project.as_ref().filter(|_| !rows.iter().any(wanted)) {
         bail!(
-            "no project {wanted} in {}; `larder status` lists those there are",
+            "no project {name} in {}; `larder status` lists those there are",
             store.root().display()
         );
     }
-    let mut entries = Vec::new();
-    for project in projects {
-        if arguments.project.as_ref().is_none_or(|wanted| *wanted == project) {
-            for row in store.rows(&project)? {
-                entries.push(Line::new(&store, row));
-            }
-        }
-    }
+    let sizes = rows.iter().filter_map(|row| row.record.as_ref().ok()).map(EntryRecord::usage);
+    let (downloads, (_, trash)) = (store.downloads(), evict::in_trash(&store));
+    let size = sizes.fold(downloads.plus(trash), Usage::plus).bytes;
+    let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
+    let lines = rows.into_par_iter().map(|row| Line::new(&store, row, arguments.detail));
+    let mut entries = lines.collect::<Result<Vec<Line>>>()?;
     entries.sort_by_key(|line| (line.project.clone(), std::cmp::Reverse(line.last_use())));
-    let size = entries.iter().filter_map(|line| line.record().map(|record| record.size)).sum();
     let report = Status {
-        store: store.root().to_owned(),
         size,
+        downloads: downloads.bytes,
+        trash: trash.bytes,
+        free: collect::disk(&store)?.free.bytes,
+        max_size: config::budgets(&store)?.max_size,
+        store: store.root().to_owned(),
         entries,
-        detailed: arguments.project.is_some(),
+        with_reasons: arguments.project.is_some(),
         now: SystemTime::now(),
     };
     output.report(&report, arguments.json)?;
@@ -72,13 +95,16 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
 }
 
 impl Line {
-    fn new(store: &Store, row: Row) -> Self {
+    fn new(store: &Store, row: Row, with_detail: bool) -> Result<Self> {
         let in_use_by = row.in_use_by(store);
+        let target = store.entry(&row.project, row.toolchain).target;
+        let detail = if with_detail { detail::parts(&target)? } else { Vec::new() };
         let entry = match row.record {
             Ok(record) => Entry::Known { record: Box::new(record) },
             Err(damaged) => Entry::Damaged { damaged },
         };
-        Self { project: row.project, toolchain: row.toolchain, in_use_by, entry }
+        let Row { project, toolchain, pinned, .. } = row;
+        Ok(Self { project, toolchain, in_use_by, pinned, entry, detail })
     }
 }
 
@@ -124,6 +150,7 @@ impl Line {
         match record.last.as_ref().map(|last| last.closed.as_ref().map(|closed| closed.outcome)) {
             None => "never used".to_owned(),
             Some(None) => "interrupted".to_owned(),
+            Some(Some(Outcome::Succeeded)) if self.pinned => "pinned".to_owned(),
             Some(Some(Outcome::Succeeded)) => "ready".to_owned(),
             Some(Some(Outcome::Failed(code))) => format!("failed ({code})"),
         }
@@ -151,15 +178,30 @@ impl Report for Status {
         } else {
             output::table(&rows)
         };
-        if self.detailed {
+        if self.with_reasons {
             self.entries.iter().for_each(|line| text.push_str(&line.reasons(self.now)));
         }
-        let total = output::size(self.size);
-        text + &format!(
-            "{total} in {}
-",
-            self.store.display()
-        )
+        for line in self.entries.iter().filter(|line| !line.detail.is_empty()) {
+            text.push_str(&format!("\n{} takes\n", line.toolchain.short()));
+            text.push_str(&detail::table(&line.detail));
+        }
+        text + &self.sums()
+    }
+}
+
+impl Status {
+    fn sums(&self) -> String {
+        let of = self.max_size.map(|max| format!(" of max-size {max}")).unwrap_or_default();
+        let mut parts = Vec::new();
+        for (bytes, what) in [(self.downloads, "downloads"), (self.trash, "trash")] {
+            if bytes > 0 {
+                parts.push(format!("{} {what}", output::size(bytes)));
+            }
+        }
+        let with =
+            if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
+        let (size, free) = (output::size(self.size), output::size(self.free));
+        format!("{size}{of}{with} in {}, {free} free\n", self.store.display())
     }
 }
 

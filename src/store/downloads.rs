@@ -37,7 +37,7 @@ impl Store {
         if let Some(before) = before.filter(|before| before.seen == seen && !anyway) {
             return Ok(before.usage);
         }
-        let measured = Measured { usage: usage::measure(&home), seen };
+        let measured = Measured { usage: measure(&home), seen };
         atomic::write_json_cache(&record, &measured)?;
         Ok(measured.usage)
     }
@@ -45,6 +45,14 @@ impl Store {
     fn downloads_record(&self) -> PathBuf {
         self.root().join("downloads.json")
     }
+}
+
+/// What was downloaded; the directories that every store has do not count.
+fn measure(home: &Path) -> Usage {
+    let caches = ["registry", "git"].map(|cache| home.join(cache));
+    let inside =
+        caches.iter().flat_map(|cache| fs::read_dir(cache).into_iter().flatten().flatten());
+    inside.fold(Usage::default(), |sum, entry| sum.plus(usage::measure(&entry.path())))
 }
 
 fn seen(home: &Path) -> Vec<(PathBuf, i64, i64)> {

@@ -270,7 +270,18 @@ pub(super) fn holder(path: &Path) -> String {
     };
     let age = holder.since.elapsed().unwrap_or_default().as_secs();
     let age = humantime::format_duration(Duration::from_secs(age));
-    format!("{} (process {}, for {age})", holder.what, holder.pid)
+    let Holder { pid, what, .. } = holder;
+    let seen = if is_running(pid) { "" } else { " that is gone or not seen from here" };
+    format!("{what} (process {pid}{seen}, for {age})")
+}
+
+/// Whether a process is there. If not, what it started has the lock, or it is in another namespace.
+fn is_running(pid: u32) -> bool {
+    let pid = sysinfo::Pid::from_u32(pid);
+    let mut system = sysinfo::System::new();
+    let only = sysinfo::ProcessesToUpdate::Some(&[pid]);
+    system.refresh_processes_specifics(only, false, sysinfo::ProcessRefreshKind::nothing());
+    system.process(pid).is_some()
 }
 
 #[cfg(test)]

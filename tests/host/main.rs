@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod builds;
+mod collect;
 mod power;
 mod proof;
 mod refusals;

@@ -1,0 +1,61 @@
+//! What each profile and crate of a target directory takes, measured now.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::cargo_layout::{Layout, ProfileDir};
+use crate::output;
+use crate::policy::Usage;
+use crate::usage;
+
+/// What belongs together.
+#[derive(Serialize)]
+pub struct Part {
+    /// The profile's directory, such as `release`.
+    profile: PathBuf,
+    /// The package, or what else is there, in brackets.
+    name: String,
+    #[serde(flatten)]
+    usage: Usage,
+}
+
+/// The parts of a target directory, the largest first.
+pub fn parts(target: &Path) -> Result<Vec<Part>> {
+    let layout = Layout::scan(target)?;
+    let mut parts: Vec<Part> =
+        layout.profiles.iter().flat_map(|profile| of_profile(&layout, profile)).collect();
+    let measured = parts.iter().fold(Usage::default(), |sum, part| sum.plus(part.usage));
+    let usage = usage::measure(target).minus(measured);
+    parts.push(Part { profile: PathBuf::from("."), name: "[the rest]".to_owned(), usage });
+    parts.retain(|part| part.usage.bytes > 0);
+    parts.sort_by(|a, b| b.usage.bytes.cmp(&a.usage.bytes).then(a.name.cmp(&b.name)));
+    Ok(parts)
+}
+
+fn of_profile(layout: &Layout, profile: &ProfileDir) -> Vec<Part> {
+    let mut sums: BTreeMap<String, Usage> = BTreeMap::new();
+    let mut add = |name: &str, path: &Path| {
+        let sum = sums.entry(name.to_owned()).or_default();
+        *sum = sum.plus(usage::measure(&layout.absolute(path)));
+    };
+    for unit in &profile.units {
+        unit.paths.iter().for_each(|path| add(&unit.package, path));
+    }
+    profile.uplifted.iter().for_each(|path| add("[artifacts]", path));
+    profile.incremental.iter().for_each(|path| add("[incremental]", path));
+    let part = |(name, usage)| Part { profile: profile.path.clone(), name, usage };
+    sums.into_iter().map(part).collect()
+}
+
+/// The parts for people.
+pub fn table(parts: &[Part]) -> String {
+    let mut rows = vec![["PROFILE", "CRATE", "SIZE", "FILES"].map(str::to_owned).to_vec()];
+    rows.extend(parts.iter().map(|part| {
+        let (profile, size) = (part.profile.display().to_string(), output::size(part.usage.bytes));
+        vec![profile, part.name.clone(), size, part.usage.inodes.to_string()]
+    }));
+    output::table(&rows)
+}
