@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::DONE;
+use super::{DONE, named};
 use crate::cli::ExplainArgs;
 use crate::config::StorePath;
 use crate::identity::{Difference, Identity, differences};
@@ -58,17 +58,9 @@ pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) 
 
 /// The record whose id begins with a text.
 fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
-    let fits = |record: &&EntryRecord| record.toolchain.to_string().starts_with(text);
-    let found: Vec<&EntryRecord> = records.iter().filter(fits).collect();
-    match found.as_slice() {
-        [one] => Ok(one),
-        [] => bail!(
-            "no directory of this project has an id that begins with {text}; see `larder status`"
-        ),
-        more => {
-            bail!("{} directories have ids that begin with {text}; give more of it", more.len())
-        }
-    }
+    let id = named::find(records.iter().map(|record| record.toolchain), text)?;
+    let found = records.iter().find(|record| record.toolchain == id);
+    found.with_context(|| format!("the record of {} cannot be read", id.short()))
 }
 
 fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{DONE, FAILED, UNMET, open_store};
+use super::{DONE, FAILED, UNMET, existing_store};
 use crate::cli::GcArgs;
 use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
@@ -14,7 +14,6 @@ use crate::evict;
 use crate::output::{self, Output, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
 use crate::relocate;
-use crate::store::Wait;
 
 /// What would go.
 #[derive(Serialize)]
@@ -38,7 +37,7 @@ struct Collected {
 }
 
 pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
-    let (store, guard) = open_store(store, Wait::Forever, output)?;
+    let (store, guard) = existing_store(store, output)?;
     let policy = overridden(config::budgets(&store)?, arguments);
     let mut errors = Vec::new();
     if arguments.rescan {

@@ -5,6 +5,7 @@ mod explain;
 mod gc;
 mod init;
 mod moving;
+mod named;
 mod pin;
 mod probe;
 mod provision;
@@ -78,6 +79,12 @@ fn open_store(named: Option<PathBuf>, wait: Wait, output: Output) -> Result<(Sto
         StorePath::Named(path) => enter(|| Store::open_writable(&path), wait, output),
         StorePath::Default(path) => make_store(&path, wait, output),
     }
+}
+
+/// Opens a store that is there, to work in it.
+fn existing_store(named: Option<PathBuf>, output: Output) -> Result<(Store, Guard)> {
+    let path = StorePath::find(named);
+    enter(|| Store::open_writable(path.path()), Wait::Forever, output)
 }
 
 /// Opens the store at a path to work in it, and makes it where there is none.

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{DONE, open_store, rm};
+use super::named::named;
+use super::{DONE, existing_store};
 use crate::cli::PinArgs;
 use crate::evict;
 use crate::output::Output;
-use crate::store::{Wait, atomic};
+use crate::store::atomic;
 
 pub fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
-    let (store, _guard) = open_store(store, Wait::Forever, output)?;
-    for row in rm::named(&store, &arguments.project, &arguments.ids)? {
+    let (store, _guard) = existing_store(store, output)?;
+    for row in named(&store, &arguments.project, &arguments.ids)? {
         atomic::write(&store.entry(&row.project, row.toolchain).pin, b"", 0o644)?;
         output.note(&format!("{} {} is pinned", row.project, row.toolchain.short()));
     }
@@ -20,8 +21,8 @@ pub fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Resul
 }
 
 pub fn unpin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
-    let (store, _guard) = open_store(store, Wait::Forever, output)?;
-    for row in rm::named(&store, &arguments.project, &arguments.ids)? {
+    let (store, _guard) = existing_store(store, output)?;
+    for row in named(&store, &arguments.project, &arguments.ids)? {
         evict::remove_pin(&store, &store.entry(&row.project, row.toolchain).pin)?;
         output.note(&format!("{} {} is not pinned", row.project, row.toolchain.short()));
     }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::{DONE, FAILED, open_store};
+use super::named::named;
+use super::{DONE, FAILED, existing_store};
 use crate::cli::RmArgs;
 use crate::collect::{self, Fate};
 use crate::evict::{self, Trash};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
 use crate::policy::Usage;
-use crate::store::{Row, Store, Wait};
+use crate::store::EntryRecord;
 
 #[derive(Serialize)]
 struct Removed {
@@ -29,7 +30,7 @@ struct Directory {
 }
 
 pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<u8> {
-    let (store, _guard) = open_store(store, Wait::Forever, output)?;
+    let (store, _guard) = existing_store(store, output)?;
     let rows = named(&store, &arguments.project, &arguments.ids)?;
     if let Some(row) = rows.iter().find(|row| row.pinned) {
         let (project, id) = (&arguments.project, row.toolchain.short());
@@ -38,7 +39,7 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
     let mut trash = Trash::new(&store);
     let mut directories = Vec::new();
     for row in rows {
-        let usage = row.record.as_ref().map(crate::store::EntryRecord::usage).unwrap_or_default();
+        let usage = row.record.as_ref().map(EntryRecord::usage).unwrap_or_default();
         let fate = collect::take_directory(&store, &row.project, row.toolchain, None, &mut trash)?;
         directories.push(Directory { toolchain: row.toolchain, usage, fate });
     }
@@ -49,41 +50,6 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
     }
     let all = report.directories.iter().all(|directory| directory.fate == Fate::Gone);
     Ok(if all { DONE } else { FAILED })
-}
-
-/// The directories of a project whose ids begin with the texts; all if there are none.
-pub fn named(store: &Store, project: &ProjectName, ids: &[String]) -> Result<Vec<Row>> {
-    let rows = store.rows(project)?;
-    if rows.is_empty() {
-        let root = store.root().display();
-        bail!("no directory of {project} in {root}; `larder status` lists those there are");
-    }
-    if ids.is_empty() {
-        return Ok(rows);
-    }
-    let mut chosen: Vec<Row> = Vec::new();
-    for text in ids {
-        let id = find(rows.iter().map(|row| row.toolchain), text)?;
-        let row = rows.iter().find(|row| row.toolchain == id).cloned();
-        chosen
-            .extend(row.filter(|row| chosen.iter().all(|other| other.toolchain != row.toolchain)));
-    }
-    Ok(chosen)
-}
-
-/// The one id that begins with a text.
-pub fn find(ids: impl Iterator<Item = ToolchainId>, text: &str) -> Result<ToolchainId> {
-    let found: Vec<ToolchainId> =
-        ids.filter(|id| !text.is_empty() && id.to_string().starts_with(text)).collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] => bail!(
-            "no directory of this project has an id that begins with {text}; see `larder status`"
-        ),
-        more => {
-            bail!("{} directories have ids that begin with {text}; give more of it", more.len())
-        }
-    }
 }
 
 impl Report for Removed {

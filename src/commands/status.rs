@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::detail::Part;
-use super::{DONE, open_store};
+use super::{DONE, existing_store};
 use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::{self, StorePath};
@@ -18,7 +18,7 @@ use crate::evict;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
 use crate::policy::{ByteSize, Usage};
-use crate::store::{EntryRecord, Outcome, Row, Store, Wait};
+use crate::store::{EntryRecord, Outcome, Row, Store};
 use crate::verify::Verdict;
 
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ enum Entry {
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
     if arguments.rescan {
-        let (store, _guard) = open_store(store.clone(), Wait::Forever, output)?;
+        let (store, _guard) = existing_store(store.clone(), output)?;
         for error in collect::rescan::rescan(&store, output)? {
             output.warning(&error);
         }
@@ -125,7 +125,8 @@ impl Line {
             Entry::Known { record } => record,
             Entry::Damaged { damaged } => {
                 let id = self.toolchain.short();
-                return vec![self.project.to_string(), id, damaged.clone()];
+                let text = format!("{damaged}; the next run begins anew");
+                return vec![self.project.to_string(), id, text];
             }
         };
         let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());

@@ -12,7 +12,7 @@ use super::atomic::{self, RecordError};
 use crate::names::{ProjectName, ToolchainId};
 
 /// The number of the store's format that this larder writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The first line that every cache directory tag has (bford.info/cachedir).
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -161,7 +161,12 @@ impl Store {
         rustix::fs::access(&store.root, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
             StoreError::ReadOnly { path: store.root.clone(), source: error.into() }
         })?;
-        Ok(store)
+        if store.format == FORMAT {
+            return Ok(store);
+        }
+        // What an older larder recorded is not understood, and set aside where it is come across.
+        store.write_tag()?;
+        Ok(Self { format: FORMAT, ..store })
     }
 
     /// Makes a store at `path`, or completes the one that is there, and opens it.
@@ -183,10 +188,14 @@ impl Store {
             atomic::write(&root.join("larder.toml"), POLICY.as_bytes(), 0o644)?;
         }
         if format_of(&root)?.is_none() {
-            let tag = format!("{SIGNATURE}\n{MARKER}{FORMAT}\n");
-            atomic::write(&root.join("CACHEDIR.TAG"), tag.as_bytes(), 0o644)?;
+            Self { root, format: FORMAT }.write_tag()?;
         }
         Self::open_writable(path)
+    }
+
+    fn write_tag(&self) -> Result<(), StoreError> {
+        let tag = format!("{SIGNATURE}\n{MARKER}{FORMAT}\n");
+        Ok(atomic::write(&self.root.join("CACHEDIR.TAG"), tag.as_bytes(), 0o644)?)
     }
 
     /// The store's own directory, with every symlink resolved.

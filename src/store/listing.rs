@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::atomic;
 use super::entry::EntryRecord;
-use super::layout::{EntryPaths, Store, StoreError};
+use super::layout::{EntryPaths, FORMAT, Store, StoreError};
 use super::lock::Lock;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
@@ -119,10 +119,13 @@ impl Row {
 
 /// The record of a directory, or why a build may not use the directory; without looking at more than
 /// the record and the name `target`.
-fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
+pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
     match atomic::read_json::<EntryRecord>(&paths.record) {
         Ok(Some(record)) if !record.belongs_to(paths) => {
             Err("its entry.json is of another directory".to_owned())
+        }
+        Ok(Some(record)) if record.format != FORMAT => {
+            Err("another version of larder made it".to_owned())
         }
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err("it has no entry.json".to_owned()),

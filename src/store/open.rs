@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::atomic;
 use super::entry::{Closed, EntryRecord, Opened, UseRecord, Verification, boot_id};
 use super::layout::{EntryPaths, Store, StoreError};
+use super::listing;
 use super::lock::Lock;
 use crate::evict::{EvictError, Trash};
 use crate::identity::Identity;
@@ -193,15 +194,9 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
     {
         return Ok(None);
     }
-    let record = match atomic::read_json::<EntryRecord>(&paths.record) {
-        Ok(Some(record)) => record,
-        Ok(None) => return Err("it had no entry.json".to_owned()),
-        Err(error) => return Err(error.to_string()),
-    };
+    let record = listing::record(paths)?;
     let plain_target = fs::symlink_metadata(&paths.target).is_ok_and(|target| target.is_dir());
-    if !record.belongs_to(paths) {
-        Err("its entry.json is of another directory".to_owned())
-    } else if record.lost_to_another_boot(&boot_id()) {
+    if record.lost_to_another_boot(&boot_id()) {
         Err("the machine went down during its last use".to_owned())
     } else if !plain_target {
         Err("its target directory was gone".to_owned())
