@@ -20,6 +20,7 @@ pub mod identity;
 pub mod link;
 pub mod mkosi;
 pub mod names;
+pub mod needed;
 pub mod output;
 pub mod place;
 pub mod policy;

@@ -1,12 +1,14 @@
 //! One use of a target directory: opened, reconciled, attached, used, closed.
 
+mod waiting;
+
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use self::waiting::wait_for_cargo;
 use crate::attach::Mounts;
 use crate::cargo_layout::{CargoLocks, Layout};
 use crate::command::{self, CommandError, Ended};
@@ -23,7 +25,6 @@ use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, unshare,
 };
 use crate::tree;
-use crate::usage;
 use crate::verify::Verdict;
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
@@ -32,9 +33,6 @@ const REASONS: usize = 8;
 /// So many files may be read again at every use before the manifest is written anew for nothing
 /// but their stamps: linking an artifact to where users take it changes its change time.
 const FEW_STAMPS: usize = 16;
-
-/// How often it is tried whether another Cargo is done.
-const CARGO_POLL: Duration = Duration::from_millis(50);
 
 /// How a use came out.
 pub struct Done {
@@ -201,6 +199,7 @@ impl<'a> Use<'a> {
         if plan.everything {
             findings.forget_directory();
         }
+        findings.begin_watch(&plan)?;
         watch.step("reconcile");
         Ok(findings)
     }
@@ -329,10 +328,13 @@ impl<'a> Use<'a> {
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target)?;
         let uplifted = situation::uplifted(&layout);
+        let number = self.entry.record().successes + 1;
+        let number = (outcome == Outcome::Succeeded).then_some(number);
+        let needed = situation::needed(&layout, findings, started, number)?;
         for path in &uplifted.shared {
             unshare(path)?;
         }
-        let after = situation::look_after(
+        let mut after = situation::look_after(
             &layout,
             &uplifted.extras,
             findings,
@@ -340,13 +342,15 @@ impl<'a> Use<'a> {
             &self.sources,
             started,
         )?;
+        after.manifest.needed = needed;
         self.learn(findings, &after, started)?;
         let before = findings.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
         let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
-        let record = self.entry.record();
-        let measured = (changed || record.size == 0).then(|| usage::measure(&paths.dir));
+        let to_measure = changed || self.entry.record().size == 0 || findings.had_leftovers;
+        let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
+        let measured = to_measure.then(held);
         if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
@@ -374,34 +378,6 @@ impl<'a> Use<'a> {
             atomic::write_binary(path, &state)?;
         }
         Ok(())
-    }
-}
-
-/// Waits until no Cargo works in the directory that larder did not start, and keeps any from beginning.
-fn wait_for_cargo(target: &Path, wait: Wait, output: Output) -> Result<CargoLocks> {
-    let started = Instant::now();
-    let mut announced = false;
-    loop {
-        if let Some(locks) = CargoLocks::try_hold(target)? {
-            return Ok(locks);
-        }
-        if let Wait::AtMost(limit) = wait {
-            if started.elapsed() >= limit {
-                bail!(
-                    "a cargo that larder did not start builds in {}; try again later, or allow more \
-                     time with --wait",
-                    target.display()
-                );
-            }
-        }
-        if !announced && started.elapsed() > CARGO_POLL {
-            announced = true;
-            let target = target.display();
-            output.note(&format!(
-                "waiting for {target}: a cargo that larder did not start builds there"
-            ));
-        }
-        std::thread::sleep(CARGO_POLL);
     }
 }
 

@@ -2,8 +2,10 @@
 //! decides by. Reads only, but for the times that it normalises in the checkout.
 
 mod after;
+mod needs;
 
 pub use self::after::{Aftermath, Uplifted, learn, look_after, uplifted};
+pub use self::needs::{Watch, held, leftovers, names, needed, unused};
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -57,6 +59,10 @@ pub struct Findings {
     pub manifest: Option<Manifest>,
     /// Whether `state` is what is recorded already.
     pub state_is_recorded: bool,
+    /// How it is going to be found out what this use needs.
+    pub watch: Watch,
+    /// Whether something was there that belongs to no unit.
+    pub had_leftovers: bool,
     layout: Layout,
     changes: Option<SourceChanges>,
     damage: Option<Vec<Change>>,
@@ -90,6 +96,7 @@ pub fn look(
     let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
     watch.step("sources");
     let layout = Layout::scan(&paths.target)?;
+    let had_leftovers = leftovers(&layout).next().is_some();
     let extras: BTreeSet<PathBuf> =
         manifest.iter().flat_map(|manifest| to_paths(&manifest.extras)).collect();
     let tree = observe_target(&layout, &extras, manifest.as_ref().map(|known| &known.tree))?;
@@ -103,6 +110,8 @@ pub fn look(
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
         affected: None,
         unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
+        watch: Watch::default(),
+        had_leftovers,
         readers: BTreeSet::new(),
         callers: BTreeSet::new(),
         dated: BTreeSet::new(),

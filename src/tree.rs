@@ -237,6 +237,11 @@ impl Tree {
         Directory::put(&mut self.top, path.as_os_str().as_bytes(), entry);
     }
 
+    /// Takes a path, and all below it, out of the observation.
+    pub fn forget(&mut self, path: &Path) {
+        Directory::remove(&mut self.top, path.as_os_str().as_bytes());
+    }
+
     /// Whether nothing was there.
     pub fn is_empty(&self) -> bool {
         self.top.is_empty()
@@ -363,6 +368,23 @@ mod tests {
         assert!(
             ["", "a/", "a/y", "c", "a/z/q"].iter().all(|path| tree.get(Path::new(path)).is_none())
         );
+        let copy: Tree = postcard::from_bytes(&postcard::to_stdvec(&tree).unwrap()).unwrap();
+        assert_eq!(copy, tree);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_as_if_it_had_never_been_there() {
+        let dir = sample();
+        fs::create_dir_all(dir.path().join("deep/er")).unwrap();
+        fs::write(dir.path().join("deep/er/file"), "three").unwrap();
+        let mut tree = Tree::observe_all(dir.path(), None).unwrap();
+        for path in ["deep/er/file", "sub", "none", "b/none"] {
+            tree.forget(Path::new(path));
+        }
+        fs::remove_file(dir.path().join("deep/er/file")).unwrap();
+        fs::remove_dir_all(dir.path().join("sub")).unwrap();
+        let left = Tree::observe_all(dir.path(), None).unwrap();
+        assert_eq!(left.stamps_outdated_in(&tree), Some(2), "deep/er and the root's times differ");
         let copy: Tree = postcard::from_bytes(&postcard::to_stdvec(&tree).unwrap()).unwrap();
         assert_eq!(copy, tree);
     }

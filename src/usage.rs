@@ -8,13 +8,28 @@ use crate::policy::Usage;
 
 /// What a directory and everything below it takes; what vanishes meanwhile takes nothing.
 pub fn measure(dir: &Path) -> Usage {
-    let mut seen = BTreeSet::new();
-    let walk = walkdir::WalkDir::new(dir).same_file_system(true).into_iter().flatten();
-    let metadata = walk.filter_map(|item| item.metadata().ok());
-    let once = metadata.filter(|metadata| metadata.nlink() < 2 || seen.insert(metadata.ino()));
-    once.fold(Usage::default(), |sum, metadata| {
-        sum.plus(Usage { bytes: metadata.blocks().saturating_mul(512), inodes: 1 })
-    })
+    Counter::default().count(dir)
+}
+
+/// Counts several files and directories, and what they have in common once.
+#[derive(Debug, Default)]
+pub struct Counter {
+    seen: BTreeSet<u64>,
+}
+
+impl Counter {
+    /// What a path and everything below it takes that was not counted before.
+    pub fn count(&mut self, path: &Path) -> Usage {
+        let walk = walkdir::WalkDir::new(path).same_file_system(true).into_iter().flatten();
+        let metadata = walk.filter_map(|item| item.metadata().ok());
+        // A directory has more than one link too, and is not come to twice.
+        let once = metadata.filter(|metadata| {
+            metadata.is_dir() || metadata.nlink() < 2 || self.seen.insert(metadata.ino())
+        });
+        once.fold(Usage::default(), |sum, metadata| {
+            sum.plus(Usage { bytes: metadata.blocks().saturating_mul(512), inodes: 1 })
+        })
+    }
 }
 
 #[cfg(test)]

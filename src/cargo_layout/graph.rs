@@ -16,7 +16,19 @@ use crate::tree::Nanoseconds;
 /// The part of a unit's `.json` that is of use.
 #[derive(Deserialize)]
 struct Diagnosis {
-    deps: Vec<(u64, String, bool, u64)>,
+    deps: Vec<Dependency>,
+}
+
+/// Package, name, whether it is public, fingerprint.
+type Dependency = (u64, String, bool, u64);
+
+/// How the units of a directory depend on each other, by their places in [`Layout::units`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Graph {
+    /// Pairs of a unit and a unit that it was made from.
+    pub edges: Vec<(usize, usize)>,
+    /// Units of which it is not known what they were all made from.
+    pub open: BTreeSet<usize>,
 }
 
 /// One dependency of a unit.
@@ -30,7 +42,13 @@ struct Edge {
 impl Layout {
     /// Pairs of a unit and a unit that it was made from, by their places in [`Layout::units`].
     pub fn edges(&self) -> Result<Vec<(usize, usize)>, LayoutError> {
-        Ok(self.dependencies()?.into_iter().map(|edge| (edge.from, edge.to)).collect())
+        Ok(self.graph()?.edges)
+    }
+
+    /// All edges, and where some may be missing.
+    pub fn graph(&self) -> Result<Graph, LayoutError> {
+        let (edges, open) = self.dependencies()?;
+        Ok(Graph { edges: edges.into_iter().map(|edge| (edge.from, edge.to)).collect(), open })
     }
 
     /// The packages of which a unit was started at or after a moment, sorted by name; a name
@@ -49,7 +67,7 @@ impl Layout {
             versions.entry(&unit.package).or_default();
             names.insert(index, unit.package.as_str());
         }
-        for edge in self.dependencies()? {
+        for edge in self.dependencies()?.0 {
             if let Some(name) = names.get(&edge.to) {
                 versions.entry(name).or_default().insert(edge.package);
             }
@@ -58,7 +76,7 @@ impl Layout {
         Ok(versions.into_iter().flat_map(repeat).collect())
     }
 
-    fn dependencies(&self) -> Result<Vec<Edge>, LayoutError> {
+    fn dependencies(&self) -> Result<(Vec<Edge>, BTreeSet<usize>), LayoutError> {
         let reader = Reader { target: &self.target };
         let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
         for (index, unit) in self.units().enumerate() {
@@ -66,27 +84,34 @@ impl Layout {
                 known.entry(finished.fingerprint).or_default().push(index);
             }
         }
-        let mut edges = Vec::new();
+        let (mut edges, mut open) = (Vec::new(), BTreeSet::new());
         for (from, unit) in self.units().enumerate() {
-            for (package, _, _, fingerprint) in diagnoses(&reader, unit)? {
-                let units = known.get(&fingerprint).into_iter().flatten();
-                edges.extend(units.map(|to| Edge { from, to: *to, package }));
+            let Some(diagnosed) = diagnoses(&reader, unit)? else {
+                open.insert(from);
+                continue;
+            };
+            for (package, _, _, fingerprint) in diagnosed {
+                let units = known.get(&fingerprint).map(Vec::as_slice).unwrap_or_default();
+                edges.extend(units.iter().map(|to| Edge { from, to: *to, package }));
+                if units.is_empty() {
+                    open.insert(from);
+                }
             }
         }
-        Ok(edges)
+        Ok((edges, open))
     }
 }
 
-fn diagnoses(
-    reader: &Reader<'_>,
-    unit: &Unit,
-) -> Result<Vec<(u64, String, bool, u64)>, LayoutError> {
-    let mut found = Vec::new();
+/// The dependencies that a unit's `.json` lists; nothing if there is none, or it cannot be read.
+fn diagnoses(reader: &Reader<'_>, unit: &Unit) -> Result<Option<Vec<Dependency>>, LayoutError> {
+    let mut found = None;
     for item in reader.list(&unit.fingerprint)? {
         if item.path.extension().is_some_and(|extension| extension == "json") {
             let content = reader.read(&item.path)?.unwrap_or_default();
-            let diagnosis = serde_json::from_slice::<Diagnosis>(&content);
-            found.extend(diagnosis.map(|diagnosis| diagnosis.deps).unwrap_or_default());
+            let Ok(diagnosis) = serde_json::from_slice::<Diagnosis>(&content) else {
+                return Ok(None);
+            };
+            found.get_or_insert_with(Vec::new).extend(diagnosis.deps);
         }
     }
     Ok(found)

@@ -63,6 +63,15 @@ impl Reader<'_> {
         }
     }
 
+    /// The time of the last access to a file, if it is there.
+    pub fn accessed(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+        match fs::symlink_metadata(self.target.join(path)) {
+            Ok(metadata) => Ok(Some(accessed(&metadata))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error_at(path, error)),
+        }
+    }
+
     /// Whether a path is a directory; a symlink is none.
     pub fn is_directory(&self, path: &Path) -> bool {
         fs::symlink_metadata(self.target.join(path)).is_ok_and(|metadata| metadata.is_dir())
@@ -106,6 +115,10 @@ fn is_absent(error: &io::Error) -> bool {
 /// The modification time in a file's metadata.
 pub(super) fn modified(metadata: &fs::Metadata) -> Nanoseconds {
     metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
+}
+
+fn accessed(metadata: &fs::Metadata) -> Nanoseconds {
+    metadata.atime().saturating_mul(1_000_000_000).saturating_add(metadata.atime_nsec())
 }
 
 fn parse_fingerprint(content: &[u8]) -> Option<u64> {

@@ -25,6 +25,7 @@ mod mentions;
 mod names;
 mod out_dir;
 mod owners;
+mod reads;
 mod scan;
 mod tampered;
 mod v1;
@@ -39,6 +40,7 @@ use std::path::{Path, PathBuf};
 
 use crate::tree::Nanoseconds;
 
+pub use graph::Graph;
 pub use inputs::Input;
 pub use locks::CargoLocks;
 pub use out_dir::OutDir;
@@ -96,6 +98,8 @@ pub struct Unit {
     pub finished: Option<Finished>,
     /// When it was last started: the modification time of its `invoked.timestamp`.
     pub started: Option<Nanoseconds>,
+    /// When Cargo's 16 digits were last read before this scan, as far as the filesystem notes it.
+    pub read: Option<Nanoseconds>,
     /// A build script's `OUT_DIR`; only for runs.
     pub out_dir: Option<PathBuf>,
 }

@@ -148,6 +148,7 @@ pub(super) fn unit(
         fingerprint: fingerprint.to_owned(),
         finished: None,
         started: reader.modified(&fingerprint.join("invoked.timestamp"))?,
+        read: None,
         out_dir: None,
     };
     for item in reader.list(fingerprint)? {
@@ -159,6 +160,7 @@ pub(super) fn unit(
             unit.crates.insert(mark.target.replace('-', "_"));
         }
         if name == item.name {
+            unit.read = unit.read.max(reader.accessed(&item.path)?);
             unit.finished = unit.finished.or(reader.finished(&item.path)?);
         }
     }

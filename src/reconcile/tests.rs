@@ -55,6 +55,7 @@ impl World {
             fingerprint: fingerprint(package),
             finished: None,
             started: None,
+            read: None,
             out_dir: self.runs.contains(&package).then(|| PathBuf::from("out")),
         };
         let profile = ProfileDir {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Findings, LookError, View, mentioned, observe_target, to_bytes, to_paths};
 use crate::cargo_layout::{Layout, LayoutError, Unit};
+use crate::needed::Needed;
 use crate::sources::{SourceState, Use, Where};
 use crate::store::Manifest;
 use crate::tree::{Made, Nanoseconds};
@@ -74,7 +75,9 @@ pub fn look_after(
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
-    let manifest = Manifest { tree, extras: to_bytes(extras), tampered, inputs, made, mentions };
+    let needed = Needed::default();
+    let extras = to_bytes(extras);
+    let manifest = Manifest { tree, extras, tampered, inputs, made, mentions, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::digest::{Digest, Hashing};
 
 /// The first bytes of every binary record; the digit is the format's number.
-const MAGIC: &[u8; 8] = b"larder1\n";
+const MAGIC: &[u8; 8] = b"larder2\n";
 
 /// The digits of a digest.
 const DIGITS: usize = 64;

@@ -108,6 +108,8 @@ pub struct EntryPaths {
     pub state: PathBuf,
     /// `manifest`
     pub manifest: PathBuf,
+    /// `sweep`: what is being removed from the target directory; only there meanwhile.
+    pub sweep: PathBuf,
     /// `target/`
     pub target: PathBuf,
     /// The lock beside the directory.
@@ -119,8 +121,9 @@ pub struct EntryPaths {
 impl EntryPaths {
     /// Whether a name in the directory is one of its own.
     pub fn has(&self, name: &OsStr) -> bool {
-        let own = [&self.record, &self.identity, &self.state, &self.manifest, &self.target];
-        own.iter().any(|path| path.file_name() == Some(name))
+        let records = [&self.record, &self.identity, &self.state, &self.manifest, &self.sweep];
+        let own = records.into_iter().chain([&self.target]);
+        own.into_iter().any(|path| path.file_name() == Some(name))
     }
 
     /// Where a build from nothing is made, to be compared with what is kept.
@@ -273,6 +276,7 @@ impl Store {
             identity: dir.join("identity.json"),
             state: dir.join("state"),
             manifest: dir.join("manifest"),
+            sweep: dir.join("sweep"),
             target: dir.join("target"),
             lock: dir.with_extension("lock"),
             pin: dir.with_extension("pin"),

@@ -20,6 +20,7 @@
 //!       identity.json            what the directory was compiled with
 //!       state                    what the last attempt compiled
 //!       manifest                 what the last close left in target/
+//!       sweep                    what is being removed from target/, only meanwhile
 //!       target/
 //!   trash/                       renamed here first, deleted after
 //! ```
@@ -53,4 +54,4 @@ pub use layout::{EntryPaths, FORMAT, Store, StoreError};
 pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
 pub use open::{OpenEntry, OpenError};
-pub use target::{Manifest, TargetError, restore_times, unshare};
+pub use target::{Manifest, TargetError, restore_times, unshare, watch_reads};

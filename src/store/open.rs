@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic;
-use super::entry::{Closed, EntryRecord, Opened, UseRecord, Verification, boot_id};
+use super::entry::{Closed, EntryRecord, Opened, Unused, UseRecord, Verification, boot_id};
 use super::layout::{EntryPaths, Store, StoreError};
 use super::listing;
 use super::lock::Lock;
@@ -126,7 +126,7 @@ impl OpenEntry {
     pub fn close(
         &mut self,
         closed: Closed,
-        measured: Option<Usage>,
+        measured: Option<(Usage, Vec<Unused>)>,
         changed: &[PathBuf],
     ) -> Result<(), StoreError> {
         sync_files(&self.paths.target, changed)?;
@@ -137,8 +137,9 @@ impl OpenEntry {
                 self.record.cold_seconds = Some(closed.seconds);
             }
         }
-        if let Some(measured) = measured {
-            (self.record.size, self.record.inodes) = (measured.bytes, measured.inodes);
+        if let Some((usage, unused)) = measured {
+            (self.record.size, self.record.inodes) = (usage.bytes, usage.inodes);
+            self.record.unused = unused;
         }
         if let Some(last) = &mut self.record.last {
             last.closed = Some(closed);

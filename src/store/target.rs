@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
+use crate::needed::Needed;
 use crate::tree::{Made, Nanoseconds, Tree};
 
 /// What the last close left in a target directory.
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub made: Made,
     /// Texts in the build scripts and proc macros of local packages that may be paths.
     pub mentions: BTreeSet<Vec<u8>>,
+    /// Which units the last successful use did not need.
+    pub needed: Needed,
 }
 
 impl Manifest {
@@ -43,6 +46,7 @@ impl Manifest {
             && self.tampered == other.tampered
             && self.inputs == other.inputs
             && self.mentions == other.mentions
+            && self.needed == other.needed
             && self.made == other.made;
         self.tree.stamps_outdated_in(&other.tree).filter(|_| same)
     }
@@ -91,9 +95,52 @@ pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<
     Ok(())
 }
 
+/// Makes it show which of some files are read from now on, by an access time that no clock gives.
+/// Says whether that can be told: not where the filesystem does not note it, as under `noatime`.
+///
+/// Under `relatime`, which is the default, the kernel sets the access time of a file that is read
+/// if it is not later than the modification or change time (Linux 6.1, `fs/inode.c`,
+/// `relatime_need_update`). This sets the change time.
+pub fn watch_reads(target: &Path, files: &[PathBuf]) -> bool {
+    let mut files = files.iter().map(|file| target.join(file)).filter(|file| file.is_file());
+    notes_reads(target).unwrap_or(false) && files.all(|file| forget_reads(&file).is_ok())
+}
+
+/// Tried beside the target directory, which may be empty yet.
+fn notes_reads(target: &Path) -> io::Result<bool> {
+    let parent = target.parent().unwrap_or(target);
+    let probe = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    fs::write(probe.path(), "read me")?;
+    forget_reads(probe.path())?;
+    fs::read(probe.path())?;
+    was_read(probe.path())
+}
+
+fn forget_reads(file: &Path) -> io::Result<()> {
+    filetime::set_file_atime(file, FileTime::zero())
+}
+
+fn was_read(file: &Path) -> io::Result<bool> {
+    Ok(FileTime::from_last_access_time(&fs::metadata(file)?) > FileTime::zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_shows() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(outer.path()).unwrap();
+        let files = ["a", "b", "gone"].map(PathBuf::from);
+        fs::write(dir.path().join("a"), "a").unwrap();
+        fs::write(dir.path().join("b"), "b").unwrap();
+        assert!(watch_reads(dir.path(), &files), "the tests need a filesystem with access times");
+        let was_read = |file: &str| was_read(&dir.path().join(file)).unwrap();
+        assert!(!was_read("a") && !was_read("b"));
+        fs::read(dir.path().join("b")).unwrap();
+        assert!(!was_read("a") && was_read("b"));
+    }
 
     #[test]
     fn an_unshared_file_is_the_same_and_alone() {

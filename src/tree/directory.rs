@@ -80,6 +80,24 @@ impl Directory {
         }
     }
 
+    /// Takes away what is at a path, and all below it.
+    pub fn remove(this: &mut Arc<Self>, path: &[u8]) {
+        let (name, rest) = split(path);
+        let found = this.children.binary_search_by(|child| (*child.name).cmp(name));
+        let Ok(index) = found else { return };
+        let directory = Arc::make_mut(this);
+        let Some(rest) = rest else {
+            directory.children.remove(index);
+            return;
+        };
+        if let Some(below) = &mut directory.children[index].below {
+            Self::remove(below, rest);
+            if below.is_empty() {
+                directory.children[index].below = None;
+            }
+        }
+    }
+
     /// The entries that a condition holds for, each directory before what is in it.
     pub fn select(
         &self,
