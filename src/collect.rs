@@ -5,6 +5,7 @@
 
 pub mod rescan;
 pub mod tidy;
+mod units;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,6 +21,7 @@ use crate::policy::{
     self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, Usage, What,
 };
 use crate::store::{EntryRecord, Lock, LockError, Row, Store, StoreError};
+use crate::sweep::SweepError;
 
 /// Who holds a lock while what it covers is collected.
 const COLLECTOR: &str = "larder gc";
@@ -36,6 +38,9 @@ pub enum CollectError {
     /// Something could not be removed.
     #[error(transparent)]
     Evict(#[from] EvictError),
+    /// Units could not be swept.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
     /// A target directory could not be looked into.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -229,13 +234,18 @@ fn take(
     step: &Step,
     trash: &mut Trash<'_>,
 ) -> Result<Fate, CollectError> {
+    let seen = |project: &ProjectName, toolchain: ToolchainId| {
+        let mut seen = observed.candidates.iter();
+        seen.find(|seen| seen.project == *project && seen.toolchain == toolchain)
+    };
     match &step.what {
         What::Directory { project, toolchain } => {
-            let mut seen = observed.candidates.iter();
-            let seen = seen.find(|seen| seen.project == *project && seen.toolchain == *toolchain);
-            take_directory(store, project, *toolchain, seen, trash)
+            take_directory(store, project, *toolchain, seen(project, *toolchain), trash)
         }
-        What::Units { .. } => Ok(Fate::Stays { because: "not yet".to_owned() }),
+        What::Units { project, toolchain, until } => match seen(project, *toolchain) {
+            Some(seen) => units::take_units(store, &store.entry(project, *toolchain), seen, *until),
+            None => Ok(stays("nobody looked at it".to_owned())),
+        },
         What::Downloads => take_downloads(store, trash),
         What::Trash { .. } => Ok(Fate::Gone),
     }

@@ -31,6 +31,7 @@ pub mod session;
 pub mod situation;
 pub mod sources;
 pub mod store;
+pub mod sweep;
 pub mod tree;
 pub mod usage;
 pub mod verify;

@@ -24,6 +24,7 @@ use crate::sources::{self, Where};
 use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, unshare,
 };
+use crate::sweep;
 use crate::tree;
 use crate::verify::Verdict;
 
@@ -111,6 +112,7 @@ impl<'a> Use<'a> {
         let lock = project.lock(store, identity.id(), output)?;
         let claim = project.claim(&target, output)?;
         link::check(&target)?;
+        end_sweep(store, project, &identity, output)?;
         let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
         if let Some(reason) = &broken {
             output.note(&format!(
@@ -379,6 +381,16 @@ impl<'a> Use<'a> {
         }
         Ok(())
     }
+}
+
+/// Ends a sweep that was cut off: only then is the directory what its records say.
+fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
+    let kept = store.entry(&project.name, identity.id());
+    if sweep::is_pending(&kept) {
+        let _cargo = wait_for_cargo(&kept.target, project.settings.wait, output)?;
+        sweep::finish(store, &kept)?;
+    }
+    Ok(())
 }
 
 fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {

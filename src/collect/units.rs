@@ -1,0 +1,42 @@
+//! Dead units: looked at once more under the locks, then swept.
+
+use super::{COLLECTOR, CollectError, Fate, candidate, stays};
+use crate::cargo_layout::CargoLocks;
+use crate::policy::Candidate;
+use crate::store::{EntryPaths, Lock, Store};
+use crate::sweep;
+
+/// Sweeps units out of a directory if nobody uses it, and if it is still what was `seen` when that was
+/// decided.
+pub(super) fn take_units(
+    store: &Store,
+    paths: &EntryPaths,
+    seen: &Candidate,
+    until: u64,
+) -> Result<Fate, CollectError> {
+    let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
+        return Ok(stays(format!("in use by {holder}")));
+    };
+    let Some(_cargo) = CargoLocks::try_hold(&paths.target)? else {
+        return Ok(stays("a cargo that larder did not start builds in it".to_owned()));
+    };
+    if paths.pin.exists() {
+        return Ok(stays("it was pinned meanwhile".to_owned()));
+    }
+    if sweep::is_pending(paths) {
+        sweep::finish(store, paths)?;
+    }
+    let row = store.row(&seen.project, seen.toolchain, false);
+    let Ok(record) = row.record.clone() else {
+        return Ok(stays("it cannot be used".to_owned()));
+    };
+    let now = candidate(store, row);
+    if (now.last_use, now.successes) != (seen.last_use, seen.successes) {
+        return Ok(stays("it was used meanwhile".to_owned()));
+    }
+    Ok(match sweep::sweep(store, paths, &record, until)? {
+        Some(_) => Fate::Gone,
+        None => stays("there is nothing of it any more".to_owned()),
+    })
+}
