@@ -8,4 +8,5 @@ mod power;
 mod proof;
 mod refusals;
 mod supervision;
+mod units;
 mod world;
