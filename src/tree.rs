@@ -12,7 +12,9 @@
 //! within the clock's grain of the observation itself is not [`Entry::settled`] and is read
 //! again the next time, as git does with its index.
 
+pub mod below;
 mod compare;
+pub mod descend;
 mod directory;
 mod observe;
 pub mod walk;

@@ -59,7 +59,7 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let taken = collect::carry_out(&store, &observed, &plan);
     let (leftovers, more) = tidy::tidy(&store, &guard);
     errors.extend(more.iter().map(output::one_line));
-    let emptied = evict::empty_trash(&store);
+    let emptied = evict::empty_trash(&store, &evict::unwatched);
     errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
     errors.extend(
         relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),

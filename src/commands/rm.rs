@@ -45,7 +45,7 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
     }
     let report = Removed { project: arguments.project.clone(), directories };
     output.report(&report, arguments.json)?;
-    for error in evict::empty_trash(&store) {
+    for error in evict::empty_trash(&store, &evict::unwatched) {
         output.warning(&output::one_line(&error.into()));
     }
     let all = report.directories.iter().all(|directory| directory.fate == Fate::Gone);

@@ -52,7 +52,7 @@ pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Proj
 }
 
 pub fn empty_trash(store: &Store, output: Output) {
-    for error in evict::empty_trash(store) {
+    for error in evict::empty_trash(store, &evict::unwatched) {
         output.warning(&output::one_line(&error.into()));
     }
 }

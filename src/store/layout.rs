@@ -3,16 +3,21 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access;
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::atomic::{self, RecordError};
 use crate::names::{ProjectName, ToolchainId};
 
 /// The number of the store's format that this larder writes.
 pub const FORMAT: u32 = 2;
+
+/// The file that marks a store, and every other directory of caches.
+const TAG: &str = "CACHEDIR.TAG";
 
 /// The first line that every cache directory tag has (bford.info/cachedir).
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -198,7 +203,7 @@ impl Store {
 
     fn write_tag(&self) -> Result<(), StoreError> {
         let tag = format!("{SIGNATURE}\n{MARKER}{FORMAT}\n");
-        Ok(atomic::write(&self.root.join("CACHEDIR.TAG"), tag.as_bytes(), 0o644)?)
+        Ok(atomic::write(&self.root.join(TAG), tag.as_bytes(), 0o644)?)
     }
 
     /// The store's own directory, with every symlink resolved.
@@ -297,13 +302,39 @@ impl Store {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
+    /// Opens the store's own directory, if it still is a store, and the user's own: whoever deletes
+    /// asks at the moment, and reaches all from this descriptor.
+    pub fn reopen(&self) -> Result<OwnedFd, StoreError> {
+        let fail = |verb| StoreError::io(verb, &self.root);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&self.root, flags, Mode::empty())
+            .map_err(|errno| fail("open")(errno.into()))?;
+        let owner = rustix::fs::fstat(&root).map_err(|errno| fail("read")(errno.into()))?.st_uid;
+        self.compare_owner(owner)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let text = match rustix::fs::openat(&root, TAG, flags, Mode::empty()) {
+            Ok(tag) => io::read_to_string(fs::File::from(tag)).map_err(fail("read"))?,
+            Err(Errno::NOENT | Errno::LOOP) => String::new(),
+            Err(errno) => return Err(fail("read")(errno.into())),
+        };
+        match format_in(&text) {
+            Some(format) if format <= FORMAT => Ok(root),
+            Some(format) => Err(StoreError::Newer { path: self.root.clone(), format }),
+            None => Err(StoreError::NotAStore(self.root.clone())),
+        }
+    }
+
     fn check_owner(&self) -> Result<(), StoreError> {
         let metadata = fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
+        self.compare_owner(metadata.uid())
+    }
+
+    fn compare_owner(&self, owner: u32) -> Result<(), StoreError> {
         let user = rustix::process::geteuid().as_raw();
-        if metadata.uid() == user {
+        if owner == user {
             Ok(())
         } else {
-            Err(StoreError::Foreign { path: self.root.clone(), owner: metadata.uid(), user })
+            Err(StoreError::Foreign { path: self.root.clone(), owner, user })
         }
     }
 }
@@ -360,17 +391,22 @@ fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
-    let path = root.join("CACHEDIR.TAG");
+    let path = root.join(TAG);
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::io("read", &path)(error)),
     };
+    Ok(format_in(&text))
+}
+
+/// The format's number in the text of a store's marker.
+fn format_in(text: &str) -> Option<u32> {
     if !text.starts_with(SIGNATURE) {
-        return Ok(None);
+        return None;
     }
-    let format = text.lines().find_map(|line| line.strip_prefix(MARKER));
-    Ok(format.and_then(|number| number.trim().parse().ok()))
+    let format = text.lines().find_map(|line| line.strip_prefix(MARKER))?;
+    format.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cargo_layout::{Layout, ProfileDir};
 use crate::output;
 use crate::policy::Usage;
-use crate::usage;
+use crate::usage::{self, Counter};
 
 /// What belongs together.
 #[derive(Serialize)]
@@ -37,9 +37,10 @@ pub fn parts(target: &Path) -> Result<Vec<Part>> {
 
 fn of_profile(layout: &Layout, profile: &ProfileDir) -> Vec<Part> {
     let mut sums: BTreeMap<String, Usage> = BTreeMap::new();
+    let mut counter = Counter::default();
     let mut add = |name: &str, path: &Path| {
         let sum = sums.entry(name.to_owned()).or_default();
-        *sum = sum.plus(usage::measure(&layout.absolute(path)));
+        *sum = sum.plus(counter.count(&layout.absolute(path)));
     };
     for unit in &profile.units {
         unit.paths.iter().for_each(|path| add(&unit.package, path));

@@ -1,0 +1,265 @@
+//! Emptying the trash: every name reached from the descriptor of the directory that holds it,
+//! directories side by side.
+//!
+//! What lies deeper than directories are kept open is moved to the top of the trash, into a directory
+//! of its own that is emptied after the rest, and so on: trees of any depth go with few descriptors.
+
+#![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{EvictError, trash};
+use crate::store::Store;
+use crate::tree::below;
+use crate::tree::descend::{self, Dir, Found, Then, Visitor};
+
+/// For callers of [`empty_trash`] that do not want to know how far it is.
+pub fn unwatched(_: u64) {}
+
+/// Unlinks everything in the trash of a store, whoever put it there. All errors are collected.
+///
+/// `progress` is told, from several threads, how many names are gone since it was told last.
+pub fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictError> {
+    let root = match store.reopen() {
+        Ok(root) => root,
+        Err(error) => return vec![error.into()],
+    };
+    // One to be read, and one to come back to.
+    let open = || below::open_dir(&root, c"trash");
+    match open().and_then(|top| Ok((top, open()?))) {
+        Ok((top, trash)) => Emptying::new(&store.trash(), trash, progress).empty(top),
+        Err(Errno::NOENT) => Vec::new(),
+        Err(errno) => vec![EvictError::new(store.trash(), errno)],
+    }
+}
+
+/// Removes something and all below it, where a store was moved from or to.
+pub fn remove_tree(path: &Path) -> Result<(), EvictError> {
+    let fail = |errno| EvictError::new(path, errno);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(trash::c_name))
+    else {
+        return Err(fail(Errno::INVAL));
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(parent, flags, Mode::empty()).map_err(fail)?;
+    let open = || below::open_dir(&parent, &name);
+    let flags = match open().and_then(|top| Ok((top, open()?))) {
+        Ok((top, trash)) => {
+            let errors = Emptying::new(path, trash, &unwatched).empty(top);
+            if let Some(error) = errors.into_iter().next() {
+                return Err(error);
+            }
+            AtFlags::REMOVEDIR
+        }
+        Err(Errno::NOTDIR | Errno::LOOP) => AtFlags::empty(),
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(fail(errno)),
+    };
+    match rustix::fs::unlinkat(&parent, &name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(fail(errno)),
+    }
+}
+
+/// A directory at the top of the trash, for what is too deep where it is.
+struct Pit {
+    name: CString,
+    fd: OwnedFd,
+    count: AtomicU64,
+}
+
+/// A trash that is being emptied.
+struct Emptying<'a> {
+    trash: OwnedFd,
+    progress: &'a (dyn Fn(u64) + Sync),
+    errors: Mutex<Vec<EvictError>>,
+    /// The path of what is gone through now.
+    top: PathBuf,
+    /// Where deep directories are moved now.
+    pit: Mutex<Option<Arc<Pit>>>,
+}
+
+impl<'a> Emptying<'a> {
+    fn new(path: &Path, trash: OwnedFd, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        let (errors, pit) = (Mutex::default(), Mutex::default());
+        Self { trash, progress, errors, top: path.to_owned(), pit }
+    }
+
+    fn empty(mut self, top: OwnedFd) -> Vec<EvictError> {
+        let trash = self.top.clone();
+        descend::descend(top, &self);
+        // What was too deep, and then what was too deep in that.
+        loop {
+            let Some(pit) = lock(&self.pit).take() else { break };
+            let name = pit.name.as_c_str();
+            self.top = trash.join(OsStr::from_bytes(name.to_bytes()));
+            match below::open_dir(&self.trash, name) {
+                Ok(top) => descend::descend(top, &self),
+                Err(errno) => self.report(self.top.clone(), errno),
+            }
+            match rustix::fs::unlinkat(&self.trash, name, AtFlags::REMOVEDIR) {
+                // What is left in it has been reported, by whoever put it there or here.
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+                Err(errno) => self.report(self.top.clone(), errno),
+            }
+        }
+        self.errors.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what stays. That something is gone already is no error.
+    fn report(&self, path: PathBuf, errno: Errno) {
+        if errno != Errno::NOENT {
+            lock(&self.errors).push(EvictError::new(path, errno));
+        }
+    }
+
+    /// The same of a name in a directory, which then stays too.
+    fn stays(&self, dir: &Dir, name: &CStr, errno: Errno) {
+        if errno != Errno::NOENT {
+            dir.keep();
+            self.report(dir.path_of(&self.top, name), errno);
+        }
+    }
+
+    /// Unlinks a name; says whether it is gone by that, or what is in the way.
+    fn unlink(dir: &Dir, name: &CStr, flags: AtFlags) -> Result<bool, Errno> {
+        let unlink = || rustix::fs::unlinkat(&dir.fd, name, flags);
+        let mut unlinked = unlink();
+        if unlinked == Err(Errno::ACCESS) && make_writable(dir) {
+            unlinked = unlink();
+        }
+        match unlinked {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Where deep directories go; made when the first comes.
+    fn pit(&self) -> Result<Arc<Pit>, Errno> {
+        let mut pit = lock(&self.pit);
+        match &*pit {
+            Some(pit) => Ok(Arc::clone(pit)),
+            None => {
+                let (name, fd) = trash::make_in(&self.trash)?;
+                let made = Arc::new(Pit { name, fd, count: AtomicU64::new(0) });
+                Ok(Arc::clone(pit.insert(made)))
+            }
+        }
+    }
+
+    /// Whether a name at the top of the trash is that of the directory for what is deep.
+    fn is_pit(&self, dir: &Dir, name: &CStr) -> bool {
+        dir.above.is_none() && lock(&self.pit).as_ref().is_some_and(|pit| *pit.name == *name)
+    }
+
+    /// Moves a directory to the top of the trash.
+    fn move_up(&self, dir: &Dir, name: &CString) -> Result<(), Errno> {
+        let mut was_mended = false;
+        loop {
+            let pit = self.pit()?;
+            let place = pit.count.fetch_add(1, Ordering::Relaxed).to_string();
+            match rustix::fs::renameat(&dir.fd, name, &pit.fd, &place) {
+                // Somebody else empties the trash too, and what was made for this is gone.
+                Err(Errno::NOENT) if trash::is_there(&dir.fd, name) => {
+                    lock(&self.pit).take_if(|current| Arc::ptr_eq(current, &pit));
+                }
+                Err(Errno::ACCESS) if !was_mended => {
+                    make_enterable(dir, name)?;
+                    was_mended = true;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Visitor for Emptying<'_> {
+    fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString> {
+        let mut below = Vec::new();
+        let mut gone = 0;
+        for found in names {
+            if found.kind == FileType::Directory {
+                below.extend(Some(found.name).filter(|name| !self.is_pit(dir, name)));
+                continue;
+            }
+            match Self::unlink(dir, &found.name, AtFlags::empty()) {
+                Ok(was_there) => gone += u64::from(was_there),
+                // It is another thing by now.
+                Err(Errno::ISDIR) => below.push(found.name),
+                Err(errno) => self.stays(dir, &found.name, errno),
+            }
+        }
+        if gone > 0 {
+            (self.progress)(gone);
+        }
+        below
+    }
+
+    fn open(&self, dir: &Dir, name: &CStr) -> Option<OwnedFd> {
+        let mut opened = below::open_dir(&dir.fd, name);
+        if opened.as_ref().is_err_and(|errno| *errno == Errno::ACCESS) {
+            opened = make_enterable(dir, name).and_then(|()| below::open_dir(&dir.fd, name));
+        }
+        match opened {
+            Ok(opened) => return Some(opened),
+            // It is another thing by now.
+            Err(Errno::NOTDIR | Errno::LOOP) => match Self::unlink(dir, name, AtFlags::empty()) {
+                Ok(was_there) => (self.progress)(u64::from(was_there)),
+                Err(errno) => self.stays(dir, name, errno),
+            },
+            // Of descriptors there may be few; what lies at the top of the trash waits for none.
+            Err(Errno::MFILE | Errno::NFILE) if dir.above.is_some() => self.too_deep(dir, name),
+            Err(errno) => self.stays(dir, name, errno),
+        }
+        None
+    }
+
+    fn too_deep(&self, dir: &Dir, name: &CStr) {
+        if let Err(errno) = self.move_up(dir, &name.to_owned()) {
+            self.stays(dir, name, errno);
+        }
+    }
+
+    fn done(&self, dir: &Dir) -> Then {
+        let Some(above) = &dir.above else { return Then::Leave };
+        match Self::unlink(above, &dir.name, AtFlags::REMOVEDIR) {
+            Ok(was_there) => (self.progress)(u64::from(was_there)),
+            Err(Errno::NOTEMPTY | Errno::EXIST) if dir.is_kept() => above.keep(),
+            // Something came meanwhile, or the filesystem forgets names while others go.
+            Err(Errno::NOTEMPTY | Errno::EXIST) if !dir.is_hopeless() => return Then::Again,
+            Err(errno) => self.stays(above, &dir.name, errno),
+        }
+        Then::Leave
+    }
+}
+
+/// Gives the owner of a directory the right to remove names from it, if that was missing. Only
+/// the directory that is open is changed, whatever its name is by now.
+fn make_writable(dir: &Dir) -> bool {
+    let missing = rustix::fs::fstat(&dir.fd)
+        .is_ok_and(|stat| !Mode::from_raw_mode(stat.st_mode).contains(Mode::RWXU));
+    missing && rustix::fs::fchmod(&dir.fd, Mode::RWXU).is_ok()
+}
+
+/// Gives the owner the right to open a directory, which is held without that right first, so that
+/// no name is followed when its mode is changed.
+fn make_enterable(dir: &Dir, name: &CStr) -> Result<(), Errno> {
+    make_writable(dir);
+    let held = below::hold_dir(&dir.fd, name)?;
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    rustix::fs::chmod(path, Mode::RWXU)
+}
+
+/// A lock is poisoned only if a thread panicked, and then rayon panics in the end.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
