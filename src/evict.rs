@@ -26,7 +26,7 @@ use crate::names::ProjectName;
 use crate::policy::Usage;
 use crate::store::{EntryRecord, Lock, Store, StoreError, atomic};
 
-pub use empty::{empty_trash, unwatched};
+pub use empty::{empty_scraps, empty_trash, unwatched};
 pub use trash::Trash;
 
 /// Something that could not be removed.

@@ -11,7 +11,7 @@ use crate::cli::GcArgs;
 use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
-use crate::output::{self, Output, Report};
+use crate::output::{self, Output, Progress, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
 use crate::relocate;
 
@@ -59,7 +59,9 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let taken = collect::carry_out(&store, &observed, &plan);
     let (leftovers, more) = tidy::tidy(&store, &guard);
     errors.extend(more.iter().map(output::one_line));
-    let emptied = evict::empty_trash(&store, &evict::unwatched);
+    let progress = Progress::files(output, "deleting");
+    let emptied = evict::empty_trash(&store, &|count| progress.add(count));
+    drop(progress);
     errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
     errors.extend(
         relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),

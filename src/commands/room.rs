@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::collect::{self, Fate};
 use crate::config;
+use crate::evict;
 use crate::output::{Output, one_line, size};
 use crate::policy::{Headroom, Unmet, Usage};
 use crate::store::Store;
@@ -39,6 +40,13 @@ fn try_make(store: &Store, output: Output) -> Result<()> {
             "made room: {count} of the least recently used set aside, {}; `larder gc` deletes them",
             size(freed.bytes)
         ));
+    }
+    let disk = collect::disk(store)?;
+    if !policy.is_free_enough(&disk) && evict::in_trash(store).0 > 0 {
+        // The build needs the room itself, not only the names. Beside it, and gone with larder at
+        // the latest: what is not deleted by then stays in the trash.
+        let store = store.clone();
+        std::thread::spawn(move || evict::empty_trash(&store, &evict::unwatched));
     }
     for unmet in plan.unmet.iter().filter(|unmet| !matches!(unmet, Unmet::ProjectSize { .. })) {
         output.warning(&unmet.to_string());

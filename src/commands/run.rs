@@ -34,8 +34,10 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
         watch.step("verify");
     }
     room::make(&store, output);
-    drop(warm);
     watch.step("make room");
+    drop(warm);
+    empty_scraps(&store, output);
+    watch.step("empty trash");
     output.detail(&watch.summary());
     Ok(code)
 }
@@ -51,8 +53,9 @@ pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Proj
     Ok(project)
 }
 
-pub fn empty_trash(store: &Store, output: Output) {
-    for error in evict::empty_trash(store, &evict::unwatched) {
+/// Deletes what builds took from their own directories; whole ones are left to `larder gc`.
+pub fn empty_scraps(store: &Store, output: Output) {
+    for error in evict::empty_scraps(store) {
         output.warning(&output::one_line(&error.into()));
     }
 }

@@ -41,7 +41,7 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
         code
     };
     drop(warm);
-    run::empty_trash(&store, output);
+    run::empty_scraps(&store, output);
     Ok(code)
 }
 

@@ -41,6 +41,48 @@ pub fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictE
     }
 }
 
+/// Unlinks what is in the trash but for whole target directories: what builds took from their own.
+/// That is little, and done at once.
+pub fn empty_scraps(store: &Store) -> Vec<EvictError> {
+    let trash = match store.reopen() {
+        Ok(root) => below::open_dir(&root, c"trash"),
+        Err(error) => return vec![error.into()],
+    };
+    let trash = match trash {
+        Ok(trash) => trash,
+        Err(Errno::NOENT) => return Vec::new(),
+        Err(errno) => return vec![EvictError::new(store.trash(), errno)],
+    };
+    let mut errors = Vec::new();
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    loop {
+        let (bags, has_ended) = descend::piece(&trash, &mut buffer);
+        for bag in bags.iter().map(|bag| &bag.name).filter(|bag| !holds_directory(&trash, bag)) {
+            let path = store.trash().join(OsStr::from_bytes(bag.to_bytes()));
+            errors.extend(remove_below(&trash, bag, &path, &unwatched));
+        }
+        if has_ended {
+            return errors;
+        }
+    }
+}
+
+/// Whether a bag of the trash holds a target directory with its record.
+fn holds_directory(trash: &OwnedFd, bag: &CStr) -> bool {
+    let Ok(bag) = below::open_dir(trash, bag) else { return false };
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    loop {
+        let (things, has_ended) = descend::piece(&bag, &mut buffer);
+        let has_record = |thing: &Found| {
+            let thing = below::open_dir(&bag, &thing.name);
+            thing.is_ok_and(|thing| trash::is_there(&thing, c"entry.json"))
+        };
+        if has_ended || things.iter().any(has_record) {
+            return things.iter().any(has_record);
+        }
+    }
+}
+
 /// Removes something and all below it, where a store was moved from or to.
 pub fn remove_tree(path: &Path) -> Result<(), EvictError> {
     let fail = |errno| EvictError::new(path, errno);
@@ -50,22 +92,33 @@ pub fn remove_tree(path: &Path) -> Result<(), EvictError> {
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let parent = rustix::fs::open(parent, flags, Mode::empty()).map_err(fail)?;
-    let open = || below::open_dir(&parent, &name);
+    remove_below(&parent, &name, path, &unwatched).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Removes a name in a directory and all below it; `path` serves only the messages.
+fn remove_below(
+    parent: &OwnedFd,
+    name: &CStr,
+    path: &Path,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<EvictError> {
+    let fail = |errno| vec![EvictError::new(path, errno)];
+    let open = || below::open_dir(parent, name);
     let flags = match open().and_then(|top| Ok((top, open()?))) {
         Ok((top, trash)) => {
-            let errors = Emptying::new(path, trash, &unwatched).empty(top);
-            if let Some(error) = errors.into_iter().next() {
-                return Err(error);
+            let errors = Emptying::new(path, trash, progress).empty(top);
+            if !errors.is_empty() {
+                return errors;
             }
             AtFlags::REMOVEDIR
         }
         Err(Errno::NOTDIR | Errno::LOOP) => AtFlags::empty(),
-        Err(Errno::NOENT) => return Ok(()),
-        Err(errno) => return Err(fail(errno)),
+        Err(Errno::NOENT) => return Vec::new(),
+        Err(errno) => return fail(errno),
     };
-    match rustix::fs::unlinkat(&parent, &name, flags) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(fail(errno)),
+    match rustix::fs::unlinkat(parent, name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Vec::new(),
+        Err(errno) => fail(errno),
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -117,7 +117,7 @@ pub fn make_in(trash: &OwnedFd) -> Result<(CString, OwnedFd), Errno> {
 }
 
 /// Whether there is something of this name.
-pub fn is_there(dir: &OwnedFd, name: &CString) -> bool {
+pub fn is_there(dir: &OwnedFd, name: &CStr) -> bool {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
