@@ -13,11 +13,11 @@ pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError
     for row in rows {
         progress.add(1);
         let name = format!("{} {}", row.project, row.toolchain.short());
-        match measure(store, row) {
+        match measure(store, &row) {
             Ok(true) => {}
             Ok(false) => output.note(&format!("{name} is in use, and not measured")),
             Err(error) => {
-                errors.push(format!("{name}: {}", crate::output::one_line(&error.into())))
+                errors.push(format!("{name}: {}", crate::output::one_line(&error.into())));
             }
         }
     }
@@ -25,7 +25,7 @@ pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError
     Ok(errors)
 }
 
-fn measure(store: &Store, row: Row) -> Result<bool, CollectError> {
+fn measure(store: &Store, row: &Row) -> Result<bool, CollectError> {
     let paths = store.entry(&row.project, row.toolchain);
     let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
         return Ok(false);

@@ -145,13 +145,13 @@ impl Report for Collected {
             };
             rows.push(vec![step.what.to_string(), output::size(step.frees.bytes), why]);
         }
-        let mut text = if rows.len() > 1 { output::table(&rows) } else { String::new() };
-        if self.leftovers > 0 {
-            text.push_str(&format!("{} left by work that was cut off: gone\n", self.leftovers));
-        }
-        text.push_str(&sums(self.before, self.after, &self.store));
-        text.push_str(&sentences(&self.unmet));
-        text
+        let table = if rows.len() > 1 { output::table(&rows) } else { String::new() };
+        let leftovers = match self.leftovers {
+            0 => String::new(),
+            count => format!("{count} left by work that was cut off: gone\n"),
+        };
+        let sums = sums(self.before, self.after, &self.store);
+        [table, leftovers, sums, sentences(&self.unmet)].concat()
     }
 }
 
@@ -165,5 +165,5 @@ fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
 }
 
 fn sentences(unmet: &[Unmet]) -> String {
-    unmet.iter().map(|unmet| format!("{unmet}\n")).collect()
+    unmet.iter().flat_map(|unmet| [unmet.to_string(), "\n".to_owned()]).collect()
 }
