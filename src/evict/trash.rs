@@ -1,7 +1,5 @@
 //! Moving things into the trash.
 
-#![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
-
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
