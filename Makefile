@@ -48,8 +48,10 @@ test: $(SETUP) check
 	cargo test $(CARGO_FLAGS)
 ifeq ($(shell id -u),0)
 	$(POWER_LOSS)
+	$(SAFETY)
 else
 	@echo 'make test: LEFT OUT, because only root can mount images: power loss'
+	@echo 'make test: LEFT OUT, because only root can mount and be somebody else: safety of deletion'
 endif
 ifeq ($(WITHOUT_MKOSI),)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
@@ -61,6 +63,7 @@ endif
 .PHONY: soak
 soak: mkosi-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
+	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 soak_
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 
 # Stores as a failing power leaves them, as root: 120 instants in builds.
@@ -68,6 +71,12 @@ POWER_LOSS = cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --te
 .PHONY: power-loss
 power-loss: build-setup
 	LARDER_POWER_LOSS=60 $(POWER_LOSS)
+
+# What deletes meets mounts, other users, immutable files and few descriptors, as root.
+SAFETY = cargo test $(CARGO_FLAGS) --test host -- --ignored --test-threads=1 safety_
+.PHONY: safety
+safety: build-setup
+	$(SAFETY)
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
 STALENESS = cargo test $(CARGO_FLAGS) --test staleness
@@ -102,6 +111,7 @@ demo: mkosi-setup build
 bench: build-setup build
 	benches/run $(abspath $(BINARY))
 	benches/exactness $(abspath $(BINARY))
+	benches/collection $(abspath $(BINARY))
 
 .PHONY: install
 install: build

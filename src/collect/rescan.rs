@@ -1,43 +1,58 @@
 //! Measures again what the records say, and mends them.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::{COLLECTOR, CollectError};
 use crate::output::{Output, Progress};
 use crate::store::{EntryRecord, Lock, Row, Store, atomic};
 use crate::usage;
 
+/// Directories that are measured at a time: each has few directories at its top, which are waited
+/// for one after the other.
+const AT_ONCE: usize = 4;
+
 /// Measures every directory that nobody uses, and the downloads. Says which could not be.
 pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError> {
-    let mut errors = Vec::new();
     let rows = store.all_rows()?;
     let progress = Progress::directories(output, "measuring", rows.len());
-    for row in rows {
-        progress.add(1);
-        let name = format!("{} {}", row.project, row.toolchain.short());
-        match measure(store, &row) {
-            Ok(true) => {}
-            Ok(false) => output.note(&format!("{name} is in use, and not measured")),
-            Err(error) => {
-                errors.push(format!("{name}: {}", crate::output::one_line(&error.into())));
-            }
+    let (rows, errors) = (Mutex::new(rows.into_iter()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(row) = next(&rows) {
+                    progress.add(1);
+                    if let Err(error) = measure(store, &row, output) {
+                        let error = crate::output::one_line(&error.into());
+                        let text = format!("{} {}: {error}", row.project, row.toolchain.short());
+                        errors.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                    }
+                }
+            });
         }
-    }
+    });
     store.measure_downloads(true).map_err(crate::store::StoreError::from)?;
-    Ok(errors)
+    Ok(errors.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn measure(store: &Store, row: &Row) -> Result<bool, CollectError> {
+fn next(rows: &Mutex<impl Iterator<Item = Row>>) -> Option<Row> {
+    rows.lock().unwrap_or_else(PoisonError::into_inner).next()
+}
+
+fn measure(store: &Store, row: &Row, output: Output) -> Result<(), CollectError> {
     let paths = store.entry(&row.project, row.toolchain);
     let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
-        return Ok(false);
+        let name = format!("{} {}", row.project, row.toolchain.short());
+        output.note(&format!("{name} is in use, and not measured"));
+        return Ok(());
     };
     // What is recorded may have changed since the row was read.
     let Ok(record) = store.row(&row.project, row.toolchain, false).record else {
-        return Ok(true);
+        return Ok(());
     };
     let usage = usage::measure(&paths.dir);
     if usage != record.usage() {
         let record = EntryRecord { size: usage.bytes, inodes: usage.inodes, ..record };
         atomic::write_json(&paths.record, &record).map_err(crate::store::StoreError::from)?;
     }
-    Ok(true)
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::evict;
 use crate::output::{self, Output, Progress, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
 use crate::relocate;
+use crate::store::Store;
 
 /// What would go.
 #[derive(Serialize)]
@@ -59,10 +60,7 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let taken = collect::carry_out(&store, &observed, &plan);
     let (leftovers, more) = tidy::tidy(&store, &guard);
     errors.extend(more.iter().map(output::one_line));
-    let progress = Progress::files(output, "deleting");
-    let emptied = evict::empty_trash(&store, &|count| progress.add(count));
-    drop(progress);
-    errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
+    errors.extend(delete(&store, output));
     errors.extend(
         relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),
     );
@@ -80,6 +78,13 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     };
     output.report(&report, arguments.json)?;
     Ok(report.code(output))
+}
+
+/// Empties the trash, which is where all that went is; says what stays.
+fn delete(store: &Store, output: Output) -> Vec<String> {
+    let progress = Progress::files(output, "deleting");
+    let errors = evict::empty_trash(store, &|gone| progress.add(gone));
+    errors.into_iter().map(|error| output::one_line(&error.into())).collect()
 }
 
 /// The policy with what the command line says instead.

@@ -11,7 +11,7 @@ use crate::cli::RmArgs;
 use crate::collect::{self, Fate};
 use crate::evict::{self, Trash};
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{self, Output, Report};
+use crate::output::{self, Output, Progress, Report};
 use crate::policy::Usage;
 use crate::store::EntryRecord;
 
@@ -45,7 +45,8 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
     }
     let report = Removed { project: arguments.project.clone(), directories };
     output.report(&report, arguments.json)?;
-    for error in evict::empty_trash(&store, &evict::unwatched) {
+    let progress = Progress::files(output, "deleting");
+    for error in evict::empty_trash(&store, &|gone| progress.add(gone)) {
         output.warning(&output::one_line(&error.into()));
     }
     let all = report.directories.iter().all(|directory| directory.fate == Fate::Gone);

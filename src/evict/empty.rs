@@ -199,14 +199,12 @@ impl<'a> Emptying<'a> {
     /// Where deep directories go; made when the first comes.
     fn pit(&self) -> Result<Arc<Pit>, Errno> {
         let mut pit = lock(&self.pit);
-        match &*pit {
-            Some(pit) => Ok(Arc::clone(pit)),
-            None => {
-                let (name, fd) = trash::make_in(&self.trash)?;
-                let made = Arc::new(Pit { name, fd, count: AtomicU64::new(0) });
-                Ok(Arc::clone(pit.insert(made)))
-            }
+        if let Some(pit) = &*pit {
+            return Ok(Arc::clone(pit));
         }
+        let (name, fd) = trash::make_in(&self.trash)?;
+        let made = Arc::new(Pit { name, fd, count: AtomicU64::new(0) });
+        Ok(Arc::clone(pit.insert(made)))
     }
 
     /// Whether a name at the top of the trash is that of the directory for what is deep.

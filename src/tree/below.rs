@@ -57,6 +57,8 @@ mod tests {
 
     use super::*;
 
+    type Way<'a> = &'a dyn Fn(&CStr) -> Result<OwnedFd, Errno>;
+
     #[test]
     fn only_plain_directories_are_opened_in_either_way() {
         let dir = tempfile::tempdir().unwrap();
@@ -66,7 +68,7 @@ mod tests {
         let top = File::open(dir.path()).unwrap();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let by_hand = |name: &CStr| open_and_compare(top.as_fd(), name, flags);
-        let ways: [&dyn Fn(&CStr) -> Result<OwnedFd, Errno>; 3] =
+        let ways: [Way<'_>; 3] =
             [&|name| open_dir(&top, name), &|name| hold_dir(&top, name), &by_hand];
         for way in ways {
             way(c"plain").unwrap();

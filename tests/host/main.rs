@@ -7,6 +7,7 @@ mod collect;
 mod power;
 mod proof;
 mod refusals;
+mod safety;
 mod supervision;
 mod units;
 mod world;
