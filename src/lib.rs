@@ -32,6 +32,7 @@ pub mod situation;
 pub mod sources;
 pub mod store;
 pub mod sweep;
+pub mod timer;
 pub mod tree;
 pub mod usage;
 pub mod verify;

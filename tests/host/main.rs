@@ -4,6 +4,7 @@
 
 mod builds;
 mod collect;
+mod clock;
 mod power;
 mod proof;
 mod refusals;
