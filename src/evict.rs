@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::fault;
 use crate::names::ProjectName;
 use crate::policy::Usage;
 use crate::store::{EntryRecord, Lock, Store, atomic};
@@ -75,10 +76,13 @@ impl<'a> Trash<'a> {
         self.check_inside(path)?;
         let place = self.dir.join(self.count.to_string());
         self.count += 1;
+        fault::point("evict.rename");
         let mut moved = fs::rename(path, &place);
         // The trash was not there yet, or somebody has just emptied it.
         while moved.is_err() && !self.dir.exists() && fs::symlink_metadata(path).is_ok() {
+            fault::point("evict.make");
             fs::create_dir_all(&self.dir).map_err(|error| EvictError::io(&self.dir, error))?;
+            fault::point("evict.rename-again");
             moved = fs::rename(path, &place);
         }
         match moved {
@@ -177,6 +181,7 @@ fn remove_file(
     if !is_own(&name) || !inside.is_none_or(|parent| parent.starts_with(store.root())) {
         return Err(EvictError::Outside { path: path.to_owned(), store: store.root().to_owned() });
     }
+    fault::point("evict.unlink-own");
     match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(EvictError::io(path, error)),
@@ -242,6 +247,7 @@ fn remove_tree(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), EvictEr
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.
 pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
+    fault::point("evict.remove-empty");
     match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
         Err(error) => Err(EvictError::io(path, error)),
@@ -252,6 +258,7 @@ pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
 pub fn remove_symlink(path: &Path) -> Result<(), EvictError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {
+            fault::point("evict.unlink-symlink");
             rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
                 .map_err(|error| EvictError::io(path, error))
         }
@@ -276,7 +283,10 @@ fn clear(dir: &OwnedFd, device: u64, path: &Path, errors: &mut Vec<EvictError>) 
         let full = || path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
         let removed = match kind {
             FileType::Directory => clear_below(dir, &name, device, &full(), errors),
-            _ => rustix::fs::unlinkat(dir, &name, AtFlags::empty()),
+            _ => {
+                fault::point("evict.unlink");
+                rustix::fs::unlinkat(dir, &name, AtFlags::empty())
+            }
         };
         match removed {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -305,6 +315,7 @@ fn clear_below(
     // A read-only directory cannot be emptied; it is about to go anyway.
     let _ = rustix::fs::fchmod(&below, Mode::RWXU);
     clear(&below, device, path, errors);
+    fault::point("evict.remove");
     rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
 }
 

@@ -15,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod digest;
 pub mod evict;
+pub mod fault;
 pub mod home;
 pub mod identity;
 pub mod link;

@@ -43,6 +43,10 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     if arguments.rescan {
         errors.extend(collect::rescan::rescan(&store, output)?);
     }
+    // First, because it measures what was cut off before its size was recorded.
+    let (leftovers, more) =
+        if arguments.dry_run { (0, Vec::new()) } else { tidy::tidy(&store, &guard) };
+    errors.extend(more.iter().map(output::one_line));
     let now = SystemTime::now();
     let mut observed = collect::observe(&store)?;
     let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
@@ -57,8 +61,7 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     }
     let before = plan.before;
     let taken = collect::carry_out(&store, &observed, &plan);
-    let (leftovers, more) = tidy::tidy(&store, &guard);
-    errors.extend(more.iter().map(output::one_line));
+    tidy::remove_vacant(&store);
     let emptied = evict::empty_trash(&store);
     errors.extend(emptied.into_iter().map(|error| output::one_line(&error.into())));
     errors.extend(

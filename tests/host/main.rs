@@ -5,9 +5,11 @@
 mod builds;
 mod collect;
 mod clock;
+mod crash;
 mod power;
 mod proof;
 mod refusals;
+mod sound;
 mod supervision;
 mod units;
 mod world;
