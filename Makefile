@@ -66,6 +66,7 @@ soak: mkosi-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 	LARDER_CRASH=all cargo test $(CARGO_FLAGS) --test host -- --nocapture crash::
+	LARDER_STORM=300 cargo test $(CARGO_FLAGS) --test host -- --nocapture storm::
 
 # What else of tests/host only root can do.
 AS_ROOT = cargo test $(CARGO_FLAGS) --test host -- --ignored --test-threads=1 root_

@@ -10,6 +10,7 @@ mod power;
 mod proof;
 mod refusals;
 mod sound;
+mod storm;
 mod supervision;
 mod units;
 mod world;
