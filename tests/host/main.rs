@@ -3,8 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod builds;
-mod collect;
 mod clock;
+mod collect;
 mod crash;
 mod power;
 mod proof;
