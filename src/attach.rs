@@ -20,6 +20,8 @@ use rustix::io::Errno;
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::UnshareFlags;
 
+use crate::fault::point_after_fork;
+
 /// Bind mounts to be made for one command.
 #[derive(Debug)]
 pub struct Mounts {
@@ -64,6 +66,7 @@ impl Mounts {
         if self.binds.is_empty() {
             return Ok(());
         }
+        point_after_fork("attach.unshare");
         match unshare(UnshareFlags::NEWNS) {
             Err(Errno::PERM) => self.enter_user_namespace()?,
             other => other?,
@@ -73,6 +76,7 @@ impl Mounts {
         #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
         rustix::mount::mount_change(c"/", downstream)?;
         for (source, place) in &self.binds {
+            point_after_fork("attach.mount");
             #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
             rustix::mount::mount_bind(source.as_c_str(), place.as_c_str())?;
         }

@@ -253,6 +253,9 @@ pub struct EmitArgs {
     /// For whom
     #[arg(value_enum)]
     pub consumer: Consumer,
+    /// The larder that units and crontabs start [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
 }
 
 /// Who can be given configuration.
@@ -260,6 +263,14 @@ pub struct EmitArgs {
 pub enum Consumer {
     /// An include file that brings the store into mkosi's build sandbox
     Mkosi,
+    /// Both units that collect by the clock: the service and the timer
+    Systemd,
+    /// The service alone: larder-gc.service
+    SystemdService,
+    /// The timer alone: larder-gc.timer
+    SystemdTimer,
+    /// A line for a crontab that collects by the clock
+    Cron,
     /// Completions of larder's command line for bash
     Bash,
     /// The same for zsh

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::cargo_layout::{CargoLocks, LayoutError};
 use crate::evict::{self, EvictError, Trash};
+use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 use crate::policy::{
     self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, Usage, What,
@@ -262,6 +263,9 @@ pub fn take_directory(
 ) -> Result<Fate, CollectError> {
     let paths = store.entry(project, toolchain);
     let Some(lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        if !paths.dir.exists() {
+            return Ok(Fate::Gone);
+        }
         let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
         return Ok(stays(format!("in use by {holder}")));
     };
@@ -300,6 +304,7 @@ fn take_downloads(store: &Store, trash: &mut Trash<'_>) -> Result<Fate, CollectE
 }
 
 fn make_again(path: &Path) -> Result<(), CollectError> {
+    fault::point("collect.make");
     let made = std::fs::create_dir_all(path);
     made.map_err(|source| StoreError::Io { verb: "make", path: path.to_owned(), source }.into())
 }

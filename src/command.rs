@@ -20,6 +20,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use crate::attach::Mounts;
+use crate::fault;
 
 /// Signals that are passed on to the command.
 const FORWARDED: [i32; 6] =
@@ -151,6 +152,7 @@ fn prepare(mounts: &Mounts, inherited: &[OwnedFd], writer: &OwnedFd) -> io::Resu
     for lock in inherited {
         rustix::io::fcntl_setfd(lock, FdFlags::empty())?;
     }
+    fault::point_after_fork("command.exec");
     rustix::io::write(writer, b"+")?;
     Ok(())
 }

@@ -176,6 +176,9 @@ impl Keys {
     }
 }
 
+/// Root's store where nobody names one.
+pub const SYSTEM_STORE: &str = "/var/cache/larder";
+
 /// Where the store is, and whether somebody said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorePath {
@@ -217,7 +220,7 @@ fn store_of_this_binary() -> Option<PathBuf> {
 fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) -> PathBuf {
     let set = |path: &PathBuf| path.is_absolute();
     if root {
-        return PathBuf::from("/var/cache/larder");
+        return PathBuf::from(SYSTEM_STORE);
     }
     let cache = cache.map(PathBuf::from).filter(set);
     let home = || home.map(PathBuf::from).filter(set).map(|home| home.join(".cache"));

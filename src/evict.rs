@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::fault;
 use crate::names::ProjectName;
 use crate::policy::Usage;
 use crate::store::{EntryRecord, Lock, Store, StoreError, atomic};
@@ -131,6 +132,7 @@ fn remove_file(
 
 /// Removes a name inside the store; what is gone is no error.
 fn remove_inside(store: &Store, path: &Path, flags: AtFlags) -> Result<(), EvictError> {
+    fault::point("evict.unlink-own");
     let removed = trash::parent_inside(store, path)?
         .map(|(parent, name)| rustix::fs::unlinkat(parent, &name, flags));
     match removed {
@@ -181,6 +183,7 @@ fn remove_tree(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), EvictEr
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.
 pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
+    fault::point("evict.remove-empty");
     match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
         Err(error) => Err(EvictError::new(path, error)),
@@ -192,6 +195,7 @@ pub fn remove_symlink(path: &Path) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {
+            fault::point("evict.unlink-symlink");
             rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
                 .map_err(|error| EvictError::new(path, error))
         }

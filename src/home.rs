@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::attach::Mounts;
+use crate::fault;
 use crate::identity::Way;
 use crate::sources::Lockfile;
 use crate::store::Store;
@@ -70,6 +71,7 @@ impl Home {
             return Ok(());
         };
         for cache in CACHES {
+            fault::point("home.make");
             fs::create_dir_all(shared.join(cache))?;
             fs::create_dir_all(self.path.join(cache))?;
             mounts.bind(&shared.join(cache), &self.path.join(cache))?;
@@ -130,6 +132,7 @@ fn is_vacant(dir: &Path) -> bool {
 }
 
 fn touch(path: &Path) -> io::Result<()> {
+    fault::point("home.touch");
     fs::File::options().append(true).create(true).open(path).map(|_| ())
 }
 

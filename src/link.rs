@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::evict::{self, EvictError};
+use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
 /// A `target` that larder cannot take.
@@ -52,6 +53,7 @@ pub fn check(place: &Path) -> Result<(), LinkError> {
 pub fn make_mount_point(place: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_symlink(place)?;
+    fault::point("link.make");
     fs::create_dir_all(place).map_err(|source| LinkError::Io { path: place.to_owned(), source })
 }
 
@@ -64,6 +66,7 @@ pub fn make_link(place: &Path, target: &Path) -> Result<(), LinkError> {
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent).map_err(fail)?;
     }
+    fault::point("link.symlink");
     symlink(target, place).map_err(fail)
 }
 

@@ -88,9 +88,15 @@ impl Project {
         let announce = |holder: &str| {
             output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
         };
-        store.make_project(&self.name)?;
         let path = store.entry(&self.name, id).lock;
-        Ok(Lock::acquire(&path, &what, self.settings.wait, announce)?)
+        loop {
+            store.make_project(&self.name)?;
+            match Lock::acquire(&path, &what, self.settings.wait, announce) {
+                // A collection has just removed the project's directory, which was empty.
+                Err(error) if error.is_gone() => {}
+                other => return Ok(other?),
+            }
+        }
     }
 
     /// Claims the directory that `target` is in, saying so if it has to wait.

@@ -221,6 +221,7 @@ impl<'a> Use<'a> {
         let dir = self.entry.paths().cold(number);
         let mut trash = Trash::new(self.store);
         trash.take(&dir)?;
+        crate::fault::point("session.make");
         std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mounts = self.attach(&dir)?;
         let ended = command::run(words, mounts, &self.locks())?;
@@ -334,7 +335,7 @@ impl<'a> Use<'a> {
         let number = (outcome == Outcome::Succeeded).then_some(number);
         let needed = situation::needed(&layout, findings, started, number)?;
         for path in &uplifted.shared {
-            unshare(path)?;
+            unshare(path, &paths.dir)?;
         }
         let mut after = situation::look_after(
             &layout,
@@ -350,12 +351,12 @@ impl<'a> Use<'a> {
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
         let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
-        let to_measure = changed || self.entry.record().size == 0 || findings.had_leftovers;
-        let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
-        let measured = to_measure.then(held);
         if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
+        let to_measure = changed || !self.entry.is_measured() || findings.had_leftovers;
+        let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
+        let measured = to_measure.then(held);
         link::make_link(&self.target, &paths.target)?;
         let compiled = after.compiled;
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;

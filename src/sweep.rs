@@ -151,6 +151,7 @@ impl Sweep {
 
 /// A removal is on disk when its directory is.
 fn sync(dir: &Path) -> Result<(), SweepError> {
+    crate::fault::point("sweep.sync");
     match File::open(dir).and_then(|dir| dir.sync_all()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(SweepError::Sync { path: dir.to_owned(), source: error })

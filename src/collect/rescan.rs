@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{COLLECTOR, CollectError};
 use crate::output::{Output, Progress};
-use crate::store::{EntryRecord, Lock, Row, Store, atomic};
+use crate::store::{EntryPaths, EntryRecord, Lock, Row, Store, StoreError, atomic};
 use crate::usage;
 
 /// Directories that are measured at a time: each has few directories at its top, which are waited
@@ -30,7 +30,7 @@ pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError
             });
         }
     });
-    store.measure_downloads(true).map_err(crate::store::StoreError::from)?;
+    store.measure_downloads(true).map_err(StoreError::from)?;
     Ok(errors.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -41,18 +41,25 @@ fn next(rows: &Mutex<impl Iterator<Item = Row>>) -> Option<Row> {
 fn measure(store: &Store, row: &Row, output: Output) -> Result<(), CollectError> {
     let paths = store.entry(&row.project, row.toolchain);
     let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
-        let name = format!("{} {}", row.project, row.toolchain.short());
-        output.note(&format!("{name} is in use, and not measured"));
+        if paths.dir.exists() {
+            let name = format!("{} {}", row.project, row.toolchain.short());
+            output.note(&format!("{name} is in use, and not measured"));
+        }
         return Ok(());
     };
     // What is recorded may have changed since the row was read.
-    let Ok(record) = store.row(&row.project, row.toolchain, false).record else {
+    Ok(mend(&paths, store.row(&row.project, row.toolchain, false).record)?)
+}
+
+/// Measures a directory whose lock is held, and mends its record, if it has one.
+pub fn mend(paths: &EntryPaths, record: Result<EntryRecord, String>) -> Result<(), StoreError> {
+    let Ok(record) = record else {
         return Ok(());
     };
     let usage = usage::measure(&paths.dir);
     if usage != record.usage() {
         let record = EntryRecord { size: usage.bytes, inodes: usage.inodes, ..record };
-        atomic::write_json(&paths.record, &record).map_err(crate::store::StoreError::from)?;
+        atomic::write_json(&paths.record, &record)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::{COLLECTOR, CollectError};
+use super::{COLLECTOR, CollectError, rescan};
 use crate::evict::{self, Trash};
 use crate::names::{ProjectName, ToolchainId};
 use crate::store::{EntryPaths, Guard, Lock, Names, Store};
@@ -18,6 +18,14 @@ pub fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
     }
     tidying.top(guard);
     (tidying.count, tidying.errors)
+}
+
+/// Removes the directories of projects that hold nothing. One that is not empty stays; a build that
+/// begins makes it again.
+pub fn remove_vacant(store: &Store) {
+    for project in store.projects().unwrap_or_default() {
+        let _ = evict::remove_project(store, &project);
+    }
 }
 
 struct Tidying<'a> {
@@ -35,7 +43,7 @@ impl Tidying<'_> {
         };
         let Names { directories, locks, pins, others: _ } = names;
         for id in &directories {
-            let done = self.directory(&self.store.entry(project, *id));
+            let done = self.directory(project, *id);
             self.note(done);
         }
         let gone = locks.iter().chain(&pins).filter(|id| !directories.contains(id));
@@ -43,8 +51,6 @@ impl Tidying<'_> {
             let done = self.lock_of_nothing(&self.store.entry(project, *id));
             self.note(done);
         }
-        // A directory that is not empty stays; a build that begins makes it again.
-        let _ = evict::remove_project(self.store, project);
     }
 
     fn note(&mut self, done: Result<usize, CollectError>) {
@@ -54,10 +60,13 @@ impl Tidying<'_> {
         }
     }
 
-    /// Whatever a directory holds besides its records and `target/`.
-    fn directory(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+    /// Whatever a directory holds besides its records and `target/`. The size that is recorded is
+    /// that of before, so it is measured again.
+    fn directory(&mut self, project: &ProjectName, id: ToolchainId) -> Result<usize, CollectError> {
+        let paths = self.store.entry(project, id);
         let strangers = strangers(&paths.dir, |name| paths.has(name));
-        if strangers.is_empty() {
+        let record = || self.store.row(project, id, false).record;
+        if strangers.is_empty() && record().is_ok_and(|record| record.is_measured()) {
             return Ok(0);
         }
         let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
@@ -66,6 +75,7 @@ impl Tidying<'_> {
         for path in &strangers {
             self.trash.take(path)?;
         }
+        rescan::mend(&paths, record())?;
         Ok(strangers.len())
     }
 
@@ -84,7 +94,11 @@ impl Tidying<'_> {
     /// Halves of the store's own records, if nobody else works in the store.
     fn top(&mut self, guard: &Guard) {
         let root = self.store.root().to_owned();
-        let places = [root.clone(), root.join("bin"), root.join("observed"), root.join("projects")];
+        let mut places = vec![root.clone()];
+        places.extend(["bin", "observed", "projects"].map(|name| root.join(name)));
+        // Pins are written beside the directories.
+        let projects = self.store.projects().unwrap_or_default();
+        places.extend(projects.iter().map(|project| self.store.project(project)));
         let halves: Vec<PathBuf> =
             places.iter().flat_map(|place| strangers(place, |name| !is_half(name))).collect();
         if halves.is_empty() {

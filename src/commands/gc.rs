@@ -44,6 +44,10 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     if arguments.rescan {
         errors.extend(collect::rescan::rescan(&store, output)?);
     }
+    // First, because it measures what was cut off before its size was recorded.
+    let (leftovers, more) =
+        if arguments.dry_run { (0, Vec::new()) } else { tidy::tidy(&store, &guard) };
+    errors.extend(more.iter().map(output::one_line));
     let now = SystemTime::now();
     let mut observed = collect::observe(&store)?;
     let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
@@ -58,8 +62,7 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     }
     let before = plan.before;
     let taken = collect::carry_out(&store, &observed, &plan);
-    let (leftovers, more) = tidy::tidy(&store, &guard);
-    errors.extend(more.iter().map(output::one_line));
+    tidy::remove_vacant(&store);
     errors.extend(delete(&store, output));
     errors.extend(
         relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),

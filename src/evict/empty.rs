@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{EvictError, trash};
+use crate::fault;
 use crate::store::Store;
 use crate::tree::below;
 use crate::tree::descend::{self, Dir, Found, Then, Visitor};
@@ -184,7 +185,10 @@ impl<'a> Emptying<'a> {
 
     /// Unlinks a name; says whether it is gone by that, or what is in the way.
     fn unlink(dir: &Dir, name: &CStr, flags: AtFlags) -> Result<bool, Errno> {
-        let unlink = || rustix::fs::unlinkat(&dir.fd, name, flags);
+        let unlink = || {
+            fault::point("evict.unlink");
+            rustix::fs::unlinkat(&dir.fd, name, flags)
+        };
         let mut unlinked = unlink();
         if unlinked == Err(Errno::ACCESS) && make_writable(dir) {
             unlinked = unlink();

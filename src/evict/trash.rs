@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use super::EvictError;
+use crate::fault;
 use crate::store::Store;
 use crate::tree::below;
 
@@ -49,6 +50,7 @@ impl<'a> Trash<'a> {
                 Some(bag) => bag,
                 None => make_bag(self.store)?,
             };
+            fault::point("evict.rename");
             match rustix::fs::renameat(parent, &name, &bag, &place) {
                 // Somebody has just emptied the trash, and this directory is gone from it.
                 Err(Errno::NOENT) if is_there(parent, &name) => continue,
@@ -109,6 +111,7 @@ fn make_bag(store: &Store) -> Result<OwnedFd, EvictError> {
 /// Makes a directory with a fresh name in the trash and opens it.
 pub fn make_in(trash: &OwnedFd) -> Result<(CString, OwnedFd), Errno> {
     let name = CString::new(fresh_name()).map_err(|_| Errno::INVAL)?;
+    fault::point("evict.make");
     rustix::fs::mkdirat(trash, &name, Mode::from_raw_mode(0o755))?;
     let made = below::open_dir(trash, &name)?;
     Ok((name, made))

@@ -58,6 +58,7 @@ impl Toucher {
         if stat.st_mtime == MTIME && stat.st_mtime_nsec == 0 {
             return None;
         }
+        crate::fault::point("sources.set-time");
         match set(place) {
             Ok(after) => {
                 let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();

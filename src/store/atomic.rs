@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::digest::{Digest, Hashing};
+use crate::fault;
 
 /// The first bytes of every binary record; the digit is the format's number.
 const MAGIC: &[u8; 8] = b"larder2\n";
@@ -62,14 +63,22 @@ fn put(
 ) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap_or(Path::new("."));
+    fault::point("store.create");
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    fault::point("store.write");
     fill(file.as_file_mut())?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if durably {
+        fault::point("store.sync");
         file.as_file().sync_all()?;
     }
+    fault::point("store.rename");
     file.persist(path).map_err(|error| error.error)?;
-    if durably { File::open(parent)?.sync_all() } else { Ok(()) }
+    if !durably {
+        return Ok(());
+    }
+    fault::point("store.sync-directory");
+    File::open(parent)?.sync_all()
 }
 
 /// Puts a value at `path` as indented JSON.
@@ -108,6 +117,7 @@ fn fill(file: &mut File, value: &impl Serialize) -> io::Result<()> {
     let writer = postcard::to_io(value, writer).map_err(io::Error::other)?;
     let hashing = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     let digest = hashing.finish().to_string();
+    fault::point("store.write-digest");
     file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
     file.write_all(digest.as_bytes())
 }

@@ -138,6 +138,13 @@ impl EntryRecord {
         Usage { bytes: self.size, inodes: self.inodes }
     }
 
+    /// Whether the size is that of the directory: not before its first use has ended, nor after one
+    /// that was cut off.
+    pub fn is_measured(&self) -> bool {
+        let is_open = self.last.as_ref().is_some_and(|last| last.closed.is_none());
+        self.size > 0 && !is_open
+    }
+
     /// When the directory was last used, or made.
     pub fn last_use(&self) -> SystemTime {
         self.last.as_ref().map_or(self.created, |last| last.opened.at)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::layout::Store;
 use super::lock::{self, How, LockError, Wait};
+use crate::fault;
 
 /// Keeps the store where it is, until it is dropped and every process that inherited it is gone.
 #[derive(Debug)]
@@ -92,6 +93,7 @@ impl Guard {
         let fail = |source| LockError::Io { path: PathBuf::from("lock"), source };
         if lock::try_for(&self.file, How::Alone, Duration::ZERO).map_err(fail)? {
             work();
+            fault::point("store.share-again");
         }
         // To try may have given back what was shared (flock(2)).
         lock::take(&self.file, How::Shared, Wait::Forever, || {}).map_err(fail).map(drop)

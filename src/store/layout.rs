@@ -11,6 +11,7 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic::{self, RecordError};
+use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
 /// The number of the store's format that this larder writes.
@@ -247,6 +248,7 @@ impl Store {
                 .filter_map(|other| Some((other.metadata().ok()?.modified().ok()?, other.path())));
             if let Some((_, newest)) = dated.max() {
                 // Only a cache: without it the first identification takes longer.
+                fault::point("store.seed");
                 let _ = fs::read(newest).and_then(|bytes| fs::write(&own, bytes));
             }
         }
@@ -340,6 +342,7 @@ impl Store {
 }
 
 fn make_dir(path: &Path) -> Result<(), StoreError> {
+    fault::point("store.make");
     let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
     made.map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {

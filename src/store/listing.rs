@@ -127,6 +127,9 @@ pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
         Ok(Some(record)) if record.format != FORMAT => {
             Err("another version of larder made it".to_owned())
         }
+        Ok(Some(_)) if !fs::symlink_metadata(&paths.target).is_ok_and(|it| it.is_dir()) => {
+            Err("its target directory is gone".to_owned())
+        }
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err("it has no entry.json".to_owned()),
         Err(error) => Err(error.to_string()),

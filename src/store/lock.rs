@@ -12,6 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::fault;
+
 /// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
 const UNREMARKABLE: Duration = Duration::from_millis(100);
 
@@ -49,6 +51,13 @@ pub enum LockError {
         /// How long was waited.
         waited: Duration,
     },
+}
+
+impl LockError {
+    /// Whether the directory in which the lock file would be is gone.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 /// An exclusive lock on one target directory, until it is dropped and every process that
@@ -187,11 +196,15 @@ impl Lock {
         }
     }
 
-    /// Takes the lock if it is free this instant; nothing if somebody has it.
+    /// Takes the lock if it is free this instant; nothing if somebody has it, or if it is gone with all
+    /// that was beside it.
     pub fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
         loop {
-            let file = open(path).map_err(fail)?;
+            let file = match open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                other => other.map_err(fail)?,
+            };
             if !try_for(&file, How::Alone, Duration::ZERO).map_err(fail)? {
                 return Ok(None);
             }
@@ -222,8 +235,10 @@ pub(super) fn sign(file: &mut File, what: &str) -> io::Result<()> {
     let holder =
         Holder { pid: std::process::id(), what: what.to_owned(), since: SystemTime::now() };
     let text = serde_json::to_vec(&holder)?;
+    fault::point("store.empty-lock");
     file.set_len(0)?;
     file.rewind()?;
+    fault::point("store.sign-lock");
     file.write_all(&text)
 }
 
@@ -245,6 +260,7 @@ pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 pub(super) fn open(path: &Path) -> io::Result<File> {
+    fault::point("store.open-lock");
     let file = File::options()
         .read(true)
         .write(true)

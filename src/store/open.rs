@@ -15,6 +15,7 @@ use super::layout::{EntryPaths, Store, StoreError};
 use super::listing;
 use super::lock::Lock;
 use crate::evict::{EvictError, Trash};
+use crate::fault;
 use crate::identity::Identity;
 use crate::names::ProjectName;
 use crate::policy::Usage;
@@ -37,6 +38,8 @@ pub struct OpenEntry {
     identity: Identity,
     lock: Lock,
     is_new: bool,
+    /// Whether the use before came to its end, and its size with it.
+    is_measured: bool,
 }
 
 /// A target directory that cannot be opened.
@@ -67,7 +70,8 @@ impl OpenEntry {
             Err(reason) => (None, Some(reason)),
         };
         if let Some(record) = kept {
-            let entry = Self { paths, record, identity, lock, is_new: false };
+            let is_measured = record.is_measured();
+            let entry = Self { paths, record, identity, lock, is_new: false, is_measured };
             entry.mend_identity()?;
             return Ok((entry, None));
         }
@@ -75,7 +79,7 @@ impl OpenEntry {
             Trash::new(store).take(&paths.dir)?;
         }
         let record = EntryRecord::new(project.clone(), &identity);
-        let entry = Self { paths, record, identity, lock, is_new: true };
+        let entry = Self { paths, record, identity, lock, is_new: true, is_measured: false };
         entry.make()?;
         Ok((entry, broken))
     }
@@ -105,11 +109,16 @@ impl OpenEntry {
         self.is_new
     }
 
+    /// Whether the recorded size is that of what the use found.
+    pub fn is_measured(&self) -> bool {
+        self.is_measured
+    }
+
     /// Moves the whole content to the trash and begins anew, under the same lock.
     pub fn remake(&mut self, store: &Store) -> Result<(), OpenError> {
         Trash::new(store).take(&self.paths.dir)?;
         self.record = EntryRecord::new(self.record.project.clone(), &self.identity);
-        self.is_new = true;
+        (self.is_new, self.is_measured) = (true, false);
         self.make().map_err(OpenError::Store)
     }
 
@@ -163,10 +172,13 @@ impl OpenEntry {
             let path = path.to_owned();
             move |source| StoreError::Io { verb: "make", path, source }
         };
+        fault::point("store.make-entry");
         fs::create_dir_all(&self.paths.dir).map_err(fail(&self.paths.dir))?;
         self.save_identity()?;
         self.save()?;
+        fault::point("store.make-target");
         fs::create_dir_all(&self.paths.target).map_err(fail(&self.paths.target))?;
+        fault::point("store.tag-target");
         let tag = self.paths.target.join("CACHEDIR.TAG");
         fs::write(&tag, TAG).map_err(fail(&tag))
     }
@@ -219,7 +231,10 @@ fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
         let path = dir.join(path);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => rustix::fs::fsync(file).map_err(|error| fail(&path)(error.into())),
+            Ok(file) => {
+                fault::point("store.sync-file");
+                rustix::fs::fsync(file).map_err(|error| fail(&path)(error.into()))
+            }
             // A symlink has no data, and what is gone needs none.
             Err(Errno::LOOP | Errno::NOENT | Errno::ACCESS) => Ok(()),
             Err(error) => Err(fail(&path)(error.into())),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
+use crate::fault;
 use crate::needed::Needed;
 use crate::tree::{Made, Nanoseconds, Tree};
 
@@ -64,17 +65,21 @@ pub struct TargetError {
 
 /// Gives a file that shares its inode with others a copy of its own, with the same bytes, mode
 /// and modification time: what a script then does to it (strip, say) is not done to the cache.
-pub fn unshare(path: &Path) -> Result<bool, TargetError> {
+///
+/// The copy is made in `beside`, a directory of the same filesystem where half of one is found.
+pub fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
     let fail = |source| TargetError { verb: "copy", path: path.to_owned(), source };
     let metadata = fs::symlink_metadata(path).map_err(fail)?;
     if !metadata.is_file() || metadata.nlink() < 2 {
         return Ok(false);
     }
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(parent).map_err(fail)?;
+    fault::point("store.copy");
+    let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).map_err(fail)?;
+    fault::point("store.fill-copy");
     fs::copy(path, copy.path()).map_err(fail)?;
     let mtime = FileTime::from_last_modification_time(&metadata);
     filetime::set_file_mtime(copy.path(), mtime).map_err(fail)?;
+    fault::point("store.rename-copy");
     copy.persist(path).map_err(|error| fail(error.error))?;
     Ok(true)
 }
@@ -86,6 +91,7 @@ pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<
         let fraction = u32::try_from(mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
         let mtime = FileTime::from_unix_time(mtime.div_euclid(1_000_000_000), fraction);
         let atime = FileTime::now();
+        fault::point("store.set-time");
         filetime::set_symlink_file_times(&path, atime, mtime).map_err(|source| TargetError {
             verb: "set the time of",
             path,
@@ -149,8 +155,8 @@ mod tests {
         fs::write(&cached, "bytes").unwrap();
         filetime::set_file_mtime(&cached, FileTime::from_unix_time(7, 9)).unwrap();
         fs::hard_link(&cached, &uplifted).unwrap();
-        assert!(unshare(&uplifted).unwrap());
-        assert!(!unshare(&uplifted).unwrap());
+        assert!(unshare(&uplifted, dir.path()).unwrap());
+        assert!(!unshare(&uplifted, dir.path()).unwrap());
         fs::write(&uplifted, "stripped").unwrap();
         assert_eq!(fs::read_to_string(&cached).unwrap(), "bytes");
         assert_eq!(fs::metadata(&cached).unwrap().mtime(), 7);

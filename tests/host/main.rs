@@ -3,11 +3,15 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod builds;
+mod clock;
 mod collect;
+mod crash;
 mod power;
 mod proof;
 mod refusals;
 mod safety;
+mod sound;
+mod storm;
 mod supervision;
 mod units;
 mod world;
