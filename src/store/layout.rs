@@ -11,20 +11,12 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic::{self, RecordError};
+use super::marker::{self, TAG, format_in, format_of};
 use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
 /// The number of the store's format that this larder writes.
 pub const FORMAT: u32 = 2;
-
-/// The file that marks a store, and every other directory of caches.
-const TAG: &str = "CACHEDIR.TAG";
-
-/// The first line that every cache directory tag has (bford.info/cachedir).
-const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
-
-/// The line that makes a tagged directory a store, with the format's number behind it.
-const MARKER: &str = "# larder store, format ";
 
 /// The policy file of a new store: everything at its default, said in comments.
 const POLICY: &str = include_str!("larder.toml");
@@ -393,25 +385,6 @@ fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
-    let path = root.join(TAG);
-    let text = match fs::read(&path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("read", &path)(error)),
-    };
-    Ok(format_in(&text))
-}
-
-/// The format's number in the text of a store's marker.
-fn format_in(text: &str) -> Option<u32> {
-    if !text.starts_with(SIGNATURE) {
-        return None;
-    }
-    let format = text.lines().find_map(|line| line.strip_prefix(MARKER))?;
-    format.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,8 +418,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Store::create(dir.path()).unwrap();
         let newer = FORMAT + 1;
-        let tag = format!("{SIGNATURE}\n{MARKER}{newer}\n");
-        fs::write(dir.path().join("CACHEDIR.TAG"), tag).unwrap();
+        fs::write(dir.path().join(TAG), marker::text(newer)).unwrap();
         assert_eq!(Store::open(dir.path()).unwrap().format(), newer);
         let refused = Store::open_writable(dir.path());
         assert!(matches!(refused, Err(StoreError::Newer { format, .. }) if format == newer));

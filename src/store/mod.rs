@@ -45,6 +45,7 @@ mod guard;
 mod layout;
 mod listing;
 mod lock;
+mod marker;
 mod open;
 mod target;
 

@@ -1,0 +1,41 @@
+//! What makes a directory a store: `CACHEDIR.TAG`, with the number of the store's format.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::layout::StoreError;
+
+/// The file that marks a store, and every other directory of caches.
+pub(super) const TAG: &str = "CACHEDIR.TAG";
+
+/// The first line that every cache directory tag has (bford.info/cachedir).
+const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
+
+/// The line that makes a tagged directory a store, with the format's number behind it.
+const MARKER: &str = "# larder store, format ";
+
+/// The text of a store's marker.
+pub(super) fn text(format: u32) -> String {
+    format!("{SIGNATURE}\n{MARKER}{format}\n")
+}
+
+/// The format of the store that a directory is, if it is one.
+pub(super) fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
+    let path = root.join(TAG);
+    let text = match fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", &path)(error)),
+    };
+    Ok(format_in(&text))
+}
+
+/// The format's number in the text of a store's marker.
+pub(super) fn format_in(text: &str) -> Option<u32> {
+    if !text.starts_with(SIGNATURE) {
+        return None;
+    }
+    let format = text.lines().find_map(|line| line.strip_prefix(MARKER))?;
+    format.trim().parse().ok()
+}
