@@ -195,7 +195,7 @@ impl Store {
     }
 
     fn write_tag(&self) -> Result<(), StoreError> {
-        let tag = format!("{SIGNATURE}\n{MARKER}{FORMAT}\n");
+        let tag = marker::text(FORMAT);
         Ok(atomic::write(&self.root.join(TAG), tag.as_bytes(), 0o644)?)
     }
 
