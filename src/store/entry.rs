@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{EntryPaths, FORMAT};
+use super::layout::FORMAT;
+use super::paths::EntryPaths;
 use crate::config::Fidelity;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};

@@ -1,6 +1,5 @@
 //! Where things are in a store, and whether a directory is one.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,6 +10,7 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic::{self, RecordError};
+use super::paths::EntryPaths;
 use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
@@ -99,43 +99,6 @@ impl StoreError {
 pub struct Store {
     root: PathBuf,
     format: u32,
-}
-
-/// The paths of one target directory and its records.
-#[derive(Clone, Debug)]
-pub struct EntryPaths {
-    /// The directory that holds the rest.
-    pub dir: PathBuf,
-    /// `entry.json`
-    pub record: PathBuf,
-    /// `identity.json`
-    pub identity: PathBuf,
-    /// `state`
-    pub state: PathBuf,
-    /// `manifest`
-    pub manifest: PathBuf,
-    /// `sweep`: what is being removed from the target directory; only there meanwhile.
-    pub sweep: PathBuf,
-    /// `target/`
-    pub target: PathBuf,
-    /// The lock beside the directory.
-    pub lock: PathBuf,
-    /// The pin beside the directory.
-    pub pin: PathBuf,
-}
-
-impl EntryPaths {
-    /// Whether a name in the directory is one of its own.
-    pub fn has(&self, name: &OsStr) -> bool {
-        let records = [&self.record, &self.identity, &self.state, &self.manifest, &self.sweep];
-        let own = records.into_iter().chain([&self.target]);
-        own.into_iter().any(|path| path.file_name() == Some(name))
-    }
-
-    /// Where a build from nothing is made, to be compared with what is kept.
-    pub fn cold(&self, number: u32) -> PathBuf {
-        self.dir.join(format!("cold-{number}"))
-    }
 }
 
 impl Store {
@@ -278,17 +241,7 @@ impl Store {
     /// The paths of one target directory.
     pub fn entry(&self, project: &ProjectName, id: ToolchainId) -> EntryPaths {
         let dir = self.project(project).join(id.to_string());
-        EntryPaths {
-            record: dir.join("entry.json"),
-            identity: dir.join("identity.json"),
-            state: dir.join("state"),
-            manifest: dir.join("manifest"),
-            sweep: dir.join("sweep"),
-            target: dir.join("target"),
-            lock: dir.with_extension("lock"),
-            pin: dir.with_extension("pin"),
-            dir,
-        }
+        EntryPaths::of(dir)
     }
 
     /// Makes the directory of a project.

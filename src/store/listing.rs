@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::atomic;
 use super::entry::EntryRecord;
-use super::layout::{EntryPaths, FORMAT, Store, StoreError};
+use super::layout::{FORMAT, Store, StoreError};
 use super::lock::Lock;
+use super::paths::EntryPaths;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 

@@ -46,12 +46,14 @@ mod layout;
 mod listing;
 mod lock;
 mod open;
+mod paths;
 mod target;
 
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
 pub use guard::Guard;
-pub use layout::{EntryPaths, FORMAT, Store, StoreError};
+pub use layout::{FORMAT, Store, StoreError};
 pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
 pub use open::{OpenEntry, OpenError};
+pub use paths::EntryPaths;
 pub use target::{Manifest, TargetError, restore_times, unshare, watch_reads};

@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::atomic;
 use super::entry::{Closed, EntryRecord, Opened, Unused, UseRecord, Verification, boot_id};
-use super::layout::{EntryPaths, Store, StoreError};
+use super::layout::{Store, StoreError};
 use super::listing;
 use super::lock::Lock;
+use super::paths::EntryPaths;
 use crate::evict::{EvictError, Trash};
 use crate::fault;
 use crate::identity::Identity;
