@@ -152,7 +152,8 @@ impl Report for Collected {
         }
         let mut text = if rows.len() > 1 { output::table(&rows) } else { String::new() };
         if self.leftovers > 0 {
-            text.push_str(&format!("{} left by work that was cut off: gone\n", self.leftovers));
+            text.push_str(&self.leftovers.to_string());
+            text.push_str(" left by work that was cut off: gone\n");
         }
         text.push_str(&sums(self.before, self.after, &self.store));
         text.push_str(&sentences(&self.unmet));
@@ -170,5 +171,5 @@ fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
 }
 
 fn sentences(unmet: &[Unmet]) -> String {
-    unmet.iter().map(|unmet| format!("{unmet}\n")).collect()
+    unmet.iter().flat_map(|unmet| [unmet.to_string(), "\n".to_owned()]).collect()
 }

@@ -183,7 +183,7 @@ impl Report for Status {
             self.entries.iter().for_each(|line| text.push_str(&line.reasons(self.now)));
         }
         for line in self.entries.iter().filter(|line| !line.detail.is_empty()) {
-            text.push_str(&format!("\n{} takes\n", line.toolchain.short()));
+            text.extend(["\n", &line.toolchain.short(), " takes\n"]);
             text.push_str(&detail::table(&line.detail));
         }
         text + &self.sums()

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::layout::Store;
@@ -27,7 +27,7 @@ impl Store {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Option<Guard>, LockError> {
-        guard(self.lock(), How::Shared, wait, announce)
+        guard(&self.lock(), How::Shared, wait, announce)
     }
 
     /// Has the store alone, to move it.
@@ -36,7 +36,7 @@ impl Store {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Option<Guard>, LockError> {
-        let Some(mut guard) = guard(self.lock(), How::Alone, wait, announce)? else {
+        let Some(mut guard) = guard(&self.lock(), How::Alone, wait, announce)? else {
             return Ok(None);
         };
         let path = self.lock();
@@ -49,7 +49,7 @@ impl Store {
     pub fn hold_downloads(&self) -> Result<Guard, LockError> {
         let path = self.downloads_lock();
         loop {
-            if let Some(guard) = guard(path.clone(), How::Shared, Wait::Forever, |_| {})? {
+            if let Some(guard) = guard(&path, How::Shared, Wait::Forever, |_| {})? {
                 return Ok(guard);
             }
         }
@@ -70,17 +70,18 @@ impl Store {
 }
 
 fn guard(
-    path: PathBuf,
+    path: &Path,
     how: How,
     wait: Wait,
     announce: impl FnOnce(&str),
 ) -> Result<Option<Guard>, LockError> {
-    let fail = |source| LockError::Io { path: path.clone(), source };
-    let file = lock::open(&path).map_err(fail)?;
-    let busy = |waited| LockError::Busy { path: path.clone(), holder: lock::holder(&path), waited };
-    let say = || announce(&lock::holder(&path));
+    let fail = |source| LockError::Io { path: path.to_owned(), source };
+    let file = lock::open(path).map_err(fail)?;
+    let busy =
+        |waited| LockError::Busy { path: path.to_owned(), holder: lock::holder(path), waited };
+    let say = || announce(&lock::holder(path));
     lock::take(&file, how, wait, say).map_err(fail)?.map_err(busy)?;
-    let is_there = lock::is_at(&file, &path).map_err(fail)?;
+    let is_there = lock::is_at(&file, path).map_err(fail)?;
     Ok(is_there.then_some(Guard { file }))
 }
 
