@@ -1,8 +1,9 @@
 //! Emptying the trash: every name reached from the descriptor of the directory that holds it,
 //! directories side by side.
 //!
-//! What lies deeper than directories are kept open is moved to the top of the trash, into a directory
-//! of its own that is emptied after the rest, and so on: trees of any depth go with few descriptors.
+//! What lies deeper than directories are kept open is moved to the top of the trash, under a name by
+//! which it is known, and has its turn after the rest, and so on: trees of any depth go with few
+//! descriptors.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
 
@@ -11,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -33,10 +34,8 @@ pub fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictE
         Ok(root) => root,
         Err(error) => return vec![error.into()],
     };
-    // One to be read, and one to come back to.
-    let open = || below::open_dir(&root, c"trash");
-    match open().and_then(|top| Ok((top, open()?))) {
-        Ok((top, trash)) => Emptying::new(&store.trash(), trash, progress).empty(top),
+    match below::open_dir(&root, c"trash") {
+        Ok(trash) => Emptying::new(&store.trash(), trash, progress).empty(),
         Err(Errno::NOENT) => Vec::new(),
         Err(errno) => vec![EvictError::new(store.trash(), errno)],
     }
@@ -104,10 +103,9 @@ fn remove_below(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Vec<EvictError> {
     let fail = |errno| vec![EvictError::new(path, errno)];
-    let open = || below::open_dir(parent, name);
-    let flags = match open().and_then(|top| Ok((top, open()?))) {
-        Ok((top, trash)) => {
-            let errors = Emptying::new(path, trash, progress).empty(top);
+    let flags = match below::open_dir(parent, name) {
+        Ok(tree) => {
+            let errors = Emptying::new(path, tree, progress).empty();
             if !errors.is_empty() {
                 return errors;
             }
@@ -123,49 +121,79 @@ fn remove_below(
     }
 }
 
-/// A directory at the top of the trash, for what is too deep where it is.
-struct Pit {
-    name: CString,
-    fd: OwnedFd,
-    count: AtomicU64,
-}
-
 /// A trash that is being emptied.
 struct Emptying<'a> {
     trash: OwnedFd,
+    path: &'a Path,
     progress: &'a (dyn Fn(u64) + Sync),
     errors: Mutex<Vec<EvictError>>,
-    /// The path of what is gone through now.
-    top: PathBuf,
-    /// Where deep directories are moved now.
-    pit: Mutex<Option<Arc<Pit>>>,
+    /// What begins the names of directories that were moved to the top.
+    mark: String,
+    /// How often the top was gone through before.
+    round: u64,
+    /// Whether directories that cannot be opened now may be later.
+    has_hope: bool,
+    /// What was moved to the top in this round, to be gone through in the next.
+    moved: AtomicU64,
+    /// What went in this round.
+    gone: AtomicU64,
 }
 
 impl<'a> Emptying<'a> {
-    fn new(path: &Path, trash: OwnedFd, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
-        let (errors, pit) = (Mutex::default(), Mutex::default());
-        Self { trash, progress, errors, top: path.to_owned(), pit }
+    fn new(path: &'a Path, trash: OwnedFd, progress: &'a (dyn Fn(u64) + Sync)) -> Self {
+        Self {
+            trash,
+            path,
+            progress,
+            errors: Mutex::default(),
+            mark: trash::fresh_name() + ".",
+            round: 0,
+            has_hope: true,
+            moved: AtomicU64::new(0),
+            gone: AtomicU64::new(0),
+        }
     }
 
-    fn empty(mut self, top: OwnedFd) -> Vec<EvictError> {
-        let trash = self.top.clone();
-        descend::descend(top, &self);
-        // What was too deep, and then what was too deep in that.
+    fn empty(mut self) -> Vec<EvictError> {
         loop {
-            let Some(pit) = lock(&self.pit).take() else { break };
-            let name = pit.name.as_c_str();
-            self.top = trash.join(OsStr::from_bytes(name.to_bytes()));
-            match below::open_dir(&self.trash, name) {
+            match below::open_dir(&self.trash, c".") {
                 Ok(top) => descend::descend(top, &self),
-                Err(errno) => self.report(self.top.clone(), errno),
+                Err(errno) => self.report(self.path.to_owned(), errno),
             }
-            match rustix::fs::unlinkat(&self.trash, name, AtFlags::REMOVEDIR) {
-                // What is left in it has been reported, by whoever put it there or here.
-                Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-                Err(errno) => self.report(self.top.clone(), errno),
+            if *self.moved.get_mut() == 0 {
+                return self.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
             }
+            self.round += 1;
+            self.has_hope = *self.gone.get_mut() > 0;
+            (self.moved, self.gone) = (AtomicU64::new(0), AtomicU64::new(0));
         }
-        self.errors.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is the turn of a name at the top: what was moved there waits for its own round.
+    fn is_due(&self, dir: &Dir, name: &CStr) -> bool {
+        let moved = name.to_bytes().strip_prefix(self.mark.as_bytes());
+        dir.above.is_some()
+            || moved.map_or(self.round == 0, |rest| {
+                rest.starts_with(format!("{}.", self.round).as_bytes())
+            })
+    }
+
+    /// Moves a directory to the top of the trash, for the next round.
+    fn move_up(&self, dir: &Dir, name: &CStr) -> Result<(), Errno> {
+        let number = self.moved.fetch_add(1, Ordering::Relaxed);
+        let place = format!("{}{}.{number}", self.mark, self.round + 1);
+        let rename = || rustix::fs::renameat(&dir.fd, name, &self.trash, &place);
+        match rename() {
+            Err(Errno::ACCESS) => make_enterable(dir, name).and_then(|()| rename()),
+            other => other,
+        }
+    }
+
+    fn note_gone(&self, count: u64) {
+        if count > 0 {
+            self.gone.fetch_add(count, Ordering::Relaxed);
+            (self.progress)(count);
+        }
     }
 
     /// Notes what stays. That something is gone already is no error.
@@ -179,7 +207,7 @@ impl<'a> Emptying<'a> {
     fn stays(&self, dir: &Dir, name: &CStr, errno: Errno) {
         if errno != Errno::NOENT {
             dir.keep();
-            self.report(dir.path_of(&self.top, name), errno);
+            self.report(dir.path_of(self.path, name), errno);
         }
     }
 
@@ -199,51 +227,15 @@ impl<'a> Emptying<'a> {
             Err(errno) => Err(errno),
         }
     }
-
-    /// Where deep directories go; made when the first comes.
-    fn pit(&self) -> Result<Arc<Pit>, Errno> {
-        let mut pit = lock(&self.pit);
-        if let Some(pit) = &*pit {
-            return Ok(Arc::clone(pit));
-        }
-        let (name, fd) = trash::make_in(&self.trash)?;
-        let made = Arc::new(Pit { name, fd, count: AtomicU64::new(0) });
-        Ok(Arc::clone(pit.insert(made)))
-    }
-
-    /// Whether a name at the top of the trash is that of the directory for what is deep.
-    fn is_pit(&self, dir: &Dir, name: &CStr) -> bool {
-        dir.above.is_none() && lock(&self.pit).as_ref().is_some_and(|pit| *pit.name == *name)
-    }
-
-    /// Moves a directory to the top of the trash.
-    fn move_up(&self, dir: &Dir, name: &CString) -> Result<(), Errno> {
-        let mut was_mended = false;
-        loop {
-            let pit = self.pit()?;
-            let place = pit.count.fetch_add(1, Ordering::Relaxed).to_string();
-            match rustix::fs::renameat(&dir.fd, name, &pit.fd, &place) {
-                // Somebody else empties the trash too, and what was made for this is gone.
-                Err(Errno::NOENT) if trash::is_there(&dir.fd, name) => {
-                    lock(&self.pit).take_if(|current| Arc::ptr_eq(current, &pit));
-                }
-                Err(Errno::ACCESS) if !was_mended => {
-                    make_enterable(dir, name)?;
-                    was_mended = true;
-                }
-                other => return other,
-            }
-        }
-    }
 }
 
 impl Visitor for Emptying<'_> {
     fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString> {
         let mut below = Vec::new();
         let mut gone = 0;
-        for found in names {
+        for found in names.into_iter().filter(|found| self.is_due(dir, &found.name)) {
             if found.kind == FileType::Directory {
-                below.extend(Some(found.name).filter(|name| !self.is_pit(dir, name)));
+                below.push(found.name);
                 continue;
             }
             match Self::unlink(dir, &found.name, AtFlags::empty()) {
@@ -253,9 +245,7 @@ impl Visitor for Emptying<'_> {
                 Err(errno) => self.stays(dir, &found.name, errno),
             }
         }
-        if gone > 0 {
-            (self.progress)(gone);
-        }
+        self.note_gone(gone);
         below
     }
 
@@ -268,18 +258,18 @@ impl Visitor for Emptying<'_> {
             Ok(opened) => return Some(opened),
             // It is another thing by now.
             Err(Errno::NOTDIR | Errno::LOOP) => match Self::unlink(dir, name, AtFlags::empty()) {
-                Ok(was_there) => (self.progress)(u64::from(was_there)),
+                Ok(was_there) => self.note_gone(u64::from(was_there)),
                 Err(errno) => self.stays(dir, name, errno),
             },
-            // Of descriptors there may be few; what lies at the top of the trash waits for none.
-            Err(Errno::MFILE | Errno::NFILE) if dir.above.is_some() => self.too_deep(dir, name),
+            // Of descriptors there may be few: in the next round others are done with theirs.
+            Err(Errno::MFILE | Errno::NFILE) if self.has_hope => self.too_deep(dir, name),
             Err(errno) => self.stays(dir, name, errno),
         }
         None
     }
 
     fn too_deep(&self, dir: &Dir, name: &CStr) {
-        if let Err(errno) = self.move_up(dir, &name.to_owned()) {
+        if let Err(errno) = self.move_up(dir, name) {
             self.stays(dir, name, errno);
         }
     }
@@ -287,7 +277,7 @@ impl Visitor for Emptying<'_> {
     fn done(&self, dir: &Dir) -> Then {
         let Some(above) = &dir.above else { return Then::Leave };
         match Self::unlink(above, &dir.name, AtFlags::REMOVEDIR) {
-            Ok(was_there) => (self.progress)(u64::from(was_there)),
+            Ok(was_there) => self.note_gone(u64::from(was_there)),
             Err(Errno::NOTEMPTY | Errno::EXIST) if dir.is_kept() => above.keep(),
             // Something came meanwhile, or the filesystem forgets names while others go.
             Err(Errno::NOTEMPTY | Errno::EXIST) if !dir.is_hopeless() => return Then::Again,

@@ -103,18 +103,16 @@ fn make_bag(store: &Store) -> Result<OwnedFd, EvictError> {
         match make_in(&trash) {
             // Whoever empties the trash may have been faster.
             Err(Errno::NOENT) => {}
-            other => return other.map(|(_, bag)| bag).map_err(fail),
+            other => return other.map_err(fail),
         }
     }
 }
 
-/// Makes a directory with a fresh name in the trash and opens it.
-pub fn make_in(trash: &OwnedFd) -> Result<(CString, OwnedFd), Errno> {
+fn make_in(trash: &OwnedFd) -> Result<OwnedFd, Errno> {
     let name = CString::new(fresh_name()).map_err(|_| Errno::INVAL)?;
     fault::point("evict.make");
     rustix::fs::mkdirat(trash, &name, Mode::from_raw_mode(0o755))?;
-    let made = below::open_dir(trash, &name)?;
-    Ok((name, made))
+    below::open_dir(trash, &name)
 }
 
 /// Whether there is something of this name.
