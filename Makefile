@@ -121,6 +121,11 @@ bench: build-setup build
 	benches/exactness $(abspath $(BINARY))
 	benches/collection $(abspath $(BINARY))
 
+# How large a target directory becomes over successive versions, beside other tools: a quarter of an hour.
+.PHONY: disk-table
+disk-table: build-setup build
+	benches/versions $(abspath $(BINARY)) > docs/disk.md
+
 UNIT = $(BINARY) emit --store /var/cache/larder --binary $(PREFIX)/bin/larder systemd
 .PHONY: install
 install: build

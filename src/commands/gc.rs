@@ -12,7 +12,7 @@ use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
 use crate::output::{self, Output, Progress, Report};
-use crate::policy::{Headroom, Plan, Policy, Unmet, Usage};
+use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
 use crate::relocate;
 use crate::store::Store;
 
@@ -61,9 +61,11 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
         return Ok(code);
     }
     let before = plan.before;
-    let taken = collect::carry_out(&store, &observed, &plan);
+    let mut taken = collect::carry_out(&store, &observed, &plan);
     tidy::remove_vacant(&store);
-    errors.extend(delete(&store, output));
+    let stays = delete(&store, output);
+    taken.splice(0..0, emptied(&plan, stays.first()));
+    errors.extend(stays);
     errors.extend(
         relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),
     );
@@ -88,6 +90,13 @@ fn delete(store: &Store, output: Output) -> Vec<String> {
     let progress = Progress::files(output, "deleting");
     let errors = evict::empty_trash(store, &|gone| progress.add(gone));
     errors.into_iter().map(|error| output::one_line(&error.into())).collect()
+}
+
+/// What became of the step that empties the trash, if there was one.
+fn emptied(plan: &Plan, stays: Option<&String>) -> Option<Taken> {
+    let step = plan.steps.iter().find(|step| matches!(step.what, What::Trash { .. }))?;
+    let fate = stays.map_or(Fate::Gone, |error| Fate::Failed { error: error.clone() });
+    Some(Taken { step: step.clone(), fate })
 }
 
 /// The policy with what the command line says instead.

@@ -8,7 +8,8 @@ use super::{ByteSize, Span, TooSmall, Unmet, What, Why};
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trash { count } => write!(f, "trash, {count} of"),
+            Self::Trash { count: 1 } => f.write_str("1 thing in the trash"),
+            Self::Trash { count } => write!(f, "{count} things in the trash"),
             Self::Directory { project, toolchain } => write!(f, "{project} {}", toolchain.short()),
             Self::Units { project, toolchain, .. } => {
                 write!(f, "{project} {}, dead units", toolchain.short())
