@@ -97,8 +97,11 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
 impl Line {
     fn new(store: &Store, row: Row, with_detail: bool) -> Result<Self> {
         let in_use_by = row.in_use_by(store);
-        let target = store.entry(&row.project, row.toolchain).target;
-        let detail = if with_detail { detail::parts(&target)? } else { Vec::new() };
+        let detail = if with_detail {
+            detail::parts(&store.entry(&row.project, row.toolchain).target)?
+        } else {
+            Vec::new()
+        };
         let entry = match row.record {
             Ok(record) => Entry::Known { record: Box::new(record) },
             Err(damaged) => Entry::Damaged { damaged },
