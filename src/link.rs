@@ -74,8 +74,8 @@ fn evict_symlink(place: &Path) -> Result<(), LinkError> {
     if place.is_symlink() { Ok(evict::remove_symlink(place)?) } else { Ok(()) }
 }
 
-/// Whether a symlink leads to `projects/<project>/<toolchain id>/target` of some store: this one,
-/// one that has moved, or one that is not mounted now.
+/// Whether a symlink leads to `projects/<project>/<toolchain id>/target` of some store, or to a cold
+/// build beside it: this store, one that has moved, or one that is not mounted now.
 fn is_own(link: &Path) -> bool {
     let Ok(target) = fs::read_link(link) else {
         return false;
@@ -84,7 +84,7 @@ fn is_own(link: &Path) -> bool {
     let [last, id, project, projects] = names.as_slice() else {
         return false;
     };
-    last == "target"
+    (last == "target" || last.starts_with("cold-"))
         && projects == "projects"
         && id.parse::<ToolchainId>().is_ok()
         && project.parse::<ProjectName>().is_ok()

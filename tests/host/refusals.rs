@@ -175,17 +175,30 @@ fn without_rustc_the_remedy_is_said() {
     Said::of(&said).refuses(125, &["no `rustc`", "BuildPackages="]);
 }
 
+/// larder where nobody may mount.
+fn without_mounts(world: &World, verb: &str) -> Said {
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
+        exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
+        \"$0\" \"$1\" bread -- cargo build --release --offline";
+    let mut command = world.command("unshare");
+    command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_larder"), verb]);
+    Said::of(&command.current_dir(world.source()).output().unwrap())
+}
+
+#[test]
+fn without_the_right_to_mount_a_build_is_verified_all_the_same() {
+    let world = World::new();
+    let said = without_mounts(&world, "verify").succeeds();
+    assert!(said.stdout.contains("warm and cold are the same"), "{said:#?}");
+    assert_eq!(without_mounts(&world, "verify").code, 0);
+}
+
 #[test]
 fn without_the_right_to_mount_a_symlink_does_and_is_said() {
     let world = World::new();
     world.build();
     let first = world.binary();
-    let script = "echo 0 > /proc/sys/user/max_user_namespaces && \
-        exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
-        \"$0\" run bread -- cargo build --release --offline";
-    let mut command = world.command("unshare");
-    command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_larder")]);
-    let said = Said::of(&command.current_dir(world.source()).output().unwrap()).succeeds();
+    let said = without_mounts(&world, "run").succeeds();
     assert!(said.stderr.contains("target/ is a symlink instead"), "{said:#?}");
     assert!(world.reasons().contains("way of attaching: bind → symlink"), "{}", world.reasons());
     assert_eq!(world.compiled(), 2);
