@@ -30,6 +30,12 @@ use crate::store::{EntryRecord, Lock, Store, StoreError, atomic};
 pub use empty::{empty_scraps, empty_trash, unwatched};
 pub use trash::Trash;
 
+/// The marker of a store.
+const TAG: &str = "CACHEDIR.TAG";
+
+/// In a copy of a store: where it was copied from.
+pub const ORIGIN: &str = "moved-from.json";
+
 /// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvictError {
@@ -146,39 +152,52 @@ pub fn remove_record(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| has_ending(name, "json"))
 }
 
-/// Removes half a copy of a store, which a move left when it was cut off.
+/// Removes half a copy of a store, which a move left when it was cut off. It holds the record of where
+/// it was copied from.
 pub fn remove_staging(path: &Path) -> Result<(), EvictError> {
-    remove_tree(path, |name| has_ending(name, "larder-new"))
+    remove_marked(path, "larder-new", ORIGIN)
 }
 
 /// Removes a store that was copied elsewhere and set aside.
 pub fn remove_old_store(path: &Path) -> Result<(), EvictError> {
-    remove_tree(path, |name| has_ending(name, "larder-old"))
+    remove_marked(path, "larder-old", TAG)
 }
 
-/// Removes what is in a store that was copied elsewhere, if a filesystem is mounted where it is. Its tag
-/// goes last: until then it is a store, and the move can be repeated.
-pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
-    let tag = root.join("CACHEDIR.TAG");
-    let fail = |source| EvictError::Io { path: root.to_owned(), source };
-    Store::open(root)?.reopen()?;
-    for name in fs::read_dir(root).map_err(fail)? {
-        let path = name.map_err(fail)?.path();
-        if path != tag && !path.ends_with("lost+found") {
-            remove_tree(&path, |_| true)?;
-        }
-    }
-    remove_tree(&tag, |_| true)
-}
-
-/// Removes something and all below it, if its name is as it should be.
-fn remove_tree(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), EvictError> {
+/// Removes a directory whose name is as it should be, and that holds a marker or nothing.
+fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictError> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    if !is_own(&name) {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
+    if !has_ending(&name, ending) {
         let source = io::Error::other("not larder's own");
         return Err(EvictError::Io { path: path.to_owned(), source });
     }
-    empty::remove_tree(path)
+    empty_marked(path, marker)?;
+    remove_empty_dir(path)
+}
+
+/// Removes what is in a store that was copied elsewhere, if a filesystem is mounted where it is.
+pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
+    Store::open(root)?.reopen()?;
+    empty_marked(root, TAG)
+}
+
+/// Removes what is in a directory. The marker goes last: until then, what was cut off can be done again.
+fn empty_marked(dir: &Path, marker: &str) -> Result<(), EvictError> {
+    let fail = |source| EvictError::Io { path: dir.to_owned(), source };
+    let marker = dir.join(marker);
+    let names: Vec<_> = fs::read_dir(dir).map_err(fail)?.collect();
+    if !names.is_empty() && fs::symlink_metadata(&marker).is_err() {
+        return Err(fail(io::Error::other("it has no marker of larder's; remove it by hand")));
+    }
+    for name in names {
+        let path = name.map_err(fail)?.path();
+        if path != marker && !path.ends_with("lost+found") {
+            empty::remove_tree(&path)?;
+        }
+    }
+    empty::remove_tree(&marker)
 }
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.

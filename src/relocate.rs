@@ -21,12 +21,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::evict::{self, EvictError};
+use crate::evict::{self, EvictError, ORIGIN};
 use crate::store::atomic::{self, RecordError};
 use crate::store::{Store, StoreError};
-
-/// In a store that was copied, until the one that it was copied from is gone.
-const ORIGIN: &str = "moved-from.json";
 
 /// The tag is copied last: what is copied half is no store.
 const TAG: &str = "CACHEDIR.TAG";
@@ -181,9 +178,9 @@ fn copy_beside(store: &Store, to: &Path, progress: &dyn Fn(u64)) -> Result<(), M
     evict::remove_staging(&staging)?;
     fs::create_dir(&staging).map_err(MoveError::io("make", &staging))?;
     let from = store.root();
-    Copy { from, to: &staging, links: HashMap::new(), progress }.run()?;
     let origin = Origin { from: from.to_owned(), aside: beside(from, "old") };
     atomic::write_json(&staging.join(ORIGIN), &origin)?;
+    Copy { from, to: &staging, links: HashMap::new(), progress }.run()?;
     copy_file(&from.join(TAG), &staging.join(TAG), progress)?;
     let directory = fs::File::open(&staging).map_err(MoveError::io("open", &staging))?;
     rustix::fs::syncfs(&directory)
@@ -239,7 +236,7 @@ impl Copy<'_> {
             let metadata = item
                 .metadata()
                 .map_err(|error| MoveError::io("read", item.path())(error.into()))?;
-            if item.path() == self.from.join(TAG) {
+            if [TAG, ORIGIN].iter().any(|mark| item.path() == self.from.join(mark)) {
                 continue;
             }
             if metadata.is_dir() {

@@ -238,6 +238,9 @@ fn a_store_moves_to_another_filesystem() {
     // Half a copy of an attempt that was cut off is no hindrance.
     fs::create_dir(other.path().join(".store.larder-new")).unwrap();
     fs::write(other.path().join(".store.larder-new/half"), "").unwrap();
+    // But only if it is larder's.
+    world.larder(&["move", to.to_str().unwrap()]).refuses(1, &["no marker of larder's"]);
+    fs::write(other.path().join(".store.larder-new/moved-from.json"), "{}").unwrap();
     world.larder(&["move", to.to_str().unwrap()]).succeeds();
     assert_eq!(fs::read_link(world.store()).unwrap(), to);
     let names = |dir: &std::path::Path| -> Vec<String> {
