@@ -293,11 +293,11 @@ pub(super) fn holder(path: &Path) -> String {
 
 /// Whether a process is there. If not, what it started has the lock, or it is in another namespace.
 fn is_running(pid: u32) -> bool {
-    let pid = sysinfo::Pid::from_u32(pid);
+    let pids = [sysinfo::Pid::from_u32(pid)];
     let mut system = sysinfo::System::new();
-    let only = sysinfo::ProcessesToUpdate::Some(&[pid]);
+    let only = sysinfo::ProcessesToUpdate::Some(&pids);
     system.refresh_processes_specifics(only, false, sysinfo::ProcessRefreshKind::nothing());
-    system.process(pid).is_some()
+    system.process(pids[0]).is_some()
 }
 
 #[cfg(test)]
