@@ -101,7 +101,9 @@ impl Store {
             Some(record)
                 if record.project == *project
                     && record.toolchain == id
-                    && record.format == FORMAT =>
+                    && record.format == FORMAT
+                    // Before the first use, `target/` may not have been made yet.
+                    && record.last.is_some() =>
             {
                 Ok(record)
             }
