@@ -1,5 +1,5 @@
 //! `<store>/lock`: who works in the store shares it, who moves the store away has it alone. And
-//! `<store>/cargo-home/lock`: builds with the shared downloads share it, who removes them has it alone.
+//! `<store>/downloads.lock`: builds with the shared downloads share it, who removes them has it alone.
 //!
 //! The first is taken before any other lock, the second after that of the directory; both are handed
 //! to the command: nothing is moved or removed while anything still runs that uses it.
@@ -66,7 +66,7 @@ impl Store {
     }
 
     fn downloads_lock(&self) -> PathBuf {
-        self.cargo_home().join("lock")
+        self.root().join("downloads.lock")
     }
 }
 

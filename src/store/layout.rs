@@ -346,7 +346,7 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
 fn is_vacant(root: &Path) -> Result<bool, StoreError> {
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 11] = [
         "lost+found",
         "bin",
         "cargo-home",
@@ -356,13 +356,15 @@ fn is_vacant(root: &Path) -> Result<bool, StoreError> {
         "larder.toml",
         "lock",
         "downloads.json",
+        "downloads.lock",
         "CACHEDIR.TAG",
     ];
     let names = names_in(root)?;
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
-            "lost+found" | "larder.toml" | "lock" | "downloads.json" | "cargo-home" => true,
+            "lost+found" | "larder.toml" | "lock" | "cargo-home" => true,
+            "downloads.json" | "downloads.lock" => true,
             "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
         }

@@ -8,7 +8,8 @@
 //!   bin/larder                   the static binary that runs inside the sandbox
 //!   mkosi.conf                   the generated include
 //!   larder.sh                    the function that build scripts source
-//!   cargo-home/{registry,git}/   shared downloads, and the locks of those who use them
+//!   cargo-home/{registry,git}/   shared downloads
+//!   downloads.lock               shared by builds that use them, held alone by who removes them
 //!   downloads.json               what they take
 //!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/

@@ -13,6 +13,14 @@ fn set_mtime(world: &World, file: &str, seconds: i64) {
 }
 
 #[test]
+fn downloads_that_somebody_removed_are_no_hindrance() {
+    let world = World::new();
+    world.build();
+    fs::remove_dir_all(world.store().join("cargo-home")).unwrap();
+    assert_eq!(world.build(), 0, "{}", world.reasons());
+}
+
+#[test]
 fn nothing_changed_is_nothing_compiled() {
     let world = World::new();
     assert_eq!(world.build(), 2);
