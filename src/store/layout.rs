@@ -363,8 +363,8 @@ fn is_vacant(root: &Path) -> Result<bool, StoreError> {
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
-            "lost+found" | "larder.toml" | "lock" | "cargo-home" => true,
-            "downloads.json" | "downloads.lock" => true,
+            "lost+found" | "larder.toml" | "lock" | "cargo-home" | "downloads.json"
+            | "downloads.lock" => true,
             "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
         }
