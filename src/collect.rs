@@ -21,7 +21,7 @@ use crate::names::{ProjectName, ToolchainId};
 use crate::policy::{
     self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, Usage, What,
 };
-use crate::store::{EntryRecord, Lock, LockError, Row, Store, StoreError};
+use crate::store::{EntryPaths, EntryRecord, Lock, LockError, Row, Store, StoreError};
 use crate::sweep::SweepError;
 
 /// Who holds a lock while what it covers is collected.
@@ -266,15 +266,12 @@ pub fn take_directory(
         if !paths.dir.exists() {
             return Ok(Fate::Gone);
         }
-        let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
-        return Ok(stays(format!("in use by {holder}")));
+        return Ok(in_use(&paths));
     };
-    let Some(_cargo) = CargoLocks::try_hold(&paths.target)? else {
-        return Ok(stays("a cargo that larder did not start builds in it".to_owned()));
+    let _cargo = match let_go(&paths)? {
+        Ok(cargo) => cargo,
+        Err(stays) => return Ok(stays),
     };
-    if paths.pin.exists() {
-        return Ok(stays("it was pinned meanwhile".to_owned()));
-    }
     if let Some(seen) = seen {
         let now = candidate(store, store.row(project, toolchain, false));
         if now.last_use != seen.last_use || now.broken.is_some() != seen.broken.is_some() {
@@ -284,6 +281,23 @@ pub fn take_directory(
     trash.take(&paths.dir)?;
     evict::remove_lock(store, &paths.lock, lock)?;
     Ok(Fate::Gone)
+}
+
+/// What becomes of a directory whose lock somebody else has.
+fn in_use(paths: &EntryPaths) -> Fate {
+    let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
+    stays(format!("in use by {holder}"))
+}
+
+/// Cargo's own locks of a directory whose lock is held, or why nothing of it may go.
+fn let_go(paths: &EntryPaths) -> Result<Result<CargoLocks, Fate>, CollectError> {
+    let Some(cargo) = CargoLocks::try_hold(&paths.target)? else {
+        return Ok(Err(stays("a cargo that larder did not start builds in it".to_owned())));
+    };
+    if paths.pin.exists() {
+        return Ok(Err(stays("it was pinned meanwhile".to_owned())));
+    }
+    Ok(Ok(cargo))
 }
 
 fn stays(because: String) -> Fate {

@@ -266,10 +266,7 @@ fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Nanoseconds)> {
 
 /// A damaged record is no record: nothing then vouches for the directory.
 fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    match atomic::read_binary(path) {
-        Err(RecordError::Damaged { .. }) => Ok(None),
-        other => other,
-    }
+    atomic::undamaged(atomic::read_binary(path))
 }
 
 fn to_bytes(paths: &BTreeSet<PathBuf>) -> BTreeSet<Vec<u8>> {

@@ -21,7 +21,7 @@ use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::evict::{EvictError, Trash};
 use crate::policy::Usage;
 use crate::situation::{leftovers, names, unused};
-use crate::store::atomic::{self, RecordError};
+use crate::store::atomic::{self, RecordError, undamaged};
 use crate::store::{EntryPaths, EntryRecord, Manifest, Store, Unused};
 use crate::usage::Counter;
 
@@ -66,7 +66,7 @@ pub fn sweep(
     record: &EntryRecord,
     until: u64,
 ) -> Result<Option<Usage>, SweepError> {
-    let Some(manifest) = read_or_nothing::<Manifest>(&paths.manifest)? else {
+    let Some(manifest) = undamaged(atomic::read_binary::<Manifest>(&paths.manifest))? else {
         return Ok(None);
     };
     let layout = Layout::scan(&paths.target)?;
@@ -100,7 +100,7 @@ pub fn is_pending(paths: &EntryPaths) -> bool {
 
 /// Brings a sweep to its end that was cut off.
 pub fn finish(store: &Store, paths: &EntryPaths) -> Result<(), SweepError> {
-    match read_or_nothing::<Sweep>(&paths.sweep)? {
+    match undamaged(atomic::read_binary::<Sweep>(&paths.sweep))? {
         Some(sweep) => sweep.carry_out(store, paths),
         None => Ok(Trash::new(store).take(&paths.sweep)?),
     }
@@ -130,7 +130,7 @@ impl Sweep {
         for parent in parents.collect::<BTreeSet<&Path>>() {
             sync(&paths.target.join(parent))?;
         }
-        if let Some(mut manifest) = read_or_nothing::<Manifest>(&paths.manifest)? {
+        if let Some(mut manifest) = undamaged(atomic::read_binary::<Manifest>(&paths.manifest))? {
             for path in &gone {
                 manifest.tree.forget(path);
             }
@@ -141,7 +141,7 @@ impl Sweep {
             manifest.needed.since.retain(|unit, _| !is_gone(unit));
             atomic::write_binary(&paths.manifest, &manifest)?;
         }
-        if let Some(record) = read_json_or_nothing(&paths.record)? {
+        if let Some(record) = undamaged(atomic::read_json::<EntryRecord>(&paths.record))? {
             let (size, inodes, unused) = (self.size, self.inodes, self.unused.clone());
             atomic::write_json(&paths.record, &EntryRecord { size, inodes, unused, ..record })?;
         }
@@ -157,21 +157,5 @@ fn sync(dir: &Path) -> Result<(), SweepError> {
             Err(SweepError::Sync { path: dir.to_owned(), source: error })
         }
         _ => Ok(()),
-    }
-}
-
-/// A damaged record is no record: the next use deals with it.
-fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    undamaged(atomic::read_binary(path))
-}
-
-fn read_json_or_nothing(path: &Path) -> Result<Option<EntryRecord>, RecordError> {
-    undamaged(atomic::read_json(path))
-}
-
-fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Option<T>, RecordError> {
-    match read {
-        Err(RecordError::Damaged { .. }) => Ok(None),
-        other => other,
     }
 }

@@ -1,7 +1,6 @@
 //! Dead units: looked at once more under the locks, then swept.
 
-use super::{COLLECTOR, CollectError, Fate, candidate, stays};
-use crate::cargo_layout::CargoLocks;
+use super::{COLLECTOR, CollectError, Fate, candidate, in_use, let_go, stays};
 use crate::policy::Candidate;
 use crate::store::{EntryPaths, Lock, Store};
 use crate::sweep;
@@ -15,15 +14,12 @@ pub(super) fn take_units(
     until: u64,
 ) -> Result<Fate, CollectError> {
     let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
-        let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
-        return Ok(stays(format!("in use by {holder}")));
+        return Ok(in_use(paths));
     };
-    let Some(_cargo) = CargoLocks::try_hold(&paths.target)? else {
-        return Ok(stays("a cargo that larder did not start builds in it".to_owned()));
+    let _cargo = match let_go(paths)? {
+        Ok(cargo) => cargo,
+        Err(stays) => return Ok(stays),
     };
-    if paths.pin.exists() {
-        return Ok(stays("it was pinned meanwhile".to_owned()));
-    }
     if sweep::is_pending(paths) {
         sweep::finish(store, paths)?;
     }

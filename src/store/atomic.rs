@@ -151,6 +151,14 @@ pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Record
     postcard::from_bytes(body).map(Some).map_err(|_| damaged())
 }
 
+/// What was read, if it is not damaged: a damaged record is no record.
+pub fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Option<T>, RecordError> {
+    match read {
+        Err(RecordError::Damaged { .. }) => Ok(None),
+        other => other,
+    }
+}
+
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),

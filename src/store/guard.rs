@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
