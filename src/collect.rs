@@ -87,10 +87,10 @@ pub struct Taken {
 
 /// Looks at a store: its records, its trash and its downloads.
 pub fn observe(store: &Store) -> Result<Observed, CollectError> {
-    let rows = store.all_rows()?;
+    let candidates = store.map_all_rows(|row| candidate(store, row))?;
     let (trashed, trash) = evict::in_trash(store);
     Ok(Observed {
-        candidates: rows.into_iter().map(|row| candidate(store, row)).collect(),
+        candidates,
         trash,
         trashed,
         downloads: store.downloads(),

@@ -204,11 +204,20 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let right: Vec<bool> = (0..columns).map(numeric).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().enumerate().map(|(column, cell)| {
-            let pad = " ".repeat(widths[column] - cell.chars().count());
-            if right[column] { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        let mut due = 0;
+        for (column, cell) in row.iter().enumerate() {
+            let pad = widths[column] - cell.chars().count();
+            let (before, after) = if right[column] { (pad, 0) } else { (0, pad) };
+            if cell.is_empty() {
+                due += before;
+            } else {
+                // Blanks are due only where something follows.
+                text.extend(std::iter::repeat_n(' ', due + before));
+                text.push_str(cell);
+                due = 0;
+            }
+            due += after + 2;
+        }
         text.push('\n');
     }
     text

@@ -76,9 +76,11 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     let (downloads, (_, trash)) = (store.downloads(), evict::in_trash(&store));
     let size = sizes.fold(downloads.plus(trash), Usage::plus).bytes;
     let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
-    let lines = rows.into_par_iter().map(|row| Line::new(&store, row, arguments.detail));
+    let users = store.users(&rows);
+    let lines = rows.into_par_iter().zip(users);
+    let lines = lines.map(|(row, user)| Line::new(&store, row, user, arguments.detail));
     let mut entries = lines.collect::<Result<Vec<Line>>>()?;
-    entries.sort_by_key(|line| (line.project.clone(), std::cmp::Reverse(line.last_use())));
+    entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
     let report = Status {
         size,
         downloads: downloads.bytes,
@@ -95,8 +97,7 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
 }
 
 impl Line {
-    fn new(store: &Store, row: Row, with_detail: bool) -> Result<Self> {
-        let in_use_by = row.in_use_by(store);
+    fn new(store: &Store, row: Row, in_use_by: Option<String>, with_detail: bool) -> Result<Self> {
         let detail = if with_detail {
             detail::parts(&store.entry(&row.project, row.toolchain).target)?
         } else {
@@ -176,7 +177,7 @@ impl Report for Status {
             "STATE",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(self.entries.iter().map(|line| line.cells(self.now)));
+        rows.par_extend(self.entries.par_iter().map(|line| line.cells(self.now)));
         let mut text = if self.entries.is_empty() {
             "nothing is kept yet; `larder run` fills the store\n".to_owned()
         } else {

@@ -179,9 +179,12 @@ pub fn boot_id() -> String {
 
 /// Moments as RFC 3339 text with milliseconds, in UTC.
 mod rfc3339 {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
     use serde::{Deserializer, Serializer};
 
-    use super::{Deserialize, Duration, SystemTime, UNIX_EPOCH};
+    use super::{Duration, SystemTime, UNIX_EPOCH};
 
     pub fn serialize<S: Serializer>(moment: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
         let since = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -191,7 +194,21 @@ mod rfc3339 {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
-        let text = String::deserialize(input)?;
-        humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)
+        input.deserialize_str(Text)
+    }
+
+    /// Reads the moment where it lies: records are read by the thousand.
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = SystemTime;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a moment as RFC 3339 has it")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<SystemTime, E> {
+            humantime::parse_rfc3339(text).map_err(E::custom)
+        }
     }
 }

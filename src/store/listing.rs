@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use super::atomic;
 use super::entry::EntryRecord;
 use super::layout::{EntryPaths, FORMAT, Store, StoreError};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 
@@ -54,8 +54,8 @@ impl Store {
         for entry in entries {
             let entry = entry.map_err(StoreError::io("read", &dir))?;
             let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let name = entry.file_name().to_string_lossy().into_owned();
-            names.add(name, is_dir);
+            let name = entry.file_name().into_string();
+            names.add(name.unwrap_or_else(|name| name.to_string_lossy().into_owned()), is_dir);
         }
         names.directories.sort();
         Ok(names)
@@ -63,24 +63,62 @@ impl Store {
 
     /// All directories of a project as their records show them.
     pub fn rows(&self, project: &ProjectName) -> Result<Vec<Row>, StoreError> {
+        self.map_rows(project, &|row| row)
+    }
+
+    /// What becomes of each directory of a project; the whole of its record is let go at once.
+    fn map_rows<T: Send>(
+        &self,
+        project: &ProjectName,
+        map: &(impl Fn(Row) -> T + Sync),
+    ) -> Result<Vec<T>, StoreError> {
         let names = self.names(project)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(self.project(project), flags, Mode::empty()).ok();
+        let dir = self.project_fd(project);
         let row = |id: &ToolchainId| Row {
             project: project.clone(),
             toolchain: *id,
             record: self.record_in(dir.as_ref(), project, *id),
             pinned: names.pins.contains(id),
         };
-        Ok(names.directories.par_iter().map(row).collect())
+        Ok(names.directories.par_iter().map(|id| map(row(id))).collect())
+    }
+
+    /// Who uses each of the directories now, in words; nothing where it is free.
+    pub fn users(&self, rows: &[Row]) -> Vec<Option<String>> {
+        if lock::is_free(&self.lock()) {
+            // Nobody works in the store at all.
+            return vec![None; rows.len()];
+        }
+        let of_project: Vec<&[Row]> = rows.chunk_by(|a, b| a.project == b.project).collect();
+        let users = of_project.into_par_iter().flat_map_iter(|rows| {
+            let dir = rows.first().and_then(|row| self.project_fd(&row.project));
+            rows.iter().map(move |row| match &dir {
+                Some(dir) if lock::is_free_in(dir, &format!("{}.lock", row.toolchain)) => None,
+                _ => row.in_use_by(self),
+            })
+        });
+        users.collect()
+    }
+
+    fn project_fd(&self, project: &ProjectName) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(self.project(project), flags, Mode::empty()).ok()
     }
 
     /// All directories of all projects as their records show them.
     pub fn all_rows(&self) -> Result<Vec<Row>, StoreError> {
+        self.map_all_rows(|row| row)
+    }
+
+    /// What becomes of each directory of all projects.
+    pub fn map_all_rows<T: Send>(
+        &self,
+        map: impl Fn(Row) -> T + Sync,
+    ) -> Result<Vec<T>, StoreError> {
         let projects = self.projects()?;
-        let rows: Result<Vec<Vec<Row>>, StoreError> =
-            projects.par_iter().map(|project| self.rows(project)).collect();
-        Ok(rows?.into_iter().flatten().collect())
+        let of_each = projects.par_iter().map(|project| self.map_rows(project, &map));
+        let of_all: Result<Vec<Vec<T>>, StoreError> = of_each.collect();
+        Ok(of_all?.into_iter().flatten().collect())
     }
 
     /// One directory as its record shows it.
@@ -129,7 +167,7 @@ impl Store {
 
 impl Names {
     fn add(&mut self, name: String, is_dir: bool) {
-        let id = |ending: &str| name.strip_suffix(ending).and_then(|name| name.parse().ok());
+        let id = |ending: &str| name.strip_suffix(ending)?.parse().ok();
         if let Some(id) = id("").filter(|_| is_dir) {
             self.directories.push(id);
         } else if let Some(id) = id(".lock").filter(|_| !is_dir) {
@@ -166,5 +204,41 @@ pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err("it has no entry.json".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::store::Wait;
+
+    #[test]
+    fn who_uses_a_directory_is_known_whoever_else_works_in_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        let id = |number: u8| ToolchainId(Digest::of(&[number]));
+        for name in ["rye", "oat"] {
+            let project: ProjectName = name.parse().unwrap();
+            store.make_project(&project).unwrap();
+            for number in [1, 2] {
+                let paths = store.entry(&project, id(number));
+                fs::create_dir(&paths.dir).unwrap();
+                fs::write(&paths.lock, "").unwrap();
+            }
+        }
+        let rows = store.all_rows().unwrap();
+        assert_eq!(rows.len(), 4);
+        assert_eq!(store.users(&rows), [const { None }; 4]);
+        let guard = store.hold(Wait::Forever, |_| {}).unwrap();
+        assert_eq!(store.users(&rows), [const { None }; 4]);
+        let busy = store.entry(&"oat".parse().unwrap(), id(2)).lock;
+        let lock = Lock::acquire(&busy, "image one", Wait::Forever, |_| {}).unwrap();
+        for (row, user) in rows.iter().zip(store.users(&rows)) {
+            let is_busy = row.project.as_str() == "oat" && row.toolchain == id(2);
+            assert_eq!(user.is_some_and(|user| user.starts_with("image one")), is_busy);
+        }
+        drop((lock, guard));
+        assert_eq!(store.users(&rows), [const { None }; 4]);
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -228,6 +228,19 @@ impl Lock {
     fn sign(&mut self, what: &str) -> io::Result<()> {
         sign(&mut self.file, what)
     }
+}
+
+/// Whether nobody has or shares a lock, this instant.
+pub(super) fn is_free(path: &Path) -> bool {
+    File::open(path)
+        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
+/// Whether nobody has the lock of a name in a directory to himself, this instant.
+pub(super) fn is_free_in(dir: impl AsFd, name: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, name, flags, Mode::empty());
+    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
 /// Writes into a lock file who holds it.
