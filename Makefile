@@ -127,17 +127,28 @@ disk-table: build-setup build
 	benches/versions $(abspath $(BINARY)) > docs/disk.md
 
 UNIT = $(BINARY) emit --store /var/cache/larder --binary $(PREFIX)/bin/larder systemd
-.PHONY: install
-install: build
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+.PHONY: install install-files
+install: build install-files
+install-files:
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/larder
-	install -D -m 644 mkosi-snippets/larder.sh $(SHARE)/larder/mkosi-snippets/larder.sh
-	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -d $(SHARE)/larder/mkosi-snippets
+	install -m 644 mkosi-snippets/*.sh $(SHARE)/larder/mkosi-snippets
+	install -d $(SHARE)/bash-completion/completions $(DESTDIR)$(ZSHDIR) $(SHARE)/fish/vendor_completions.d
 	$(BINARY) emit bash > $(SHARE)/bash-completion/completions/larder
-	$(BINARY) emit zsh > $(SHARE)/zsh/site-functions/_larder
+	$(BINARY) emit zsh > $(DESTDIR)$(ZSHDIR)/_larder
 	$(BINARY) emit fish > $(SHARE)/fish/vendor_completions.d/larder.fish
+	install -d $(SHARE)/man/man1 $(SHARE)/man/man5
+	$(BINARY) man $(SHARE)/man/man1
+	mv $(SHARE)/man/man1/larder.toml.5 $(SHARE)/man/man5
 	install -d $(DESTDIR)$(SYSTEMDUNITDIR)
 	$(UNIT)-service > $(DESTDIR)$(SYSTEMDUNITDIR)/larder-gc.service
 	$(UNIT)-timer > $(DESTDIR)$(SYSTEMDUNITDIR)/larder-gc.timer
+
+# The Debian package, in target/.
+.PHONY: deb
+deb: build
+	scripts/deb $(BINARY) target
 
 .PHONY: clean
 clean:

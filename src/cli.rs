@@ -1,5 +1,7 @@
 //! The command line: types only.
 
+mod examples;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -56,29 +58,44 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make the store and the mkosi configuration for the image repository in this directory
+    #[command(after_long_help = examples::INIT)]
     Init(InitArgs),
     /// Make the store, and a project's target directory for a build command
+    #[command(after_long_help = examples::PROVISION)]
     Provision(ProvisionArgs),
     /// Run a build command with the project's warm target directory attached
+    #[command(after_long_help = examples::RUN)]
     Run(RunArgs),
     /// Build warm and cold, and compare every artifact byte for byte
+    #[command(after_long_help = examples::VERIFY)]
     Verify(VerifyArgs),
     /// Show what the store holds
+    #[command(after_long_help = examples::STATUS)]
     Status(StatusArgs),
     /// Say why the last build was cold or what it rebuilt, or how two directories differ
+    #[command(after_long_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
     /// Collect what the policy does not keep
+    #[command(after_long_help = examples::GC)]
     Gc(GcArgs),
     /// Keep target directories whatever the policy says
+    #[command(after_long_help = examples::PIN)]
     Pin(PinArgs),
     /// Leave target directories to the policy again
+    #[command(after_long_help = examples::UNPIN)]
     Unpin(PinArgs),
     /// Remove target directories of a project
+    #[command(after_long_help = examples::RM)]
     Rm(RmArgs),
     /// Move the whole store to another directory, on any filesystem
+    #[command(after_long_help = examples::MOVE)]
     Move(MoveArgs),
     /// Print configuration for a consumer of the store
+    #[command(after_long_help = examples::EMIT)]
     Emit(EmitArgs),
+    /// Write the manual pages into a directory
+    #[command(after_long_help = examples::MAN)]
+    Man(ManArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
     #[command(hide = true)]
     Probe,
@@ -256,6 +273,13 @@ pub struct EmitArgs {
     /// The larder that units and crontabs start [default: this one]
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,
+}
+
+/// `larder man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory; it is made if it is not there
+    pub directory: PathBuf,
 }
 
 /// Who can be given configuration.

@@ -19,6 +19,7 @@ pub mod fault;
 pub mod home;
 pub mod identity;
 pub mod link;
+pub mod manual;
 pub mod mkosi;
 pub mod names;
 pub mod needed;

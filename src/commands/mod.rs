@@ -4,6 +4,7 @@ mod emit;
 mod explain;
 mod gc;
 mod init;
+mod man;
 mod moving;
 mod named;
 mod pin;
@@ -65,6 +66,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),
         Verb::Rm(arguments) => rm::rm(cli.global.store, &arguments, output),
         Verb::Move(arguments) => moving::relocate(cli.global.store, &arguments, output),
+        Verb::Man(arguments) => man::man(&arguments),
         Verb::Probe => probe::probe(),
     };
     ExitCode::from(done.unwrap_or_else(|error| {

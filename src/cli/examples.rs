@@ -1,0 +1,85 @@
+//! What `--help` and the manual pages show of each command at work.
+
+pub const INIT: &str = "Examples:
+  Where mkosi is run, for an image that is started without arguments:
+    larder init
+
+  For an image with a configuration of its own, in a store of your choice:
+    larder init --store /srv/larder -- --include=images/a.conf";
+
+pub const PROVISION: &str = "Examples:
+  Make the store, and the directory that a build with today's toolchain will use:
+    larder provision pantry --source ~/src/pantry -- cargo build --release";
+
+pub const RUN: &str = "Examples:
+  On a plain host, in a checkout:
+    larder run pantry -- cargo build --release
+
+  In a mkosi build script, where the store is mounted at /work/larder:
+    /work/larder/bin/larder run pantry --source \"$BUILDROOT/build/pantry\" -- \\
+        mkosi-chroot sh -c 'cd /build/pantry && cargo build --release --locked'
+
+  Give up if another build has the directory for ten minutes:
+    larder run pantry --wait 10m -- cargo build --release";
+
+pub const VERIFY: &str = "Examples:
+  Compare what the warm directory gives with a build from nothing:
+    larder verify pantry -- cargo build --release";
+
+pub const STATUS: &str = "Examples:
+  Everything in the store:
+    larder status
+
+  One project, with the reasons of its last builds and what each crate takes:
+    larder status pantry --detail
+
+  The ids of all directories, for a script:
+    larder status --json | jq -r '.entries[].toolchain'";
+
+pub const EXPLAIN: &str = "Examples:
+  Why was the last build cold?
+    larder explain pantry
+
+  What do two toolchains differ in?
+    larder explain pantry --between c87449b76455 0f3d5c1a92be";
+
+pub const GC: &str = "Examples:
+  What would go if everything had to fit into 20 GiB?
+    larder gc --dry-run --max-size 20GiB
+
+  Collect by the policy in larder.toml, as the timer does:
+    larder gc";
+
+pub const PIN: &str = "Examples:
+  Keep everything of a project that a release depends on:
+    larder pin pantry
+
+  Keep one directory, by the beginning of its id:
+    larder pin pantry c87449b76455";
+
+pub const UNPIN: &str = "Examples:
+  Leave all directories of a project to the policy again:
+    larder unpin pantry";
+
+pub const RM: &str = "Examples:
+  Remove all directories of a project; what is in use stays:
+    larder rm pantry
+
+  Remove one directory:
+    larder rm pantry c87449b76455";
+
+pub const MOVE: &str = "Examples:
+  Move the store to a larger filesystem, as soon as no build uses it:
+    larder move /srv/larder --wait 1h";
+
+pub const EMIT: &str = "Examples:
+  A service and a timer that collect every hour:
+    larder emit systemd-service > /etc/systemd/system/larder-gc.service
+    larder emit systemd-timer > /etc/systemd/system/larder-gc.timer
+
+  Completions for this shell:
+    source <(larder emit bash)";
+
+pub const MAN: &str = "Examples:
+  Read the manual of `larder run` without installing anything:
+    larder man /tmp/larder-man && man /tmp/larder-man/larder-run.1";
