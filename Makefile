@@ -58,6 +58,11 @@ else
 endif
 ifeq ($(WITHOUT_MKOSI),)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
+ifeq ($(shell id -u),0)
+	$(MAKE) package-test
+else
+	@echo 'make test: LEFT OUT, because only root can install a package: package-test'
+endif
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif
@@ -149,6 +154,11 @@ install-files:
 .PHONY: deb
 deb: build
 	scripts/deb $(BINARY) target
+
+# The package on a fresh Debian, with the README word for word, as root.
+.PHONY: package-test
+package-test: mkosi-setup build
+	scripts/package-test $(BINARY)
 
 .PHONY: clean
 clean:
