@@ -251,7 +251,10 @@ impl Caches {
         for path in &found.gone {
             trash.take(path)?;
         }
-        sources::set_times(source, &found.times)?;
+        if sources::set_times(source, &found.times).is_err() {
+            // Where times cannot be set, Go could take something for what it is not.
+            trash.take(&self.kept(Part::GoBuild))?;
+        }
         for Attached { kept, place, .. } in &self.attached {
             for dir in [kept, place] {
                 fault::point("caches.make");
