@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Fidelity, PackageMode};
+use crate::config::{Fidelity, Kept, PackageMode};
 use crate::names::ProjectName;
 use crate::policy::{Amount, ByteSize, Span};
 use crate::store::Wait;
@@ -123,6 +123,9 @@ pub struct ProvisionArgs {
     /// The directory with the project's Cargo.toml [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
+    /// What is kept warm; can be given more than once [default: cargo]
+    #[arg(long, value_enum, value_name = "CACHE")]
+    pub with: Vec<Kept>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -139,6 +142,9 @@ pub struct RunArgs {
     /// The directory with the project's Cargo.toml; its target/ is attached [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
+    /// What is kept warm; can be given more than once [default: cargo]
+    #[arg(long, value_enum, value_name = "CACHE")]
+    pub with: Vec<Kept>,
     /// Which of the sandbox's packages make a directory of their own
     #[arg(long, value_enum, value_name = "WHICH")]
     pub packages: Option<PackageMode>,

@@ -35,6 +35,31 @@ pub enum Fidelity {
     Cargo,
 }
 
+/// What is kept warm for a command.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// Cargo's target directory and downloads
+    Cargo,
+    /// Go's build cache and module cache
+    Go,
+    /// ccache's objects
+    Ccache,
+}
+
+impl Kept {
+    /// What the command line names it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cargo => "cargo",
+            Self::Go => "go",
+            Self::Ccache => "ccache",
+        }
+    }
+}
+
 /// What holds for one project.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

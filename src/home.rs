@@ -124,7 +124,8 @@ fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-fn is_vacant(dir: &Path) -> bool {
+/// Whether there is nothing at a path, or an empty directory: what a cold build in a sandbox finds.
+pub fn is_vacant(dir: &Path) -> bool {
     match fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,

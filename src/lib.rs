@@ -7,6 +7,7 @@
 
 pub mod affected;
 pub mod attach;
+pub mod caches;
 pub mod cargo_layout;
 pub mod cli;
 pub mod collect;

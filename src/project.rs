@@ -1,5 +1,6 @@
 //! A project at the place where it will be compiled: what is asked there, and what is locked.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::attach;
-use crate::config::Settings;
+use crate::config::{Kept, Settings};
 use crate::identity::{self, Answer, Request, Way};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::Output;
@@ -20,8 +21,10 @@ pub struct Project {
     pub name: ProjectName,
     /// What the user wants for it.
     pub settings: Settings,
-    /// The directory with its `Cargo.toml`, as seen from here.
+    /// The directory with its `Cargo.toml` or `go.mod`, as seen from here.
     pub source: PathBuf,
+    /// What is kept warm for it.
+    pub with: BTreeSet<Kept>,
     /// Where the compiler will run.
     pub place: Place,
     /// How the target directory can be attached here.
@@ -36,6 +39,7 @@ impl Project {
         store: &Store,
         name: ProjectName,
         source: Option<PathBuf>,
+        with: &[Kept],
         command: &[OsString],
     ) -> Result<Self> {
         let settings = Settings::of(store, &name)?;
@@ -56,7 +60,9 @@ impl Project {
         let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
         let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
-        Ok(Self { name, settings, source, place, way, cannot_mount, command })
+        let with = if with.is_empty() { &[Kept::Cargo] } else { with };
+        let with = with.iter().copied().collect();
+        Ok(Self { name, settings, source, with, place, way, cannot_mount, command })
     }
 
     /// The command's words, as the system takes them.
@@ -68,6 +74,7 @@ impl Project {
     pub fn identify(&self, store: &Store) -> Result<Answer> {
         let request = Request {
             source: self.place.inside(&self.source),
+            with: self.with.clone(),
             command: self.command.clone(),
             way: self.way,
             store: store.root().to_owned(),
@@ -111,12 +118,22 @@ impl Project {
         Ok(Claim::acquire(directory, self.settings.wait, announce)?)
     }
 
-    /// Says that paths will differ, if they will.
+    /// Whether Cargo's target directory is kept.
+    pub fn keeps_cargo(&self) -> bool {
+        self.with.contains(&Kept::Cargo)
+    }
+
+    /// Says that paths will differ, or that nothing is attached, if so.
     pub fn announce_symlink(&self, output: Output) {
-        if let Some(why) = &self.cannot_mount {
+        let Some(why) = &self.cannot_mount else { return };
+        if self.keeps_cargo() {
             output.note(&format!(
                 "{why}; target/ is a symlink instead, so paths in the artifacts may differ"
             ));
+        }
+        for kept in self.with.iter().filter(|kept| **kept != Kept::Cargo) {
+            let name = kept.name();
+            output.note(&format!("{why}; what {name} caches is not attached, and not kept"));
         }
     }
 }

@@ -1,32 +1,34 @@
 //! One use of a target directory: opened, reconciled, attached, used, closed.
 
+mod cold;
+mod downloads;
+mod opening;
 mod waiting;
+
+pub use self::cold::Cold;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use self::waiting::wait_for_cargo;
 use crate::attach::Mounts;
+use crate::caches::{Caches, Found};
 use crate::cargo_layout::{CargoLocks, Layout};
 use crate::command::{self, CommandError, Ended};
 use crate::evict::Trash;
-use crate::home::{self, Home};
-use crate::identity::{Answer, Identity, Way, compare, differences};
+use crate::home::Home;
+use crate::identity::{Identity, Way, compare, differences};
 use crate::link;
 use crate::output::{Output, Stopwatch};
-use crate::project::Project;
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::{self, Where};
 use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, unshare,
 };
-use crate::sweep;
 use crate::tree;
-use crate::verify::Verdict;
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
@@ -43,14 +45,6 @@ pub struct Done {
     pub closed: Result<()>,
 }
 
-/// A build in an empty directory.
-pub struct Cold {
-    /// Where it is.
-    pub dir: PathBuf,
-    /// The command's exit code.
-    pub code: i32,
-}
-
 /// One command on one locked target directory.
 pub struct Use<'a> {
     store: &'a Store,
@@ -61,10 +55,12 @@ pub struct Use<'a> {
     downloads: Option<Guard>,
     /// Cargo's own locks, until the command needs them.
     cargo: Option<CargoLocks>,
-    /// The name `target` in the sources, as seen from here.
-    target: PathBuf,
+    /// The name `target` in the sources, as seen from here, if Cargo's directory is attached.
+    target: Option<PathBuf>,
     way: Way,
-    home: Home,
+    /// Cargo's home, if that is attached.
+    home: Option<Home>,
+    caches: Caches,
     sources: Where,
     view: View,
     broken: Option<String>,
@@ -72,75 +68,6 @@ pub struct Use<'a> {
 }
 
 impl<'a> Use<'a> {
-    /// Locks and opens the directory that the answer asks for.
-    pub fn open(
-        store: &'a Store,
-        guard: &'a Guard,
-        project: &Project,
-        answer: Answer,
-        output: Output,
-    ) -> Result<Self> {
-        let Answer { identity, surroundings } = answer;
-        if let Some((dir, by)) = surroundings.build_dir {
-            bail!(
-                "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
-                dir.display()
-            );
-        }
-        let outside = |path: &Path| project.place.outside(path, &project.source);
-        let target = outside(&surroundings.target);
-        link::check(&target)?;
-        let home = Home::new(store, outside(&surroundings.cargo_home), project.way);
-        let sources = Where {
-            source: project.source.clone(),
-            target: target.clone(),
-            registry: home.registry(),
-            git: home.git(),
-            shared: home.is_shared(),
-            root: project.place.root().to_owned(),
-            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
-            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
-            source_date_epoch: surroundings.source_date_epoch,
-            variables: surroundings.variables,
-            home: surroundings.home,
-            ..Where::default()
-        };
-        let source = project.place.inside(&project.source);
-        let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
-        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
-        let view = View { source, known };
-        let lock = project.lock(store, identity.id(), output)?;
-        let claim = project.claim(&target, output)?;
-        link::check(&target)?;
-        end_sweep(store, project, &identity, output)?;
-        let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
-        if let Some(reason) = &broken {
-            output.note(&format!(
-                "the kept directory of {} was set aside, because {reason}; building cold",
-                project.name
-            ));
-        }
-        let (way, wait) = (project.way, project.settings.wait);
-        let cargo = Some(wait_for_cargo(&entry.paths().target, wait, output)?);
-        let downloads = home.is_shared().then(|| store.hold_downloads()).transpose()?;
-        Ok(Self {
-            store,
-            output,
-            entry,
-            claim,
-            guard,
-            downloads,
-            cargo,
-            target,
-            way,
-            home,
-            sources,
-            view,
-            broken,
-            wait,
-        })
-    }
-
     /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
     fn locks(&self) -> Vec<BorrowedFd<'_>> {
         let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
@@ -151,8 +78,9 @@ impl<'a> Use<'a> {
     /// before the command; what happens from then on is in the outcome.
     pub fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = tree::now();
-        let findings = self.reconcile(watch)?;
-        let mounts = self.attach(&self.entry.paths().target)?;
+        let (findings, found) = self.reconcile(watch)?;
+        let mut mounts = self.attach(&self.entry.paths().target)?;
+        self.caches.attach(&mut mounts)?;
         watch.step("attach");
         self.cargo = None;
         let ended = command::run(words, mounts, &self.locks());
@@ -162,13 +90,13 @@ impl<'a> Use<'a> {
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let closed = self.close(outcome, seconds, &findings, started);
+        let closed = self.close(outcome, seconds, &findings, &found, started);
         watch.step("close");
         Ok(Done { ended, closed })
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<Findings> {
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Found)> {
         let succeeded = self.entry.record().last_succeeded();
         let mut findings =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
@@ -183,12 +111,15 @@ impl<'a> Use<'a> {
         } else {
             reconcile::lenient(&findings.situation())
         };
-        let (cold, why) = self.reasons(&findings, &plan);
+        let found = self.caches.look(&self.sources, &findings)?;
+        watch.step("caches");
+        let (cold, why) = self.reasons(&findings, &plan, &found);
         if plan.everything {
             self.entry.remake(self.store)?;
         }
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
+        self.caches.prepare(self.store, &self.sources.source, &found)?;
         if !self.entry.identity().is_exact() {
             for error in sources::renew(&self.sources.source, &findings.changed_files()) {
                 self.output.warning(&error.to_string());
@@ -203,84 +134,14 @@ impl<'a> Use<'a> {
         }
         findings.begin_watch(&plan)?;
         watch.step("reconcile");
-        Ok(findings)
+        Ok((findings, found))
     }
 
-    /// Whether the policy wants this use to be verified.
-    pub fn is_due(&self, every: u64) -> bool {
-        every > 0 && self.entry.identity().is_exact() && self.entry.record().uses % every == 0
-    }
-
-    /// The target directory as it was left.
-    pub fn kept(&self) -> PathBuf {
-        self.entry.paths().target.clone()
-    }
-
-    /// Runs the command with an empty directory in place of the kept one.
-    pub fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
-        let dir = self.entry.paths().cold(number);
-        let mut trash = Trash::new(self.store);
-        trash.take(&dir)?;
-        crate::fault::point("session.make");
-        std::fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let mounts = self.attach(&dir)?;
-        let ended = command::run(words, mounts, &self.locks())?;
-        Ok(Cold { dir, code: ended.code })
-    }
-
-    /// Records what the cold builds told, and removes them; a stale directory goes with them.
-    pub fn end_cold(&mut self, verdict: Verdict) -> Result<()> {
-        let mut trash = Trash::new(self.store);
-        for number in [1, 2] {
-            trash.take(&self.entry.paths().cold(number))?;
-        }
-        if verdict == Verdict::Stale {
-            self.entry.remake(self.store)?;
-        }
-        link::make_link(&self.target, &self.entry.paths().target)?;
-        Ok(self.entry.verified(verdict)?)
-    }
-
-    /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
-    /// fetches it again, as it would in a cold build.
-    fn renew_downloads(&self, findings: &mut Findings) -> Result<()> {
-        if !self.home.is_shared() {
-            return Ok(());
-        }
-        let home = self.store.cargo_home();
-        let mut spoilt = findings.state.packages.spoilt();
-        for name in &spoilt {
-            findings.state.packages.forget(name);
-        }
-        for path in &mut spoilt {
-            *path = home.join(&path);
-        }
-        if let Some(lock) = &findings.state.lock {
-            if findings.state.packages.lacks_some() || !spoilt.is_empty() {
-                spoilt.extend(home::false_archives(&self.home.registry(), lock)?);
-            }
-        }
-        if spoilt.is_empty() {
-            return Ok(());
-        }
-        findings.state_is_recorded = false;
-        let lock = self.home.lock();
-        let busy = || {
-            let lock = lock.display();
-            self.output.note(&format!("waiting for {lock}: other builds use the downloads"));
-        };
-        let _alone = Claim::acquire(&lock, self.wait, busy)?;
-        let mut trash = Trash::new(self.store);
-        for path in &spoilt {
-            self.output.detail(&format!("not as it was downloaded: {}", path.display()));
-            trash.take(path)?;
-        }
-        Ok(())
-    }
-
-    fn reasons(&self, findings: &Findings, plan: &Plan) -> (bool, Vec<String>) {
+    fn reasons(&self, findings: &Findings, plan: &Plan, found: &Found) -> (bool, Vec<String>) {
         if !self.entry.is_new() {
-            return (plan.everything || findings.is_empty(), plan.why.clone());
+            let is_cold = plan.everything || (findings.is_empty() && found.is_cold);
+            let why = plan.why.iter().chain(&found.why).cloned().collect();
+            return (is_cold, why);
         }
         if let Some(broken) = &self.broken {
             return (true, vec![format!("set aside: {broken}")]);
@@ -309,12 +170,13 @@ impl<'a> Use<'a> {
 
     fn attach(&self, kept: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
+        let Some(target) = &self.target else { return Ok(mounts) };
         match self.way {
-            Way::Symlink => link::make_link(&self.target, kept)?,
+            Way::Symlink => link::make_link(target, kept)?,
             Way::Bind => {
-                link::make_mount_point(&self.target)?;
-                mounts.bind(kept, &self.target)?;
-                self.home.attach(&mut mounts)?;
+                link::make_mount_point(target)?;
+                mounts.bind(kept, target)?;
+                self.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
             }
         }
         Ok(mounts)
@@ -326,6 +188,7 @@ impl<'a> Use<'a> {
         outcome: Outcome,
         seconds: f64,
         findings: &Findings,
+        found: &Found,
         started: tree::Nanoseconds,
     ) -> Result<()> {
         let paths = self.entry.paths().clone();
@@ -350,20 +213,25 @@ impl<'a> Use<'a> {
         let before = findings.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
-        let fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
+        let mut fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
         if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
+        let left = self.caches.close(found, &self.sources, findings)?;
+        fresh.extend(left.fresh);
+        let changed = changed || left.changed;
         let to_measure = changed || !self.entry.is_measured() || findings.had_leftovers;
         let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
         let measured = to_measure.then(held);
-        link::make_link(&self.target, &paths.target)?;
+        if let Some(target) = &self.target {
+            link::make_link(target, &paths.target)?;
+        }
         let compiled = after.compiled;
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
-        if self.home.is_shared() {
+        if self.home.as_ref().is_some_and(Home::is_shared) {
             self.store.measure_downloads(false)?;
         }
-        if outcome == Outcome::Succeeded && !after.has_units {
+        if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
             self.output.note("the command built nothing with cargo in this target directory");
         }
         Ok(())
@@ -382,16 +250,6 @@ impl<'a> Use<'a> {
         }
         Ok(())
     }
-}
-
-/// Ends a sweep that was cut off: only then is the directory what its records say.
-fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
-    let kept = store.entry(&project.name, identity.id());
-    if sweep::is_pending(&kept) {
-        let _cargo = wait_for_cargo(&kept.target, project.settings.wait, output)?;
-        sweep::finish(store, &kept)?;
-    }
-    Ok(())
 }
 
 fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {

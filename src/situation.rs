@@ -162,6 +162,11 @@ impl Findings {
         }
     }
 
+    /// How the sources differ from those of the last attempt; nothing if that is not known.
+    pub fn source_changes(&self) -> Option<&SourceChanges> {
+        self.changes.as_ref()
+    }
+
     /// Files of the checkout that are new or other than at the last attempt.
     pub fn changed_files(&self) -> Vec<PathBuf> {
         let changes = self.changes.iter().flat_map(|changes| &changes.checkout);

@@ -88,7 +88,10 @@ fn of(record: &EntryRecord) -> Explanation {
         toolchain: record.toolchain,
         summary: record.summary.clone(),
         kind: last.map_or(Kind::Unchanged, kind),
-        compiled: last.and_then(|last| last.closed.as_ref()).map(|closed| closed.compiled),
+        compiled: last
+            .and_then(|last| last.closed.as_ref())
+            .filter(|_| record.compiles_with_cargo())
+            .map(|closed| closed.compiled),
         why: last.map(|last| last.why.clone()).unwrap_or_default(),
         compared_with: None,
         differences: Vec::new(),

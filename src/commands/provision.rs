@@ -31,7 +31,8 @@ struct Entry {
 
 pub fn provision(store: Option<PathBuf>, arguments: ProvisionArgs, output: Output) -> Result<u8> {
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
-    let project = Project::find(&store, arguments.project, arguments.source, &arguments.command)?;
+    let ProvisionArgs { project, source, with, command, .. } = &arguments;
+    let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
     let answer = project.identify(&store)?;
     store.make_project(&project.name)?;
     let summary = answer.identity.summary();

@@ -143,7 +143,9 @@ impl Line {
             record.uses.to_string(),
             record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
             closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
-            closed.map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
+            closed
+                .filter(|_| record.compiles_with_cargo())
+                .map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
             self.state(record),
         ]
     }

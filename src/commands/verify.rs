@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::run::{self, exit_code};
@@ -26,6 +26,9 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
     let wait = arguments.run.wait.unwrap_or(Wait::Forever);
     let (store, guard) = open_store(store, wait, output)?;
     let project = run::project(&store, arguments.run, output)?;
+    if !project.keeps_cargo() {
+        bail!("verify compares what cargo leaves in target/; add --with cargo, or compare what the command leaves elsewhere by hand");
+    }
     let answer = project.identify(&store)?;
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     let command = project.words();

@@ -1,7 +1,7 @@
 //! Moving things into the trash.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +45,7 @@ impl<'a> Trash<'a> {
         let Some((_, parent)) = &self.last else { return Ok(()) };
         let place = self.count.to_string();
         self.count += 1;
+        let mut may_be_closed = true;
         loop {
             let bag = match self.bag.take() {
                 Some(bag) => bag,
@@ -55,6 +56,11 @@ impl<'a> Trash<'a> {
                 // Somebody has just emptied the trash, and this directory is gone from it.
                 Err(Errno::NOENT) if is_there(parent, &name) => continue,
                 Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ACCESS) if may_be_closed && make_movable(parent, &name) => {
+                    may_be_closed = false;
+                    self.bag = Some(bag);
+                    continue;
+                }
                 Err(errno) => {
                     self.bag = Some(bag);
                     return Err(fail(errno));
@@ -118,6 +124,17 @@ fn make_in(trash: &OwnedFd) -> Result<OwnedFd, Errno> {
 /// Whether there is something of this name.
 pub fn is_there(dir: &OwnedFd, name: &CStr) -> bool {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Gives the owner of a directory the right to write in it, without which nobody but root may move it
+/// elsewhere: its `..` changes. Go makes the directories of modules read-only.
+fn make_movable(parent: &OwnedFd, name: &CStr) -> bool {
+    let held = below::hold_dir(parent, name);
+    held.is_ok_and(|held| {
+        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+        fault::point("evict.chmod");
+        rustix::fs::chmod(path, Mode::RWXU).is_ok()
+    })
 }
 
 /// The directory that something in the store is in, reached from the store's root without following

@@ -32,7 +32,10 @@ pub fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
     let mut all = Vec::new();
     for (key, part) in [
         ("packages", "package"),
+        ("with", "what is attached"),
         ("rust", ""),
+        ("go", "go"),
+        ("ccache", "ccache"),
         ("environment", "environment"),
         ("command", "command"),
         ("cargo_config", "cargo config"),

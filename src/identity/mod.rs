@@ -11,10 +11,14 @@
 //! Not in it: the number of jobs, the host's name, the kernel. Bytes that depend on those nobody
 //! else could reproduce either.
 
+mod ask;
 mod cargo_config;
+mod ccache;
 pub mod compare;
 mod cpu;
 mod environment;
+mod error;
+mod go;
 mod libraries;
 mod named;
 mod packages;
@@ -24,21 +28,23 @@ mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Fidelity, PackageMode};
+use crate::config::{Fidelity, Kept, PackageMode};
 use crate::digest::Digest;
 use crate::names::ToolchainId;
 use crate::tree::{ObserveError, Tree};
 
+pub use ccache::{CAREFUL, CcachePlace};
 pub use compare::{Difference, differences};
+pub use error::IdentifyError;
+pub use go::GoPlace;
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +59,10 @@ pub enum Way {
 /// What is asked of the place where the compiler will run. Paths are as the compiler sees them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The directory with the project's `Cargo.toml`.
+    /// The directory with the project's `Cargo.toml` or `go.mod`.
     pub source: PathBuf,
+    /// What is attached.
+    pub with: BTreeSet<Kept>,
     /// The command that will run, as bytes.
     pub command: Vec<Vec<u8>>,
     /// How the target directory is attached.
@@ -82,11 +90,17 @@ pub struct Identity {
     salt: String,
     way: Way,
     fidelity: Fidelity,
+    #[serde(default)]
+    with: BTreeSet<Kept>,
     source: String,
     cargo_home: String,
     store: Option<String>,
     command: Vec<String>,
-    rust: rust::Rust,
+    rust: Option<rust::Rust>,
+    #[serde(default)]
+    go: Option<go::Go>,
+    #[serde(default)]
+    ccache: Option<ccache::Ccache>,
     distribution: String,
     package_manager: String,
     package_mode: PackageMode,
@@ -119,6 +133,10 @@ pub struct Surroundings {
     pub variables: BTreeMap<String, Digest>,
     /// The home directory.
     pub home: Option<PathBuf>,
+    /// Where Go keeps what, if its caches are attached.
+    pub go: Option<GoPlace>,
+    /// Where ccache keeps what, if its cache is attached.
+    pub ccache: Option<CcachePlace>,
 }
 
 /// The answer of the place where the compiler will run.
@@ -139,57 +157,6 @@ pub struct Observed {
     trees: BTreeMap<Vec<u8>, Tree>,
 }
 
-/// A place whose toolchain cannot be identified.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentifyError {
-    /// There are no sources.
-    #[error("no directory {} to build from; name it with --source", .0.display())]
-    NoSource(PathBuf),
-    /// A tool that every build needs is not there.
-    #[error(
-        "no `{tool}` on the PATH of the place where the command runs ({path}); install it there (in mkosi: BuildPackages=)"
-    )]
-    NoTool {
-        /// `rustc` or `cargo`.
-        tool: String,
-        /// The `PATH` that was searched.
-        path: String,
-    },
-    /// A tool is there and does not answer.
-    #[error("`{command}` failed in {}: {message}", dir.display())]
-    Silent {
-        /// What was asked.
-        command: String,
-        /// Where.
-        dir: PathBuf,
-        /// Its own words.
-        message: String,
-    },
-    /// A configuration file is not TOML.
-    #[error("cannot read cargo's configuration {}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A directory that a variable names is too large to be read at every build.
-    #[error("{name} names {}, which holds more than {} files; if no build depends on it, put {name} into ignore-env", path.display(), named::LIMIT)]
-    TooLarge {
-        /// The variable.
-        name: String,
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The package database cannot be read.
-    #[error(transparent)]
-    Packages(#[from] packages::PackagesError),
-    /// A file cannot be read.
-    #[error(transparent)]
-    Observe(#[from] ObserveError),
-}
-
 /// Environment variables, as they are.
 pub type Environment = BTreeMap<OsString, OsString>;
 
@@ -206,7 +173,13 @@ pub fn identify(
     let config = cargo_config::read(&request.source, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
-    let asked = rust::ask(request, environment, &config, &search)?;
+    let place = ask::Caller { dir: request.source.clone(), environment: environment.clone() };
+    let keeps = |kept: Kept| request.with.contains(&kept);
+    let asked = keeps(Kept::Cargo)
+        .then(|| rust::ask(request, environment, &config, &search))
+        .transpose()?;
+    let go = keeps(Kept::Go).then(|| go::ask(&place, &search)).transpose()?;
+    let ccache = keeps(Kept::Ccache).then(|| ccache::ask(&place, &search)).transpose()?;
     let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
     let limits =
         named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
@@ -215,25 +188,35 @@ pub fn identify(
     let look_at_tools = || {
         let tools = tools::observe(&search, &counting, &config, &mut looker)?;
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
-        let found = asked.observe(&mut looker)?;
-        let programs = tools.keys().chain(found.files.keys()).map(PathBuf::from);
+        let found = asked.map(|asked| asked.observe(&mut looker)).transpose()?;
+        let go = go.map(|go| go.observe(request, &search, &mut looker)).transpose()?;
+        let ccache = ccache.map(|ccache| ccache.judge(request.fidelity, &mut looker)).transpose()?;
+        let own = found.iter().flat_map(|found| found.files.keys());
+        let programs = tools.keys().chain(own).map(PathBuf::from);
         let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
-        let (rust, versions) = found.versions(&libraries, before.versions.as_ref())?;
-        Ok::<_, IdentifyError>((tools, named, rust, versions, libraries))
+        let rust = found.map(|found| found.versions(&libraries, before.versions.as_ref()));
+        let (rust, versions) = rust.transpose()?.unzip();
+        let toolchains = Toolchains { rust, go, ccache };
+        Ok::<_, IdentifyError>((tools, named, toolchains, versions, libraries))
     };
     let (around, tools) = rayon::join(around, look_at_tools);
     let ((packages, package_cache), places) = around?;
-    let (tools, named_paths, rust, versions, libraries) = tools?;
+    let (tools, named_paths, toolchains, versions, libraries) = tools?;
+    let (go, go_place) = toolchains.go.unzip();
+    let (ccache, ccache_place) = toolchains.ccache.unzip();
     let identity = Identity {
         format: FORMAT,
         salt: request.salt.clone(),
         way: request.way,
         fidelity: request.fidelity,
+        with: request.with.clone(),
         source: shown(request.source.as_os_str().as_bytes()),
         cargo_home: shown(cargo_home.as_os_str().as_bytes()),
         store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
         command: request.command.iter().map(|word| shown(word)).collect(),
-        rust,
+        rust: toolchains.rust,
+        go,
+        ccache,
         distribution: distribution(),
         package_manager: packages.manager,
         package_mode: request.packages,
@@ -246,14 +229,25 @@ pub fn identify(
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
     };
-    let surroundings = Surroundings::new(cargo_home, target, config, environment);
+    let surroundings = Surroundings {
+        go: go_place,
+        ccache: ccache_place,
+        ..Surroundings::new(cargo_home, target, config, environment)
+    };
     let observed = Observed {
         packages: Some(package_cache),
         places: places.cache,
-        versions: Some(versions),
+        versions: versions.or_else(|| before.versions.clone()),
         trees: looker.after,
     };
     Ok((Answer { identity, surroundings }, observed))
+}
+
+/// What the toolchains are that the attached caches belong to.
+struct Toolchains {
+    rust: Option<rust::Rust>,
+    go: Option<(go::Go, GoPlace)>,
+    ccache: Option<(ccache::Ccache, CcachePlace)>,
 }
 
 type Around = ((packages::Packages, packages::PackageCache), places::Observed);
@@ -288,6 +282,8 @@ impl Surroundings {
             source_date_epoch: get("SOURCE_DATE_EPOCH").map(|value| shown(value.as_bytes())),
             variables: environment::seldom(environment),
             home: get("HOME").map(PathBuf::from),
+            go: None,
+            ccache: None,
         }
     }
 }
@@ -303,6 +299,11 @@ impl Identity {
         ToolchainId(Digest::of(&self.canonical()))
     }
 
+    /// What is attached.
+    pub fn with(&self) -> &BTreeSet<Kept> {
+        &self.with
+    }
+
     /// Whether builds with it are bit for bit those of a cold one.
     pub fn is_exact(&self) -> bool {
         self.fidelity == Fidelity::Exact
@@ -310,7 +311,10 @@ impl Identity {
 
     /// In words: `rustc 1.85.1 · trixie · 2 flags`.
     pub fn summary(&self) -> String {
-        let mut words = vec![format!("rustc {}", self.rust.release())];
+        let rust = self.rust.iter().map(|rust| format!("rustc {}", rust.release()));
+        let go = self.go.iter().map(|go| format!("go {}", go.release()));
+        let ccache = self.ccache.iter().map(|ccache| format!("ccache {}", ccache.version));
+        let mut words: Vec<String> = rust.chain(go).chain(ccache).collect();
         if !self.distribution.is_empty() {
             words.push(self.distribution.clone());
         }

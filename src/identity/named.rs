@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
 use super::{Environment, IdentifyError, Looker, Request, shown};
+use crate::config::Kept;
 use crate::digest::Digest;
 
 /// A directory with more files than this is refused, because it would be read at every build.
@@ -99,7 +100,12 @@ pub fn observe(
     let elsewhere = |name: &OsStr| ELSEWHERE.iter().any(|other| name == *other);
     let variables = counting.iter().filter(|(name, _)| !elsewhere(name));
     let variables = variables.map(|(name, value)| (shown(name.as_bytes()), value.as_bytes()));
-    let words = request.command.iter().map(|word| ("the command line".to_owned(), &word[..]));
+    let command = if request.with.contains(&Kept::Go) {
+        without_outputs(&request.command)
+    } else {
+        request.command.clone()
+    };
+    let words = command.iter().map(|word| ("the command line".to_owned(), &word[..]));
     let config = [("cargo's configuration".to_owned(), config.text.as_bytes())];
     let mut named = BTreeMap::new();
     for (name, text) in variables.chain(words).chain(config) {
@@ -110,6 +116,23 @@ pub fn observe(
         }
     }
     Ok(named)
+}
+
+/// The words without what stands behind `-o`, alone or in a script: where Go is told to put what it
+/// builds is no input, and there the last time's is.
+fn without_outputs(command: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut is_output = false;
+    let mut inputs = Vec::new();
+    for word in command {
+        let mut kept: Vec<&[u8]> = Vec::new();
+        for part in word.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty()) {
+            if !std::mem::replace(&mut is_output, part == b"-o") && !part.starts_with(b"-o=") {
+                kept.push(part);
+            }
+        }
+        inputs.push(kept.join(&b' '));
+    }
+    inputs
 }
 
 fn look(
@@ -174,6 +197,21 @@ fn paths(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outputs_are_no_inputs() {
+        let of = |words: &[&str]| {
+            let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+            let left = without_outputs(&words);
+            left.iter().flat_map(|word| paths(word).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        let path = |text: &str| PathBuf::from(text);
+        assert_eq!(of(&["go", "build", "-o", "/out/x", "/in"]), [path("/in")]);
+        assert_eq!(of(&["sh", "-c", "go build -o=/out\n go build -o /b /c; cat /d"]), [
+            path("/c"),
+            path("/d"),
+        ]);
+    }
 
     #[test]
     fn paths_are_found_where_flags_and_lists_hide_them() {

@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Caller, Question};
 use super::cargo_config::CargoConfig;
 use super::tools::Search;
 use super::{Environment, IdentifyError, Looker, Request, shown};
@@ -171,63 +170,6 @@ impl Rust {
     pub fn release(&self) -> &str {
         let line = self.rustc.lines().find_map(|line| line.strip_prefix("release: "));
         line.unwrap_or("unknown")
-    }
-}
-
-/// A program that was started to answer.
-struct Question {
-    child: Child,
-    command: String,
-    dir: PathBuf,
-}
-
-/// Where and with what programs are asked.
-struct Caller {
-    dir: PathBuf,
-    environment: Environment,
-}
-
-impl Caller {
-    fn ask(&self, program: &Path, arguments: &[&str]) -> Result<Question, IdentifyError> {
-        let dir = &self.dir;
-        let words = arguments.join(" ");
-        let command = format!("{} {words}", program.display());
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(dir)
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        match child {
-            Ok(child) => Ok(Question { child, command, dir: dir.clone() }),
-            Err(error) => Err(silent(&command, dir, &error.to_string())),
-        }
-    }
-}
-
-impl Question {
-    fn answer(self) -> Result<String, IdentifyError> {
-        let (command, dir) = (self.command, self.dir);
-        let output = self.child.wait_with_output();
-        let output =
-            output.map_err(|error: io::Error| silent(&command, &dir, &error.to_string()))?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let line = text.lines().find(|line| !line.trim().is_empty());
-            return Err(silent(&command, &dir, line.unwrap_or("it said nothing")));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-fn silent(command: &str, dir: &Path, message: &str) -> IdentifyError {
-    IdentifyError::Silent {
-        command: command.to_owned(),
-        dir: dir.to_owned(),
-        message: message.trim_start_matches("error: ").to_owned(),
     }
 }
 

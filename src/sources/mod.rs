@@ -28,6 +28,8 @@ pub use git::{GitState, Repository};
 pub use lockfile::{Lockfile, Package};
 pub use outside::Outside;
 pub use packages::Packages;
-pub use place::{Where, plain};
-pub use state::{SourceChanges, SourceState, Use, normalise, observe, observe_normalised};
-pub use touch::{MTIME, NormaliseError, Normalised, renew};
+pub use place::{Times, Where, plain};
+pub use state::{
+    SourceChanges, SourceState, Use, normalise, observe, observe_checkout, observe_normalised,
+};
+pub use touch::{MTIME, NormaliseError, Normalised, renew, set_times};

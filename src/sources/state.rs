@@ -12,8 +12,8 @@ use super::manifests::Manifests;
 use super::outside::Outside;
 use super::packages::Packages;
 use super::paths;
-use super::place::Where;
-use super::touch::{Normalised, Toucher};
+use super::place::{Times, Where};
+use super::touch::{self, Normalised, Toucher};
 use crate::digest::Digest;
 use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree, now};
 
@@ -65,18 +65,35 @@ pub fn observe(place: &Where, before: Option<&SourceState>) -> Result<SourceStat
     finish(place, before, checkout)
 }
 
-/// Gives the checkout and the metadata of its repositories their constant time, and looks at all
-/// sources on the same walk.
+/// Gives the checkout and the metadata of its repositories the times that they are to have, and looks
+/// at all sources on the same walk.
 pub fn observe_normalised(
     place: &Where,
     before: Option<&SourceState>,
 ) -> Result<(SourceState, Normalised), ObserveError> {
     let started = now();
-    let toucher = Toucher::default();
     let before_checkout = before.map(|before| &before.checkout);
-    let checkout = checkout::observe(place, before_checkout, Some(&toucher))?;
+    let (toucher, checkout) = match place.times {
+        Times::Own => return Ok((observe(place, before)?, Normalised::default())),
+        Times::Constant => {
+            let toucher = Toucher::default();
+            let checkout = checkout::observe(place, before_checkout, Some(&toucher))?;
+            (toucher, checkout)
+        }
+        Times::OfContent => {
+            let first = checkout::observe(place, before_checkout, None)?.tree;
+            let toucher = Toucher::to(touch::of_content(first.digest()));
+            let checkout = checkout::observe(place, Some(&first), Some(&toucher))?;
+            (toucher, checkout)
+        }
+    };
     git::normalise(place, &checkout.dot_gits, started, &toucher)?;
     Ok((finish(place, before, checkout)?, toucher.finish()))
+}
+
+/// Looks at the checkout alone, and changes nothing.
+pub fn observe_checkout(place: &Where, before: &Tree) -> Result<Tree, ObserveError> {
+    Ok(checkout::observe(place, Some(before), None)?.tree)
 }
 
 /// Gives the checkout and the metadata of its repositories their constant time, reading nothing.

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
+use crate::digest::Digest;
+use crate::tree::Nanoseconds;
 use crate::tree::walk::Place;
 
 /// The constant: 2001-09-09 01:46:40 UTC, in seconds since the epoch.
@@ -44,22 +46,52 @@ pub struct Normalised {
     pub failed: Vec<NormaliseError>,
 }
 
+/// So many seconds after the constant there is still a time that stands for a content.
+const RANGE: u64 = 1 << 28;
+
+/// Seconds and nanoseconds since the epoch.
+pub(super) type Moment = (i64, i64);
+
+/// A time in the past that stands for a content: 58 bits of its digest.
+pub(super) fn of_content(content: Digest) -> Moment {
+    let number = content.as_bytes().iter().take(8).fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+    let seconds = i64::try_from(number % RANGE).unwrap_or(0);
+    let fraction = i64::try_from((number / RANGE) % 1_000_000_000).unwrap_or(0);
+    (MTIME + seconds, fraction)
+}
+
 /// A visitor of walks that sets times, and what it has done so far.
-#[derive(Default)]
 pub(super) struct Toucher {
+    to: Moment,
     files: AtomicUsize,
     directories: AtomicUsize,
     failed: Mutex<Vec<NormaliseError>>,
 }
 
+impl Default for Toucher {
+    fn default() -> Self {
+        Self::to((MTIME, 0))
+    }
+}
+
 impl Toucher {
-    /// Gives one name the constant time; says how it looks afterwards, unless it had it already.
+    /// One that sets this time.
+    pub fn to(to: Moment) -> Self {
+        Self {
+            to,
+            files: AtomicUsize::new(0),
+            directories: AtomicUsize::new(0),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Gives one name its time; says how it looks afterwards, unless it had it already.
     pub fn touch(&self, root: &Path, place: &Place<'_>, stat: &Stat) -> Option<Stat> {
-        if stat.st_mtime == MTIME && stat.st_mtime_nsec == 0 {
+        if (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)) == self.to {
             return None;
         }
         crate::fault::point("sources.set-time");
-        match set(place) {
+        match set(place, self.to) {
             Ok(after) => {
                 let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
                 let count = if is_directory { &self.directories } else { &self.files };
@@ -95,6 +127,23 @@ impl Toucher {
     }
 }
 
+/// Gives files of a checkout certain times; what is gone is left out.
+pub fn set_times(root: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<(), NormaliseError> {
+    for (path, time) in times {
+        let path = root.join(path);
+        let fraction = u32::try_from(time.rem_euclid(1_000_000_000)).unwrap_or(0);
+        let time = filetime::FileTime::from_unix_time(time.div_euclid(1_000_000_000), fraction);
+        crate::fault::point("sources.set-time");
+        match filetime::set_file_mtime(&path, time) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(NormaliseError { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Gives files the present time, so that Cargo sees that they changed. What is gone is left out.
 pub fn renew(root: &Path, files: &[PathBuf]) -> Vec<NormaliseError> {
     let now = filetime::FileTime::now();
@@ -110,10 +159,10 @@ pub fn renew(root: &Path, files: &[PathBuf]) -> Vec<NormaliseError> {
     files.iter().filter_map(renew).collect()
 }
 
-fn set(place: &Place<'_>) -> Result<Stat, Errno> {
+fn set(place: &Place<'_>, to: Moment) -> Result<Stat, Errno> {
     let times = Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: MTIME, tv_nsec: 0 },
+        last_modification: Timespec { tv_sec: to.0, tv_nsec: to.1 },
     };
     rustix::fs::utimensat(place.directory, place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     rustix::fs::statat(place.directory, place.name, AtFlags::SYMLINK_NOFOLLOW)

@@ -1,12 +1,13 @@
 //! The record of one target directory, `entry.json`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::layout::{EntryPaths, FORMAT};
-use crate::config::Fidelity;
+use crate::config::{Fidelity, Kept};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 use crate::policy::Usage;
@@ -69,6 +70,9 @@ pub struct EntryRecord {
     pub summary: String,
     /// How far the directory's builds may be from cold ones.
     pub fidelity: Fidelity,
+    /// What is attached; of older directories, Cargo's alone.
+    #[serde(default = "cargo_alone")]
+    pub with: BTreeSet<Kept>,
     /// When the directory was made.
     #[serde(with = "rfc3339")]
     pub created: SystemTime,
@@ -121,6 +125,7 @@ impl EntryRecord {
             toolchain: identity.id(),
             summary: identity.summary(),
             fidelity: if identity.is_exact() { Fidelity::Exact } else { Fidelity::Cargo },
+            with: identity.with().clone(),
             created: SystemTime::now(),
             uses: 0,
             size: 0,
@@ -131,6 +136,11 @@ impl EntryRecord {
             last: None,
             verified: None,
         }
+    }
+
+    /// Whether the number of compiled packages tells something: only Cargo's are counted.
+    pub fn compiles_with_cargo(&self) -> bool {
+        self.with.contains(&Kept::Cargo)
     }
 
     /// What the directory took when it was last measured.
@@ -169,6 +179,10 @@ impl EntryRecord {
         name(Some(&paths.dir)) == Some(self.toolchain.to_string())
             && name(paths.dir.parent()).as_deref() == Some(self.project.as_str())
     }
+}
+
+fn cargo_alone() -> BTreeSet<Kept> {
+    BTreeSet::from([Kept::Cargo])
 }
 
 /// The kernel's id of this boot, or an empty text where it cannot be read.

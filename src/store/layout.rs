@@ -110,6 +110,10 @@ pub struct EntryPaths {
     pub sweep: PathBuf,
     /// `target/`
     pub target: PathBuf,
+    /// `caches/`: what other tools than Cargo keep.
+    pub caches: PathBuf,
+    /// `kept`: what the last close left in `caches/`.
+    pub kept: PathBuf,
     /// The lock beside the directory.
     pub lock: PathBuf,
     /// The pin beside the directory.
@@ -120,13 +124,18 @@ impl EntryPaths {
     /// Whether a name in the directory is one of its own.
     pub fn has(&self, name: &OsStr) -> bool {
         let records = [&self.record, &self.identity, &self.state, &self.manifest, &self.sweep];
-        let own = records.into_iter().chain([&self.target]);
+        let own = records.into_iter().chain([&self.target, &self.caches, &self.kept]);
         own.into_iter().any(|path| path.file_name() == Some(name))
     }
 
     /// Where a build from nothing is made, to be compared with what is kept.
     pub fn cold(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-{number}"))
+    }
+
+    /// The caches of that build.
+    pub fn cold_caches(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("cold-caches-{number}"))
     }
 }
 
@@ -277,6 +286,8 @@ impl Store {
             manifest: dir.join("manifest"),
             sweep: dir.join("sweep"),
             target: dir.join("target"),
+            caches: dir.join("caches"),
+            kept: dir.join("kept"),
             lock: dir.with_extension("lock"),
             pin: dir.with_extension("pin"),
             dir,

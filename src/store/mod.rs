@@ -22,7 +22,9 @@
 //!       state                    what the last attempt compiled
 //!       manifest                 what the last close left in target/
 //!       sweep                    what is being removed from target/, only meanwhile
-//!       target/
+//!       target/                  Cargo's; empty where Cargo is not attached
+//!       caches/                  what Go and ccache keep
+//!       kept                     what the last close left in caches/
 //!   trash/                       renamed here first, deleted after
 //! ```
 //!

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod builds;
+mod caches;
 mod clock;
 mod collect;
 mod crash;

@@ -1,0 +1,120 @@
+//! Opening: what a use needs is found, locked and put together.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::Use;
+use super::waiting::wait_for_cargo;
+use crate::caches::Caches;
+use crate::config::Kept;
+use crate::home::Home;
+use crate::identity::{Answer, Identity};
+use crate::link;
+use crate::output::Output;
+use crate::project::Project;
+use crate::situation::View;
+use crate::sources::{Times, Where};
+use crate::store::{Guard, OpenEntry, Store};
+use crate::sweep;
+
+impl<'a> Use<'a> {
+    /// Locks and opens the directory that the answer asks for.
+    pub fn open(
+        store: &'a Store,
+        guard: &'a Guard,
+        project: &Project,
+        answer: Answer,
+        output: Output,
+    ) -> Result<Self> {
+        let Answer { identity, surroundings } = answer;
+        if let Some((dir, by)) = surroundings.build_dir {
+            bail!(
+                "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
+                dir.display()
+            );
+        }
+        let outside = |path: &Path| project.place.outside(path, &project.source);
+        let target = project.keeps_cargo().then(|| outside(&surroundings.target));
+        target.as_deref().map_or(Ok(()), link::check)?;
+        let home = project
+            .keeps_cargo()
+            .then(|| Home::new(store, outside(&surroundings.cargo_home), project.way));
+        let paths = store.entry(&project.name, identity.id());
+        let caches = Caches::new(&paths, &surroundings, outside, project.way, output);
+        let caches = if project.keeps_cargo() { caches.beside_cargo() } else { caches };
+        let nowhere = || paths.dir.join("none");
+        let sources = Where {
+            source: project.source.clone(),
+            target: target.clone().unwrap_or_else(nowhere),
+            registry: home.as_ref().map_or_else(nowhere, Home::registry),
+            git: home.as_ref().map_or_else(nowhere, Home::git),
+            shared: home.as_ref().is_some_and(Home::is_shared),
+            root: project.place.root().to_owned(),
+            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
+            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
+            source_date_epoch: surroundings.source_date_epoch,
+            variables: surroundings.variables,
+            home: surroundings.home,
+            times: times(project),
+            ..Where::default()
+        };
+        let source = project.place.inside(&project.source);
+        let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
+        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
+        let view = View { source, known };
+        let lock = project.lock(store, identity.id(), output)?;
+        let place = target.clone().unwrap_or_else(|| project.source.join("target"));
+        let claim = project.claim(&place, output)?;
+        target.as_deref().map_or(Ok(()), link::check)?;
+        end_sweep(store, project, &identity, output)?;
+        let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
+        if let Some(reason) = &broken {
+            output.note(&format!(
+                "the kept directory of {} was set aside, because {reason}; building cold",
+                project.name
+            ));
+        }
+        let (way, wait) = (project.way, project.settings.wait);
+        let cargo = Some(wait_for_cargo(&entry.paths().target, wait, output)?);
+        let shares = home.as_ref().is_some_and(Home::is_shared);
+        let downloads = shares.then(|| store.hold_downloads()).transpose()?;
+        Ok(Self {
+            store,
+            output,
+            entry,
+            claim,
+            guard,
+            downloads,
+            cargo,
+            target,
+            way,
+            home,
+            caches,
+            sources,
+            view,
+            broken,
+            wait,
+        })
+    }
+}
+
+/// Which times the files of the checkout have to have. Cargo needs them to be past; Go needs them to be
+/// others for other content, and whoever calls make that they are as they are.
+fn times(project: &Project) -> Times {
+    match (project.keeps_cargo(), project.with.contains(&Kept::Go)) {
+        (true, false) => Times::Constant,
+        (true, true) => Times::OfContent,
+        (false, _) => Times::Own,
+    }
+}
+
+/// Ends a sweep that was cut off: only then is the directory what its records say.
+fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
+    let kept = store.entry(&project.name, identity.id());
+    if sweep::is_pending(&kept) {
+        let _cargo = wait_for_cargo(&kept.target, project.settings.wait, output)?;
+        sweep::finish(store, &kept)?;
+    }
+    Ok(())
+}
