@@ -152,7 +152,9 @@ impl Caches {
             let kept = self.paths.caches.join(part.name());
             self.attached.push(Attached { part, kept, place });
         } else {
-            output.note(&format!("{shown} holds something already; it is used as it is, and not kept"));
+            output.note(&format!(
+                "{shown} holds something already; it is used as it is, and not kept"
+            ));
             self.foreign.push(format!("not kept, because it held something already: {shown}"));
         }
     }

@@ -75,6 +75,9 @@ pub enum Verb {
     /// Say why the last build was cold or what it rebuilt, or how two directories differ
     #[command(after_long_help = examples::EXPLAIN)]
     Explain(ExplainArgs),
+    /// Show what happened in the store: uses, comparisons, collections
+    #[command(after_long_help = examples::HISTORY)]
+    History(HistoryArgs),
     /// Collect what the policy does not keep
     #[command(after_long_help = examples::GC)]
     Gc(GcArgs),
@@ -194,6 +197,22 @@ pub struct ExplainArgs {
     /// Compare two directories of the project, by their ids as `larder status` shows them
     #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
     pub between: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder history`
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Only what happened to this project
+    pub project: Option<ProjectName>,
+    /// Only what happened so recently: `7d`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Span>,
+    /// So many, the latest [default: 50; with --since or --json all]
+    #[arg(long, value_name = "NUMBER")]
+    pub last: Option<usize>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

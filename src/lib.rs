@@ -17,6 +17,7 @@ pub mod config;
 pub mod digest;
 pub mod evict;
 pub mod fault;
+pub mod history;
 pub mod home;
 pub mod identity;
 pub mod link;

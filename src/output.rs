@@ -172,6 +172,12 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.1} min", seconds / 60.0) }
 }
 
+/// A moment as date and time of day, in UTC.
+pub fn moment(moment: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(moment).to_string();
+    text.get(..16).unwrap_or(&text).replace('T', " ")
+}
+
 /// How long ago a moment was, in its largest unit.
 pub fn ago(moment: SystemTime, now: SystemTime) -> String {
     let Ok(past) = now.duration_since(moment) else {

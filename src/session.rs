@@ -18,10 +18,11 @@ use crate::caches::{Caches, Found};
 use crate::cargo_layout::{CargoLocks, Layout};
 use crate::command::{self, CommandError, Ended};
 use crate::evict::Trash;
+use crate::history::{self, Event};
 use crate::home::Home;
 use crate::identity::{Identity, Way, compare, differences};
 use crate::link;
-use crate::output::{Output, Stopwatch};
+use crate::output::{Output, Stopwatch, one_line};
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::{self, Where};
@@ -228,6 +229,7 @@ impl<'a> Use<'a> {
         }
         let compiled = after.compiled;
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
+        self.remember(history::Use::of(self.entry.record()).map(Event::Use));
         if self.home.as_ref().is_some_and(Home::is_shared) {
             self.store.measure_downloads(false)?;
         }
@@ -235,6 +237,13 @@ impl<'a> Use<'a> {
             self.output.note("the command built nothing with cargo in this target directory");
         }
         Ok(())
+    }
+
+    /// Adds to the history; that it cannot be done fails no build.
+    fn remember(&self, event: Option<Event>) {
+        if let Some(Err(error)) = event.map(|event| self.store.remember(event)) {
+            self.output.warning(&one_line(&error.into()));
+        }
     }
 
     fn learn(

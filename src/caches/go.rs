@@ -25,8 +25,8 @@ pub const EXPIRY: &str = "testexpire.txt";
 
 /// Endings of files that a C compiler, an assembler or a linker reads.
 const FOR_C: [&str; 28] = [
-    "S", "a", "asm", "c", "cc", "cpp", "cxx", "def", "f", "f90", "h", "hh", "hpp", "hxx", "i", "inc",
-    "inl", "ipp", "ld", "lds", "m", "mm", "o", "pc", "s", "so", "syso", "tcc",
+    "S", "a", "asm", "c", "cc", "cpp", "cxx", "def", "f", "f90", "h", "hh", "hpp", "hxx", "i",
+    "inc", "inl", "ipp", "ld", "lds", "m", "mm", "o", "pc", "s", "so", "syso", "tcc",
 ];
 
 /// How Go is used.
@@ -193,7 +193,9 @@ pub fn expire_tests(cache: &Path) -> Result<()> {
     let path = cache.join(EXPIRY);
     fault::point("caches.expire");
     let written = fs::write(&path, format!("{}\n", now()));
-    written.or_else(|error: io::Error| Err(error).with_context(|| format!("cannot write {}", path.display())))
+    written.or_else(|error: io::Error| {
+        Err(error).with_context(|| format!("cannot write {}", path.display()))
+    })
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub const EXPLAIN: &str = "Examples:
   What do two toolchains differ in?
     larder explain pantry --between c87449b76455 0f3d5c1a92be";
 
+pub const HISTORY: &str = "Examples:
+  What happened to a project this week, and why?
+    larder history pantry --since 7d
+
+  Seconds that each warm build saved, for a graph:
+    larder history --json | jq '.events[] | select(.event == \"use\" and (.cold | not))
+        | {at, project, saved: ((.cold_seconds // .seconds) - .seconds)}'";
+
 pub const GC: &str = "Examples:
   What would go if everything had to fit into 20 GiB?
     larder gc --dry-run --max-size 20GiB

@@ -11,6 +11,7 @@ use crate::cli::GcArgs;
 use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
+use crate::history::{Collection, Collector, Event};
 use crate::output::{self, Output, Progress, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
 use crate::relocate;
@@ -72,6 +73,10 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     store.measure_downloads(false)?;
     let observed = collect::observe(&store)?;
     let unmet = collect::unmet(&store, &observed, &policy, SystemTime::now())?;
+    if let Some(collection) = Collection::of(Collector::Gc, &taken, &unmet) {
+        let remembered = store.remember(Event::Collection(collection));
+        errors.extend(remembered.err().map(|error| output::one_line(&error.into())));
+    }
     let report = Collected {
         store: store.root().to_owned(),
         taken,

@@ -3,6 +3,7 @@
 mod emit;
 mod explain;
 mod gc;
+mod history;
 mod init;
 mod man;
 mod moving;
@@ -61,6 +62,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
         Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
+        Verb::History(arguments) => history::history(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),

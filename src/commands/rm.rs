@@ -10,6 +10,7 @@ use super::{DONE, FAILED, existing_store};
 use crate::cli::RmArgs;
 use crate::collect::{self, Fate};
 use crate::evict::{self, Trash};
+use crate::history::{Collection, Collector, Event, Gone};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Progress, Report};
 use crate::policy::Usage;
@@ -42,6 +43,16 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
         let usage = row.record.as_ref().map(EntryRecord::usage).unwrap_or_default();
         let fate = collect::take_directory(&store, &row.project, row.toolchain, None, &mut trash)?;
         directories.push(Directory { toolchain: row.toolchain, usage, fate });
+    }
+    let gone = directories.iter().filter(|directory| directory.fate == Fate::Gone);
+    let gone = gone.map(|directory| Gone {
+        project: Some(arguments.project.clone()),
+        what: format!("{} {}", arguments.project, directory.toolchain.short()),
+        why: "somebody said so".to_owned(),
+        bytes: directory.usage.bytes,
+    });
+    if let Some(collection) = Collection::new(Collector::Rm, gone.collect(), Vec::new()) {
+        store.remember(Event::Collection(collection))?;
     }
     let report = Removed { project: arguments.project.clone(), directories };
     output.report(&report, arguments.json)?;

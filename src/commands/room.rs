@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::collect::{self, Fate};
 use crate::config;
 use crate::evict;
+use crate::history::{Collection, Collector, Event};
 use crate::output::{Output, one_line, size};
 use crate::policy::{Headroom, Unmet, Usage};
 use crate::store::Store;
@@ -40,6 +41,9 @@ fn try_make(store: &Store, output: Output) -> Result<()> {
             "made room: {count} of the least recently used set aside, {}; `larder gc` deletes them",
             size(freed.bytes)
         ));
+    }
+    if let Some(collection) = Collection::of(Collector::Run, &taken, &plan.unmet) {
+        store.remember(Event::Collection(collection))?;
     }
     let disk = collect::disk(store)?;
     if !policy.is_free_enough(&disk) && evict::in_trash(store).0 > 0 {

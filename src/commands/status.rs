@@ -2,6 +2,7 @@
 
 mod detail;
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::{self, StorePath};
 use crate::evict;
+use crate::history::{self, MONTH, Sums, WEEK};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Report};
 use crate::policy::{ByteSize, Usage};
@@ -30,6 +32,10 @@ struct Status {
     trash: u64,
     free: u64,
     max_size: Option<ByteSize>,
+    /// What the uses of the last 7 days came to, of the entries that are shown.
+    week: Sums,
+    /// The same of the last 30 days.
+    month: Sums,
     entries: Vec<Line>,
     #[serde(skip)]
     with_reasons: bool,
@@ -81,7 +87,11 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     let lines = lines.map(|(row, user)| Line::new(&store, row, user, arguments.detail));
     let mut entries = lines.collect::<Result<Vec<Line>>>()?;
     entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
+    let (history, now) = (store.history(), SystemTime::now());
+    let sums = |within| history::sums(&history, arguments.project.as_ref(), now, within);
     let report = Status {
+        week: sums(WEEK),
+        month: sums(MONTH),
         size,
         downloads: downloads.bytes,
         trash: trash.bytes,
@@ -90,7 +100,7 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
         store: store.root().to_owned(),
         entries,
         with_reasons: arguments.project.is_some(),
-        now: SystemTime::now(),
+        now,
     };
     output.report(&report, arguments.json)?;
     Ok(DONE)
@@ -208,7 +218,14 @@ impl Status {
         let with =
             if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
         let (size, free) = (output::size(self.size), output::size(self.free));
-        format!("{size}{of}{with} in {}, {free} free\n", self.store.display())
+        let mut text = format!("{size}{of}{with} in {}, {free} free\n", self.store.display());
+        for (sums, span) in [(self.week, "7 days"), (self.month, "30 days")] {
+            if sums.saved_seconds >= 1.0 {
+                let (saved, uses) = (output::seconds(sums.saved_seconds), sums.uses);
+                let _ = writeln!(text, "{saved} saved in {uses} uses of the last {span}");
+            }
+        }
+        text
     }
 }
 

@@ -100,9 +100,9 @@ impl Asked {
                 return Err(IdentifyError::Careless { key, value });
             }
         }
-        let set = all.iter().filter(|setting| {
-            setting.origin != "default" && !ASIDE.contains(&setting.key)
-        });
+        let set = all
+            .iter()
+            .filter(|setting| setting.origin != "default" && !ASIDE.contains(&setting.key));
         let ccache = Ccache {
             version: version.unwrap_or("unknown").to_owned(),
             settings: set.map(|it| (it.key.to_owned(), it.value.to_owned())).collect(),

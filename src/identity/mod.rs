@@ -190,7 +190,8 @@ pub fn identify(
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
         let found = asked.map(|asked| asked.observe(&mut looker)).transpose()?;
         let go = go.map(|go| go.observe(request, &search, &mut looker)).transpose()?;
-        let ccache = ccache.map(|ccache| ccache.judge(request.fidelity, &mut looker)).transpose()?;
+        let ccache =
+            ccache.map(|ccache| ccache.judge(request.fidelity, &mut looker)).transpose()?;
         let own = found.iter().flat_map(|found| found.files.keys());
         let programs = tools.keys().chain(own).map(PathBuf::from);
         let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::Use;
 use crate::command;
 use crate::evict::Trash;
+use crate::history::Event;
 use crate::link;
 use crate::verify::Verdict;
 
@@ -22,7 +23,10 @@ pub struct Cold {
 impl Use<'_> {
     /// Whether the policy wants this use to be verified.
     pub fn is_due(&self, every: u64) -> bool {
-        every > 0 && self.target.is_some() && self.entry.identity().is_exact() && self.entry.record().uses % every == 0
+        every > 0
+            && self.target.is_some()
+            && self.entry.identity().is_exact()
+            && self.entry.record().uses % every == 0
     }
 
     /// The target directory as it was left.
@@ -59,6 +63,9 @@ impl Use<'_> {
         if let Some(target) = &self.target {
             link::make_link(target, &self.entry.paths().target)?;
         }
+        let record = self.entry.record();
+        let (project, toolchain) = (record.project.clone(), record.toolchain);
+        self.remember(Some(Event::Comparison { project, toolchain, verdict }));
         Ok(self.entry.verified(verdict)?)
     }
 }

@@ -192,7 +192,7 @@ pub fn boot_id() -> String {
 }
 
 /// Moments as RFC 3339 text with milliseconds, in UTC.
-mod rfc3339 {
+pub mod rfc3339 {
     use std::fmt;
 
     use serde::de::{Error, Visitor};

@@ -11,6 +11,7 @@
 //!   cargo-home/{registry,git}/   shared downloads
 //!   downloads.lock               shared by builds that use them, held alone by who removes them
 //!   downloads.json               what they take
+//!   history, history.old         what happened, a line each
 //!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/
 //!     <toolchain id>.lock        beside the directory, never renamed; unlinked only while it is
@@ -45,6 +46,7 @@ mod binary;
 mod downloads;
 mod entry;
 mod guard;
+mod history;
 mod layout;
 mod listing;
 mod lock;
@@ -52,6 +54,7 @@ mod marker;
 mod open;
 mod target;
 
+pub(crate) use entry::rfc3339;
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
 pub use guard::Guard;
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};

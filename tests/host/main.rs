@@ -7,6 +7,7 @@ mod caches;
 mod clock;
 mod collect;
 mod crash;
+mod history;
 mod power;
 mod proof;
 mod refusals;

@@ -1,0 +1,139 @@
+//! `larder history`: what happened in the store, the latest last. Reads only.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::DONE;
+use crate::cli::HistoryArgs;
+use crate::config::StorePath;
+use crate::history::{Collection, Collector, Event, Happened, Use};
+use crate::names::ProjectName;
+use crate::output::{self, Output, Report};
+use crate::store::{Outcome, Store};
+use crate::verify::Verdict;
+
+/// So many lines are shown to people who do not say how many.
+const SCREEN: usize = 50;
+
+#[derive(Serialize)]
+struct History {
+    store: PathBuf,
+    events: Vec<Happened>,
+    /// How many earlier ones are known.
+    #[serde(skip)]
+    earlier: usize,
+}
+
+pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) -> Result<u8> {
+    let store = Store::open(StorePath::find(store).path())?;
+    let mut events = store.history();
+    if let Some(project) = &arguments.project {
+        events.retain(|happened| is_of(&happened.event, project));
+    }
+    if let Some(span) = arguments.since {
+        let since = SystemTime::now().checked_sub(span.0).unwrap_or(SystemTime::UNIX_EPOCH);
+        events.retain(|happened| happened.at >= since);
+    }
+    let all = arguments.json || arguments.since.is_some();
+    let last = arguments.last.unwrap_or(if all { usize::MAX } else { SCREEN });
+    let earlier = events.len().saturating_sub(last);
+    let events = events.split_off(earlier);
+    let report = History { store: store.root().to_owned(), events, earlier };
+    output.report(&report, arguments.json)?;
+    Ok(DONE)
+}
+
+fn is_of(event: &Event, wanted: &ProjectName) -> bool {
+    match event {
+        Event::Use(Use { project, .. }) | Event::Comparison { project, .. } => project == wanted,
+        Event::Collection(collection) => {
+            collection.gone.iter().any(|gone| gone.project.as_ref() == Some(wanted))
+        }
+    }
+}
+
+impl Report for History {
+    fn text(&self) -> String {
+        if self.events.is_empty() {
+            return format!("nothing is known to have happened in {}\n", self.store.display());
+        }
+        let head = ["WHEN (UTC)", "PROJECT", "ID", "WHAT", "TIME", "SAVED", "COMPILED", "WHY"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(self.events.iter().map(cells));
+        let mut text = output::table(&rows);
+        if self.earlier > 0 {
+            let _ = writeln!(text, "{} earlier: --last NUMBER shows more", self.earlier);
+        }
+        text
+    }
+}
+
+fn cells(happened: &Happened) -> Vec<String> {
+    let mut cells = vec![output::moment(happened.at)];
+    cells.extend(match &happened.event {
+        Event::Use(used) => of_use(used),
+        Event::Comparison { project, toolchain, verdict } => {
+            let verdict = match verdict {
+                Verdict::Same => "same as a cold build",
+                Verdict::Stale => "STALE, begun anew",
+                Verdict::NotReproducible => "not reproducible",
+            };
+            let head = [project.to_string(), toolchain.short(), verdict.to_owned()];
+            head.into_iter().chain(nothing(4)).collect()
+        }
+        Event::Collection(collection) => of_collection(collection),
+    });
+    cells
+}
+
+fn nothing(count: usize) -> impl Iterator<Item = String> {
+    std::iter::repeat_n("-".to_owned(), count)
+}
+
+fn of_use(used: &Use) -> Vec<String> {
+    let temper = if used.cold { "cold" } else { "warm" };
+    let what = match used.outcome {
+        Outcome::Succeeded => temper.to_owned(),
+        Outcome::Failed(code) => format!("{temper}, failed ({code})"),
+    };
+    vec![
+        used.project.to_string(),
+        used.toolchain.short(),
+        what,
+        output::seconds(used.seconds),
+        used.saved().map_or_else(|| "-".to_owned(), output::seconds),
+        used.compiled.to_string(),
+        first_of(&used.why, 0),
+    ]
+}
+
+fn of_collection(collection: &Collection) -> Vec<String> {
+    let by = match collection.by {
+        Collector::Gc => "gc",
+        Collector::Run => "run made room",
+        Collector::Rm => "rm",
+    };
+    let what = format!("{by}: {} freed", output::size(collection.freed));
+    let things: Vec<String> = collection
+        .gone
+        .iter()
+        .map(|gone| format!("{} ({})", gone.what, gone.why))
+        .chain(collection.unmet.iter().cloned())
+        .collect();
+    let head = nothing(2).chain([what]).chain(nothing(3));
+    head.chain([first_of(&things, collection.more)]).collect()
+}
+
+/// The first of several things, and how many there are besides.
+fn first_of(things: &[String], more: usize) -> String {
+    let more = things.len().saturating_sub(1) + more;
+    match things.first() {
+        None => String::new(),
+        Some(first) if more == 0 => first.clone(),
+        Some(first) => format!("{first}, and {more} more"),
+    }
+}

@@ -1,0 +1,273 @@
+//! What happened in a store: one event for each use, each comparison with a cold build, and each time
+//! that anything was collected.
+//!
+//! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::collect::{Fate, Taken};
+use crate::names::{ProjectName, ToolchainId};
+use crate::policy::{Step, Unmet, What};
+use crate::store::{EntryRecord, Outcome, rfc3339};
+use crate::verify::Verdict;
+
+/// So many reasons of a use are kept, and of a collection so many things that went.
+const REASONS: usize = 3;
+const THINGS: usize = 40;
+
+/// So many characters of a reason are kept.
+const LETTERS: usize = 160;
+
+/// What `larder status` sums up.
+pub const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The same.
+pub const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// When it was over.
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A command was run on a target directory.
+    Use(Use),
+    /// A warm build was compared with a cold one.
+    Comparison {
+        /// The project.
+        project: ProjectName,
+        /// The directory.
+        toolchain: ToolchainId,
+        /// What came of it.
+        verdict: Verdict,
+    },
+    /// Something was collected, or should have been.
+    Collection(Collection),
+}
+
+/// A command that was run on a target directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Use {
+    /// The project.
+    pub project: ProjectName,
+    /// The directory.
+    pub toolchain: ToolchainId,
+    /// What compiled, in a few words.
+    pub summary: String,
+    /// Whether it started with an empty directory.
+    pub cold: bool,
+    /// How the command ended.
+    pub outcome: Outcome,
+    /// Seconds that the command took.
+    pub seconds: f64,
+    /// Seconds of the cold build of the same directory, if one succeeded.
+    pub cold_seconds: Option<f64>,
+    /// Packages that were compiled.
+    pub compiled: usize,
+    /// Bytes of the directory afterwards.
+    pub size: u64,
+    /// Why it was cold, or what was rebuilt: the first reasons, shortened.
+    pub why: Vec<String>,
+}
+
+/// A collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Collection {
+    /// Who made it.
+    pub by: Collector,
+    /// Bytes that went, as recorded.
+    pub freed: u64,
+    /// What went: the first things, in order.
+    pub gone: Vec<Gone>,
+    /// How many more things went.
+    pub more: usize,
+    /// The budgets that do not hold even so.
+    pub unmet: Vec<String>,
+}
+
+/// Who collects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collector {
+    /// `larder gc`
+    Gc,
+    /// `larder run`, because a budget did not hold.
+    Run,
+    /// `larder rm`
+    Rm,
+}
+
+/// Something that went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gone {
+    /// What it was of, if of a project.
+    pub project: Option<ProjectName>,
+    /// What, in words.
+    pub what: String,
+    /// Why, in words.
+    pub why: String,
+    /// Bytes, as recorded.
+    pub bytes: u64,
+}
+
+impl Use {
+    /// The last use of a directory, once it is over.
+    pub fn of(record: &EntryRecord) -> Option<Self> {
+        let last = record.last.as_ref()?;
+        let closed = last.closed.as_ref()?;
+        Some(Self {
+            project: record.project.clone(),
+            toolchain: record.toolchain,
+            summary: record.summary.clone(),
+            cold: last.cold,
+            outcome: closed.outcome,
+            seconds: closed.seconds,
+            cold_seconds: record.cold_seconds,
+            compiled: closed.compiled,
+            size: record.size,
+            why: last.why.iter().take(REASONS).map(|reason| shortened(reason)).collect(),
+        })
+    }
+
+    /// Seconds that the kept directory saved, if the command succeeded and it is known.
+    pub fn saved(&self) -> Option<f64> {
+        let succeeded = self.outcome == Outcome::Succeeded;
+        let cold = self.cold_seconds.filter(|_| succeeded && !self.cold)?;
+        Some((cold - self.seconds).max(0.0))
+    }
+}
+
+impl Collection {
+    /// What became of the steps of a plan. Nothing if nothing went and every budget holds.
+    pub fn of(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Self> {
+        let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone).map(|taken| &taken.step);
+        let all: Vec<Gone> = gone.map(Gone::of).collect();
+        Self::new(by, all, unmet.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same for things that somebody named.
+    pub fn new(by: Collector, mut gone: Vec<Gone>, unmet: Vec<String>) -> Option<Self> {
+        if gone.is_empty() && unmet.is_empty() {
+            return None;
+        }
+        let freed = gone.iter().fold(0u64, |sum, gone| sum.saturating_add(gone.bytes));
+        let more = gone.len().saturating_sub(THINGS);
+        gone.truncate(THINGS);
+        Some(Self { by, freed, gone, more, unmet })
+    }
+}
+
+impl Gone {
+    fn of(step: &Step) -> Self {
+        let project = match &step.what {
+            What::Directory { project, .. } | What::Units { project, .. } => Some(project.clone()),
+            What::Trash { .. } | What::Downloads => None,
+        };
+        let (what, why) = (step.what.to_string(), step.why.to_string());
+        Self { project, what, why, bytes: step.frees.bytes }
+    }
+}
+
+fn shortened(reason: &str) -> String {
+    match reason.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason.to_owned(),
+    }
+}
+
+/// What the uses of some time came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Sums {
+    /// Uses.
+    pub uses: usize,
+    /// Of these, those that started with an empty directory.
+    pub cold: usize,
+    /// Of these, those whose command failed.
+    pub failed: usize,
+    /// Seconds that the commands took.
+    pub seconds: f64,
+    /// Seconds that kept directories saved: those of the cold build less those of the warm one.
+    pub saved_seconds: f64,
+}
+
+/// What the uses since a moment came to, of one project or of all.
+pub fn sums<'a>(
+    history: impl IntoIterator<Item = &'a Happened>,
+    project: Option<&ProjectName>,
+    now: SystemTime,
+    within: Duration,
+) -> Sums {
+    let since = now.checked_sub(within).unwrap_or(SystemTime::UNIX_EPOCH);
+    let recent = history.into_iter().filter(|happened| happened.at >= since);
+    let uses = recent.filter_map(|happened| match &happened.event {
+        Event::Use(used) => Some(used),
+        Event::Comparison { .. } | Event::Collection(_) => None,
+    });
+    let wanted = uses.filter(|used| project.is_none_or(|project| *project == used.project));
+    wanted.fold(Sums::default(), |sums, used| Sums {
+        uses: sums.uses + 1,
+        cold: sums.cold + usize::from(used.cold),
+        failed: sums.failed + usize::from(used.outcome != Outcome::Succeeded),
+        seconds: sums.seconds + used.seconds,
+        saved_seconds: sums.saved_seconds + used.saved().unwrap_or(0.0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    fn used(project: &str, cold: bool, seconds: f64, outcome: Outcome) -> Event {
+        Event::Use(Use {
+            project: project.parse().unwrap(),
+            toolchain: ToolchainId(Digest::of(b"x")),
+            summary: String::new(),
+            cold,
+            outcome,
+            seconds,
+            cold_seconds: Some(60.0),
+            compiled: 0,
+            size: 0,
+            why: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn what_was_saved_is_that_of_warm_builds_that_succeeded() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let at = |ago, event| Happened { at: now - Duration::from_secs(ago), event };
+        let history = [
+            at(9999, used("rye", false, 1.0, Outcome::Succeeded)),
+            at(50, used("rye", true, 60.0, Outcome::Succeeded)),
+            at(40, used("rye", false, 2.5, Outcome::Succeeded)),
+            at(30, used("rye", false, 70.0, Outcome::Succeeded)),
+            at(20, used("rye", false, 0.5, Outcome::Failed(101))),
+            at(10, used("oat", false, 1.0, Outcome::Succeeded)),
+        ];
+        let recent = Duration::from_secs(100);
+        let all = sums(&history, None, now, recent);
+        let wanted = Sums { uses: 5, cold: 1, failed: 1, seconds: 134.0, saved_seconds: 116.5 };
+        assert_eq!(all, wanted);
+        let rye = "rye".parse().unwrap();
+        assert_eq!(sums(&history, Some(&rye), now, recent).uses, 4);
+        assert_eq!(sums(&history, Some(&rye), now, Duration::from_secs(100_000)).uses, 5);
+    }
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        let long = "ä".repeat(LETTERS + 5);
+        assert_eq!(shortened(&long).chars().count(), LETTERS + 1);
+        assert_eq!(shortened("short"), "short");
+    }
+}
