@@ -187,6 +187,9 @@ pub struct StatusArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print what Prometheus reads, of the whole store
+    #[arg(long, conflicts_with_all = ["project", "json", "detail"])]
+    pub prometheus: bool,
 }
 
 /// `larder explain`
@@ -242,6 +245,9 @@ pub struct GcArgs {
     /// How many successful builds may pass before what they did not need goes
     #[arg(long, value_name = "NUMBER")]
     pub keep_units: Option<u64>,
+    /// Write what Prometheus reads into a file, in one step: for a collector of text files
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub metrics: Option<PathBuf>,
     /// A project of which nothing goes; can be given more than once
     #[arg(long, value_name = "PROJECT")]
     pub pin: Vec<ProjectName>,

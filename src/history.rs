@@ -3,6 +3,7 @@
 //!
 //! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ pub struct Collection {
 }
 
 /// Who collects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Collector {
     /// `larder gc`
@@ -118,6 +119,18 @@ pub struct Gone {
     pub why: String,
     /// Bytes, as recorded.
     pub bytes: u64,
+}
+
+impl Event {
+    /// Whether anybody would want to read it: not a collection that had nothing to do.
+    pub fn is_worth_a_line(&self) -> bool {
+        match self {
+            Self::Use(_) | Self::Comparison { .. } => true,
+            Self::Collection(collection) => {
+                !collection.gone.is_empty() || !collection.unmet.is_empty()
+            }
+        }
+    }
 }
 
 impl Use {
@@ -148,7 +161,8 @@ impl Use {
 }
 
 impl Collection {
-    /// What became of the steps of a plan. Nothing if nothing went and every budget holds.
+    /// What became of the steps of a plan. Nothing if `larder run` had nothing to do; `larder gc` is
+    /// always told of.
     pub fn of(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Self> {
         let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone).map(|taken| &taken.step);
         let all: Vec<Gone> = gone.map(Gone::of).collect();
@@ -157,7 +171,7 @@ impl Collection {
 
     /// The same for things that somebody named.
     pub fn new(by: Collector, mut gone: Vec<Gone>, unmet: Vec<String>) -> Option<Self> {
-        if gone.is_empty() && unmet.is_empty() {
+        if gone.is_empty() && unmet.is_empty() && by != Collector::Gc {
             return None;
         }
         let freed = gone.iter().fold(0u64, |sum, gone| sum.saturating_add(gone.bytes));
@@ -182,6 +196,91 @@ fn shortened(reason: &str) -> String {
     match reason.char_indices().nth(LETTERS) {
         Some((end, _)) => format!("{}…", &reason[..end]),
         None => reason.to_owned(),
+    }
+}
+
+/// What happened since the store was made, or since its count was lost: unlike the events, it is not
+/// cut off at some age, so that it only grows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// What happened to each project.
+    pub projects: BTreeMap<ProjectName, ProjectTotals>,
+    /// Bytes that went, by who collected them.
+    pub freed: BTreeMap<Collector, u64>,
+    /// When `larder gc` was last done, and how many budgets did not hold afterwards.
+    pub last_collection: Option<LastCollection>,
+}
+
+/// What happened to a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProjectTotals {
+    /// Uses that started with an empty directory and succeeded.
+    pub cold: u64,
+    /// Uses that started with an empty directory and failed.
+    pub cold_failed: u64,
+    /// Uses that found a directory and succeeded.
+    pub warm: u64,
+    /// Uses that found a directory and failed.
+    pub warm_failed: u64,
+    /// Seconds that the commands took.
+    pub seconds: f64,
+    /// Seconds that kept directories saved.
+    pub saved_seconds: f64,
+    /// Comparisons with a cold build that found the same.
+    pub same: u64,
+    /// Those that found a stale directory.
+    pub stale: u64,
+    /// Those that found a project that is not reproducible.
+    pub not_reproducible: u64,
+}
+
+/// The end of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastCollection {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: SystemTime,
+    /// Budgets that did not hold.
+    pub unmet: usize,
+}
+
+impl Totals {
+    /// Counts something that happened.
+    pub fn add(&mut self, happened: &Happened) {
+        match &happened.event {
+            Event::Use(used) => self.add_use(used),
+            Event::Comparison { project, verdict, .. } => {
+                let of_project = self.projects.entry(project.clone()).or_default();
+                match verdict {
+                    Verdict::Same => of_project.same += 1,
+                    Verdict::Stale => of_project.stale += 1,
+                    Verdict::NotReproducible => of_project.not_reproducible += 1,
+                }
+            }
+            Event::Collection(collection) => {
+                let freed = self.freed.entry(collection.by).or_default();
+                *freed = freed.saturating_add(collection.freed);
+                if collection.by == Collector::Gc {
+                    let unmet = collection.unmet.len();
+                    self.last_collection = Some(LastCollection { at: happened.at, unmet });
+                }
+            }
+        }
+    }
+
+    fn add_use(&mut self, used: &Use) {
+        let of_project = self.projects.entry(used.project.clone()).or_default();
+        let count = match (used.cold, used.outcome == Outcome::Succeeded) {
+            (true, true) => &mut of_project.cold,
+            (true, false) => &mut of_project.cold_failed,
+            (false, true) => &mut of_project.warm,
+            (false, false) => &mut of_project.warm_failed,
+        };
+        *count += 1;
+        of_project.seconds += used.seconds;
+        of_project.saved_seconds += used.saved().unwrap_or(0.0);
     }
 }
 

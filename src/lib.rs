@@ -22,6 +22,7 @@ pub mod home;
 pub mod identity;
 pub mod link;
 pub mod manual;
+pub mod metrics;
 pub mod mkosi;
 pub mod names;
 pub mod needed;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{DONE, FAILED, UNMET, existing_store};
+use super::{DONE, FAILED, UNMET, existing_store, prometheus};
 use crate::cli::GcArgs;
 use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
@@ -15,7 +15,7 @@ use crate::history::{Collection, Collector, Event};
 use crate::output::{self, Output, Progress, Report};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
 use crate::relocate;
-use crate::store::Store;
+use crate::store::{Store, atomic};
 
 /// What would go.
 #[derive(Serialize)]
@@ -76,6 +76,11 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     if let Some(collection) = Collection::of(Collector::Gc, &taken, &unmet) {
         let remembered = store.remember(Event::Collection(collection));
         errors.extend(remembered.err().map(|error| output::one_line(&error.into())));
+    }
+    if let Some(file) = &arguments.metrics {
+        let text = prometheus::exposition(&store)?;
+        let written = atomic::write(file, text.as_bytes(), 0o644);
+        errors.extend(written.err().map(|error| output::one_line(&error.into())));
     }
     let report = Collected {
         store: store.root().to_owned(),

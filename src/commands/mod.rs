@@ -10,6 +10,7 @@ mod moving;
 mod named;
 mod pin;
 mod probe;
+mod prometheus;
 mod provision;
 mod rm;
 mod room;

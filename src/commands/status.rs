@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use self::detail::Part;
-use super::{DONE, existing_store};
+use super::{DONE, existing_store, prometheus};
 use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::{self, StorePath};
@@ -70,6 +70,10 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
         }
     }
     let store = Store::open(StorePath::find(store).path())?;
+    if arguments.prometheus {
+        output::print(&prometheus::exposition(&store)?)?;
+        return Ok(DONE);
+    }
     let rows = store.all_rows()?;
     let wanted = |row: &Row| arguments.project.as_ref().is_none_or(|name| *name == row.project);
     if let Some(name) = arguments.project.as_ref().filter(|_| !rows.iter().any(wanted)) {

@@ -2,22 +2,26 @@
 //!
 //! Lines are appended in one write, under the file's own lock. A line that a crash cut off is passed over
 //! by who reads, and ended by who writes next. When the file is full it becomes `history.old`, in place of
-//! the one before.
+//! the one before. What they add up to is in `totals.json`, written under the same lock.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
+use super::atomic;
 use super::layout::{Store, StoreError};
 use super::lock::{self, How};
 use crate::fault;
-use crate::history::{Event, Happened};
+use crate::history::{Event, Happened, Totals};
 
 /// A file with more bytes is full: some 6000 uses.
 const FULL: u64 = 2 * 1024 * 1024;
 
 /// How long somebody else may take to write a line.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the lines add up to.
+const TOTALS: &str = "totals.json";
 
 /// The two files, the older one first.
 const FILES: [&str; 2] = ["history.old", "history"];
@@ -27,6 +31,11 @@ impl Store {
     pub fn remember(&self, event: Event) -> Result<(), StoreError> {
         let happened = Happened { at: SystemTime::now(), event };
         self.append(&happened, FULL).map_err(StoreError::io("write", &self.root().join(FILES[1])))
+    }
+
+    /// What happened since the store was made.
+    pub fn totals(&self) -> Totals {
+        atomic::read_json(&self.root().join(TOTALS)).ok().flatten().unwrap_or_default()
     }
 
     /// All that is known to have happened, the oldest first.
@@ -51,8 +60,14 @@ impl Store {
             if length > 0 && !ends_a_line(&mut file)? {
                 line.insert(0, b'\n');
             }
-            fault::point("store.append-history");
-            return file.write_all(&line);
+            if happened.event.is_worth_a_line() {
+                fault::point("store.append-history");
+                file.write_all(&line)?;
+            }
+            let mut totals = self.totals();
+            totals.add(happened);
+            let written = atomic::write_json_cache(&self.root().join(TOTALS), &totals);
+            return written.map_err(io::Error::other);
         }
     }
 
@@ -114,6 +129,7 @@ mod tests {
         let mut freed = freed(&store);
         freed.sort_unstable();
         assert_eq!(freed, (0..400).collect::<Vec<u64>>());
+        assert_eq!(store.totals().freed[&Collector::Rm], 399 * 400 / 2);
     }
 
     #[test]

@@ -375,7 +375,7 @@ fn is_vacant(root: &Path) -> Result<bool, StoreError> {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
             "lost+found" | "larder.toml" | "lock" | "cargo-home" | "downloads.json"
-            | "downloads.lock" | "history" | "history.old" => true,
+            | "downloads.lock" | "history" | "history.old" | "totals.json" => true,
             "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
         }

@@ -12,6 +12,7 @@
 //!   downloads.lock               shared by builds that use them, held alone by who removes them
 //!   downloads.json               what they take
 //!   history, history.old         what happened, a line each
+//!   totals.json                  what that adds up to
 //!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/
 //!     <toolchain id>.lock        beside the directory, never renamed; unlinked only while it is

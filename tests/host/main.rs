@@ -9,6 +9,7 @@ mod collect;
 mod crash;
 mod history;
 mod power;
+mod prometheus;
 mod proof;
 mod refusals;
 mod safety;
