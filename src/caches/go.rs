@@ -25,8 +25,8 @@ pub const EXPIRY: &str = "testexpire.txt";
 
 /// Endings of files that a C compiler, an assembler or a linker reads.
 const FOR_C: [&str; 28] = [
-    "S", "a", "asm", "c", "cc", "cpp", "cxx", "def", "f", "f90", "h", "hh", "hpp", "hxx", "i", "inc",
-    "inl", "ipp", "ld", "lds", "m", "mm", "o", "pc", "s", "so", "syso", "tcc",
+    "S", "a", "asm", "c", "cc", "cpp", "cxx", "def", "f", "f90", "h", "hh", "hpp", "hxx", "i",
+    "inc", "inl", "ipp", "ld", "lds", "m", "mm", "o", "pc", "s", "so", "syso", "tcc",
 ];
 
 /// How Go is used.
@@ -151,9 +151,14 @@ fn outside(settings: &Settings, place: &Where, checkout: &Tree) -> Vec<(Vec<u8>,
         let text = fs::read_to_string(&file).unwrap_or_default();
         let dir = file.parent().unwrap_or(Path::new("/"));
         for path in named(&text) {
-            let path = sources::plain(&dir.join(path));
+            let path = Path::new(path);
+            let path = if path.is_absolute() {
+                place.real_of_compiler(path)
+            } else {
+                sources::plain(&dir.join(path))
+            };
             let is_inside = path.starts_with(&place.source) || place.source.starts_with(&path);
-            let key = path.as_os_str().as_bytes().to_vec();
+            let key = place.seen_by_compiler(&path).as_os_str().as_bytes().to_vec();
             if is_inside || !path.is_dir() || found.iter().any(|(known, _)| *known == key) {
                 continue;
             }
@@ -193,7 +198,9 @@ pub fn expire_tests(cache: &Path) -> Result<()> {
     let path = cache.join(EXPIRY);
     fault::point("caches.expire");
     let written = fs::write(&path, format!("{}\n", now()));
-    written.or_else(|error: io::Error| Err(error).with_context(|| format!("cannot write {}", path.display())))
+    written.or_else(|error: io::Error| {
+        Err(error).with_context(|| format!("cannot write {}", path.display()))
+    })
 }
 
 #[cfg(test)]

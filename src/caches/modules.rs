@@ -25,7 +25,8 @@ pub fn not_as_left(now: &Tree, before: &Tree) -> Vec<PathBuf> {
     let removed = now.changes_since(before).into_iter();
     let removed = removed.filter(|change| change.kind == ChangeKind::Removed);
     // Of a module from which something is missing, Go uses the rest.
-    let broken = removed.filter_map(|change| whole(&change.path)).filter(|whole| now.get(whole).is_some());
+    let broken =
+        removed.filter_map(|change| whole(&change.path)).filter(|whole| now.get(whole).is_some());
     let others = files_not_as_left(now, before).into_iter();
     let others = others.map(|path| whole(&path).unwrap_or(path));
     others.chain(broken).collect::<BTreeSet<_>>().into_iter().collect()
@@ -149,24 +150,29 @@ fn base64(bytes: &[u8]) -> String {
 
 /// Modules for which a `go.sum` that changed has another checksum than what was downloaded, with all
 /// that was downloaded of that version. A cold build would download them as they are now.
-pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Result<Vec<PathBuf>> {
+pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Vec<PathBuf> {
     let changes = findings.source_changes();
     let changed = changes.iter().flat_map(|changes| &changes.checkout);
     let sums = changed.filter(|change| {
-        ["go.sum", "go.work.sum"].iter().any(|name| change.path.file_name() == Some(OsStr::new(name)))
+        ["go.sum", "go.work.sum"]
+            .iter()
+            .any(|name| change.path.file_name() == Some(OsStr::new(name)))
     });
     let mut outdated = Vec::new();
     for change in sums {
         let text = fs::read_to_string(source.join(&change.path)).unwrap_or_default();
         for line in text.lines() {
             let mut words = line.split_whitespace();
-            let (Some(module), Some(version), Some(sum)) = (words.next(), words.next(), words.next())
+            let (Some(module), Some(version), Some(sum)) =
+                (words.next(), words.next(), words.next())
             else {
                 continue;
             };
             let (module, version) = (escaped(module), escaped(version));
             let versions = Path::new(DOWNLOAD).join(&module).join("@v");
-            let is_plain = |text: &str| Path::new(text).components().all(|it| matches!(it, Component::Normal(_)));
+            let is_plain = |text: &str| {
+                Path::new(text).components().all(|it| matches!(it, Component::Normal(_)))
+            };
             if !is_plain(&module) || !is_plain(&version) {
                 continue;
             }
@@ -179,7 +185,7 @@ pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Result<Vec<P
             }
         }
     }
-    Ok(outdated)
+    outdated
 }
 
 #[cfg(test)]
@@ -197,9 +203,14 @@ mod tests {
 
     #[test]
     fn names_and_digits_are_those_of_go() {
-        assert_eq!(unescaped("github.com/!burnt!sushi/toml@v1.2.0"), "github.com/BurntSushi/toml@v1.2.0");
+        assert_eq!(
+            unescaped("github.com/!burnt!sushi/toml@v1.2.0"),
+            "github.com/BurntSushi/toml@v1.2.0"
+        );
         assert_eq!(escaped("github.com/BurntSushi/toml"), "github.com/!burnt!sushi/toml");
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

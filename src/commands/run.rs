@@ -44,14 +44,13 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
 
 /// The project that the arguments name, with what they override.
 pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
-    let mut project =
-        Project::find(
-            store,
-            arguments.project,
-            arguments.source,
-            &arguments.with,
-            &arguments.command,
-        )?;
+    let mut project = Project::find(
+        store,
+        arguments.project,
+        arguments.source,
+        &arguments.with,
+        &arguments.command,
+    )?;
     project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
     project.settings.fidelity = arguments.fidelity.unwrap_or(project.settings.fidelity);
     project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);

@@ -27,7 +27,9 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
     let (store, guard) = open_store(store, wait, output)?;
     let project = run::project(&store, arguments.run, output)?;
     if !project.keeps_cargo() {
-        bail!("verify compares what cargo leaves in target/; add --with cargo, or compare what the command leaves elsewhere by hand");
+        bail!(
+            "verify compares what cargo leaves in target/; add --with cargo, or compare what the command leaves elsewhere by hand"
+        );
     }
     let answer = project.identify(&store)?;
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;

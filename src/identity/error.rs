@@ -48,7 +48,9 @@ pub enum IdentifyError {
         module: PathBuf,
     },
     /// The environment makes ccache trust what it has not read.
-    #[error("the environment sets ccache's {key} to {value:?}, with which it may give out another object than the compiler would; unset that variable, or take --fidelity cargo")]
+    #[error(
+        "the environment sets ccache's {key} to {value:?}, with which it may give out another object than the compiler would; unset that variable, or take --fidelity cargo"
+    )]
     Careless {
         /// The key of ccache's configuration.
         key: String,

@@ -113,10 +113,7 @@ impl Asked {
     }
 }
 
-fn place(
-    settings: &BTreeMap<String, String>,
-    request: &Request,
-) -> Result<GoPlace, IdentifyError> {
+fn place(settings: &BTreeMap<String, String>, request: &Request) -> Result<GoPlace, IdentifyError> {
     let get = |name: &str| settings.get(name).map_or("", String::as_str);
     let directory = |name: &'static str| {
         let value = get(name);

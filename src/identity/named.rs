@@ -207,10 +207,10 @@ mod tests {
         };
         let path = |text: &str| PathBuf::from(text);
         assert_eq!(of(&["go", "build", "-o", "/out/x", "/in"]), [path("/in")]);
-        assert_eq!(of(&["sh", "-c", "go build -o=/out\n go build -o /b /c; cat /d"]), [
-            path("/c"),
-            path("/d"),
-        ]);
+        assert_eq!(
+            of(&["sh", "-c", "go build -o=/out\n go build -o /b /c; cat /d"]),
+            [path("/c"), path("/d"),]
+        );
     }
 
     #[test]

@@ -22,7 +22,10 @@ pub struct Cold {
 impl Use<'_> {
     /// Whether the policy wants this use to be verified.
     pub fn is_due(&self, every: u64) -> bool {
-        every > 0 && self.target.is_some() && self.entry.identity().is_exact() && self.entry.record().uses % every == 0
+        every > 0
+            && self.target.is_some()
+            && self.entry.identity().is_exact()
+            && self.entry.record().uses % every == 0
     }
 
     /// The target directory as it was left.

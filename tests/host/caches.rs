@@ -52,7 +52,8 @@ const C: &[(&str, &str)] = &[
 ];
 
 const GO_BUILD: &str = "go build -x -o ../out/app .";
-const C_BUILD: &str = "ccache gcc -g -Iearly -Ilate -c main.c -o main.o && gcc main.o -o ../out/app";
+const C_BUILD: &str =
+    "ccache gcc -g -Iearly -Ilate -c main.c -o main.o && gcc main.o -o ../out/app";
 const WATER: &str = "gcc -c sea/water.c -o water.o && ar rcD lib/libwater.a water.o && rm water.o";
 
 impl Kitchen {
@@ -64,7 +65,9 @@ impl Kitchen {
         fs::create_dir(world.path("out")).unwrap();
         let environment = vec![("GOPROXY", "off".to_owned()), ("GOFLAGS", String::new())];
         let kitchen = Self { world, with, script: script.to_owned(), environment };
-        files.iter().for_each(|(name, text)| kitchen.world.write(name, text));
+        for (name, text) in files {
+            kitchen.world.write(name, text);
+        }
         kitchen
     }
 
@@ -219,7 +222,9 @@ fn an_edited_source_and_an_embedded_file_with_its_old_time_are_seen() {
 #[test]
 fn what_a_package_consists_of_is_seen_whatever_the_times_say() {
     let kitchen = Kitchen::go();
-    let constrained = |tag: &str| format!("//go:build {tag}\n\npackage flour\n\nfunc init() {{ kind = \"spelt\" }}\n");
+    let constrained = |tag: &str| {
+        format!("//go:build {tag}\n\npackage flour\n\nfunc init() {{ kind = \"spelt\" }}\n")
+    };
     kitchen.world.write("flour/more.go", &constrained("!none"));
     kitchen.world.write("oat/oat.go", "package oat\n\nfunc Kind() string { return \"oat\" }\n");
     kitchen.age();
@@ -258,7 +263,10 @@ fn what_cgo_reads_outside_of_its_package_is_seen() {
     kitchen.build();
     assert_eq!(kitchen.says(), "108");
     let reasons = kitchen.world.reasons();
-    assert!(reasons.contains("cgo may have read") && reasons.contains("include/weight.h"), "{reasons}");
+    assert!(
+        reasons.contains("cgo may have read") && reasons.contains("include/weight.h"),
+        "{reasons}"
+    );
     kitchen.is_right();
     kitchen.forge("sea/water.c", "int water(void) { return 200; }\n");
     kitchen.shell(WATER);
@@ -274,7 +282,8 @@ fn what_cgo_reads_outside_of_its_package_is_seen() {
 #[test]
 fn what_the_build_makes_for_cgo_is_seen() {
     let mut kitchen = Kitchen::cgo();
-    kitchen.script = "sed 's/.*/#define WEIGHT &/' number > include/weight.h && ".to_owned() + GO_BUILD;
+    kitchen.script =
+        "sed 's/.*/#define WEIGHT &/' number > include/weight.h && ".to_owned() + GO_BUILD;
     kitchen.world.write("number", "7\n");
     let made = kitchen.world.source().join("include/weight.h");
     fs::remove_file(&made).unwrap();
@@ -286,7 +295,9 @@ fn what_the_build_makes_for_cgo_is_seen() {
     assert_eq!(kitchen.says(), "109");
     kitchen.is_right();
     // From a Go file, which alone would be seen by Go.
-    kitchen.script = "sed -n 's/^const weight = /#define WEIGHT /p' main.go > include/weight.h && ".to_owned() + GO_BUILD;
+    kitchen.script = "sed -n 's/^const weight = /#define WEIGHT /p' main.go > include/weight.h && "
+        .to_owned()
+        + GO_BUILD;
     let main = |weight: &str| format!("{}\nconst weight = {weight}\n", CGO[1].1);
     for weight in ["3", "4"] {
         kitchen.world.write("main.go", &main(weight));
@@ -331,11 +342,15 @@ fn a_module_elsewhere_and_a_symlink_that_leads_there_are_seen() {
     let write = |tag: &str| {
         fs::write(elsewhere.join("go.mod"), "module oven\n\ngo 1.19\n").unwrap();
         fs::write(elsewhere.join("oven.go"), "package oven\n\nvar Heat = \"low\"\n").unwrap();
-        let more = format!("//go:build {tag}\n\npackage oven\n\nfunc init() {{ Heat = \"high\" }}\n");
+        let more =
+            format!("//go:build {tag}\n\npackage oven\n\nfunc init() {{ Heat = \"high\" }}\n");
         fs::write(elsewhere.join("more.go"), more).unwrap();
         kitchen.shell("touch -d 2020-01-01 ../elsewhere/*");
     };
-    kitchen.world.write("go.mod", "module bread\n\ngo 1.19\n\nrequire oven v0.0.0\n\nreplace oven => ../elsewhere\n");
+    kitchen.world.write(
+        "go.mod",
+        "module bread\n\ngo 1.19\n\nrequire oven v0.0.0\n\nreplace oven => ../elsewhere\n",
+    );
     kitchen.world.write("main.go", "package main\n\nimport (\n\t\"fmt\"\n\t\"oven\"\n)\n\nfunc main() { fmt.Println(oven.Heat) }\n");
     for (tag, says) in [("!none", "high"), (" none", "low"), ("!none", "high")] {
         write(tag);
@@ -353,7 +368,8 @@ fn what_git_says_and_flags_for_the_linker_are_stamped_as_they_are() {
     let commit = "git -c user.name=x -c user.email=x@example.org commit -q --allow-empty -m";
     kitchen.shell(&format!("git init -q . && git add -A && {commit} one"));
     kitchen.world.write("main.go", "package main\n\nimport (\n\t\"fmt\"\n\t\"runtime/debug\"\n)\n\nvar version string\n\nfunc main() {\n\tinfo, _ := debug.ReadBuildInfo()\n\tfmt.Println(info.Settings, version)\n}\n");
-    kitchen.script = "go build -x -ldflags \"-X main.version=$(cat version)\" -o ../out/app .".to_owned();
+    kitchen.script =
+        "go build -x -ldflags \"-X main.version=$(cat version)\" -o ../out/app .".to_owned();
     for (round, message) in ["two", "three"].into_iter().enumerate() {
         kitchen.world.write("version", &format!("v{round}"));
         kitchen.shell(&format!("git add -A && {commit} {message}"));
@@ -372,7 +388,10 @@ fn what_git_says_and_flags_for_the_linker_are_stamped_as_they_are() {
 #[test]
 fn tests_run_again_as_in_a_cold_build() {
     let mut kitchen = Kitchen::go();
-    kitchen.world.write("flour/flour_test.go", "package flour\n\nimport \"testing\"\n\nfunc TestKind(t *testing.T) {}\n");
+    kitchen.world.write(
+        "flour/flour_test.go",
+        "package flour\n\nimport \"testing\"\n\nfunc TestKind(t *testing.T) {}\n",
+    );
     kitchen.script = "go test ./flour".to_owned();
     for _ in 0..2 {
         let said = kitchen.run().succeeds();
@@ -430,7 +449,10 @@ fn modules_are_kept_as_their_checksums_say() {
     filetime::set_file_mtime(&grain, times).unwrap();
     kitchen.build();
     let reasons = kitchen.world.reasons();
-    assert!(reasons.contains("not as the last build left it: go-mod/example.org/!salt@v1.0.0"), "{reasons}");
+    assert!(
+        reasons.contains("not as the last build left it: go-mod/example.org/!salt@v1.0.0"),
+        "{reasons}"
+    );
     assert_eq!(kitchen.says(), "fine");
     kitchen.is_right();
     // Patched by the command, which a cold build would do to a fresh one.
@@ -451,7 +473,11 @@ fn a_module_that_was_published_again_is_downloaded_again() {
     publish(&kitchen, "rock");
     kitchen.build();
     assert_eq!(kitchen.says(), "rock", "{}", kitchen.world.reasons());
-    assert!(kitchen.world.reasons().contains("go.sum has another checksum"), "{}", kitchen.world.reasons());
+    assert!(
+        kitchen.world.reasons().contains("go.sum has another checksum"),
+        "{}",
+        kitchen.world.reasons()
+    );
     kitchen.is_right();
 }
 
@@ -560,7 +586,8 @@ fn a_store_is_measured_moved_collected_and_verified_with_all_that_is_kept() {
     kitchen.world.larder(&["move", other.to_str().unwrap()]).succeeds();
     assert_eq!(kitchen.build(), 0, "{}", kitchen.world.reasons());
     kitchen.is_right();
-    fs::write(other.join("larder.toml"), "grace = '0s'\nmax-size = '0'\nmin-free = '0%'\n").unwrap();
+    fs::write(other.join("larder.toml"), "grace = '0s'\nmax-size = '0'\nmin-free = '0%'\n")
+        .unwrap();
     let said = kitchen.world.larder(&["gc"]).succeeds();
     assert!(said.stdout.contains("bread"), "{said:#?}");
     assert_eq!(kitchen.directories(), 0);
@@ -610,9 +637,13 @@ fn go_needs_no_rust_and_both_go_together() {
     assert!(!kitchen.world.source().join("target").exists());
     kitchen.environment.pop();
     kitchen.with = &["cargo", "go"];
-    kitchen.world.write("Cargo.toml", "[package]\nname = 'crumb'\nversion = '0.1.0'\nedition = '2021'\n");
+    kitchen
+        .world
+        .write("Cargo.toml", "[package]\nname = 'crumb'\nversion = '0.1.0'\nedition = '2021'\n");
     kitchen.world.write("src/main.rs", "fn main() { println!(\"crumb\"); }\n");
-    let constrained = |tag: &str| format!("//go:build {tag}\n\npackage flour\n\nfunc init() {{ kind = \"spelt\" }}\n");
+    let constrained = |tag: &str| {
+        format!("//go:build {tag}\n\npackage flour\n\nfunc init() {{ kind = \"spelt\" }}\n")
+    };
     kitchen.world.write("flour/more.go", &constrained("!none"));
     kitchen.script = format!("cargo build --release --offline && {GO_BUILD}");
     kitchen.age();
@@ -626,10 +657,14 @@ fn go_needs_no_rust_and_both_go_together() {
         kitchen.build();
         assert_eq!(kitchen.says(), says, "{}", kitchen.world.reasons());
     }
-    let arguments = ["verify", "bread", "--with", "go", "--with", "cargo", "--", "sh", "-c", &kitchen.script];
+    let arguments =
+        ["verify", "bread", "--with", "go", "--with", "cargo", "--", "sh", "-c", &kitchen.script];
     let said = Said::of(&kitchen.command(&arguments).output().unwrap()).succeeds();
     assert!(said.stdout.contains("warm and cold are the same"), "{said:#?}");
-    assert!(said.stderr.matches("/compile -o ").count() > 0, "the cold build had warm caches: {said:#?}");
+    assert!(
+        said.stderr.matches("/compile -o ").count() > 0,
+        "the cold build had warm caches: {said:#?}"
+    );
 }
 
 fn hits(said: &Said) -> (usize, usize) {
@@ -667,26 +702,42 @@ fn ccache_gives_out_what_the_compiler_would_make() {
     fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(object, bytes).unwrap();
     build(&kitchen);
-    assert!(kitchen.world.reasons().contains("not as the last build left it: ccache/"), "{}", kitchen.world.reasons());
+    assert!(
+        kitchen.world.reasons().contains("not as the last build left it: ccache/"),
+        "{}",
+        kitchen.world.reasons()
+    );
     kitchen.is_right();
 }
 
 #[test]
 fn ccache_is_careful_whatever_it_is_told() {
     let mut kitchen = Kitchen::ccache();
-    kitchen.world.write("../home/.config/ccache/ccache.conf", "sloppiness = time_macros\ncompression = false\n");
+    kitchen.world.write(
+        "../home/.config/ccache/ccache.conf",
+        "sloppiness = time_macros\ncompression = false\n",
+    );
     kitchen.script = format!("{C_BUILD} && ccache --show-config");
     let said = kitchen.run().succeeds();
-    for line in ["direct_mode = false", "compiler_check = content", "sloppiness = \n", "compression = false"] {
+    for line in [
+        "direct_mode = false",
+        "compiler_check = content",
+        "sloppiness = \n",
+        "compression = false",
+    ] {
         assert!(said.stdout.contains(line), "{line}: {said:#?}");
     }
     let own = fs::read_to_string(kitchen.world.path("home/.config/ccache/ccache.conf")).unwrap();
     assert_eq!(own, "sloppiness = time_macros\ncompression = false\n");
-    kitchen.environment.push(("CCACHE_DIR", kitchen.world.path("objects").to_str().unwrap().to_owned()));
+    kitchen
+        .environment
+        .push(("CCACHE_DIR", kitchen.world.path("objects").to_str().unwrap().to_owned()));
     let said = kitchen.run().succeeds();
     assert!(said.stdout.contains("objects/ccache.conf) direct_mode = false"), "{said:#?}");
     assert_eq!(fs::read_dir(kitchen.world.path("objects")).unwrap().count(), 0);
-    for (name, value) in [("CCACHE_SLOPPINESS", "time_macros"), ("CCACHE_DIRECT", "1"), ("CCACHE_NOHASHDIR", "1")] {
+    for (name, value) in
+        [("CCACHE_SLOPPINESS", "time_macros"), ("CCACHE_DIRECT", "1"), ("CCACHE_NOHASHDIR", "1")]
+    {
         kitchen.environment.push((name, value.to_owned()));
         kitchen.run().refuses(125, &["ccache's", "--fidelity cargo"]);
         kitchen.environment.pop();
