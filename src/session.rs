@@ -68,7 +68,7 @@ pub struct Use<'a> {
     wait: Wait,
 }
 
-impl<'a> Use<'a> {
+impl Use<'_> {
     /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
     fn locks(&self) -> Vec<BorrowedFd<'_>> {
         let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];

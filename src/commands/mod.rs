@@ -57,7 +57,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let output = Output::new(&cli.global);
     let done = match cli.verb {
         Verb::Init(arguments) => init::init(cli.global.store, &arguments, output),
-        Verb::Provision(arguments) => provision::provision(cli.global.store, arguments, output),
+        Verb::Provision(arguments) => provision::provision(cli.global.store, &arguments, output),
         Verb::Run(arguments) => run::run(cli.global.store, arguments, output),
         Verb::Verify(arguments) => verify::verify(cli.global.store, arguments, output),
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),

@@ -152,10 +152,11 @@ mod tests {
         assert_eq!(setting.origin, "/etc/ccache.conf");
         assert_eq!((setting.key, setting.value), ("sloppiness", "time_macros"));
         assert_eq!(Setting::parse("(default) sloppiness = ").unwrap().value, "");
-        let file = |line| config_file(line).map(|path| path.display().to_string());
         let config = "/home/x/.config/ccache/ccache.conf";
-        assert_eq!(file(&format!("Config file:        {config}")).as_deref(), Some(config));
-        assert_eq!(file(&format!("  Primary config:   {config}")).as_deref(), Some(config));
-        assert_eq!(file("System config file: /etc/ccache.conf"), None);
+        for start in ["Config file:        ", "  Primary config:   "] {
+            let found = config_file(&format!("{start}{config}"));
+            assert_eq!(found.as_deref(), Some(Path::new(config)));
+        }
+        assert_eq!(config_file("System config file: /etc/ccache.conf"), None);
     }
 }

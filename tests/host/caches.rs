@@ -65,7 +65,9 @@ impl Kitchen {
         fs::create_dir(world.path("out")).unwrap();
         let environment = vec![("GOPROXY", "off".to_owned()), ("GOFLAGS", String::new())];
         let kitchen = Self { world, with, script: script.to_owned(), environment };
-        files.iter().for_each(|(name, text)| kitchen.world.write(name, text));
+        for (name, text) in files {
+            kitchen.world.write(name, text);
+        }
         kitchen
     }
 
