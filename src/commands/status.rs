@@ -1,7 +1,12 @@
 //! `larder status`: what is there. Reads only, unless it is to measure again.
 
 mod detail;
+mod story;
+mod table;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -16,12 +21,11 @@ use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::{self, StorePath};
 use crate::evict;
-use crate::history::{self, MONTH, Sums, WEEK};
+use crate::history::{self, Event, Happened, MONTH, Sums, Use, WEEK};
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{self, Output, Report};
+use crate::output::{self, Output, Report, Screen};
 use crate::policy::{ByteSize, Usage};
-use crate::store::{EntryRecord, Outcome, Row, Store};
-use crate::verify::Verdict;
+use crate::store::{EntryRecord, Row, Store};
 
 #[derive(Serialize)]
 struct Status {
@@ -49,8 +53,13 @@ struct Line {
     toolchain: ToolchainId,
     in_use_by: Option<String>,
     pinned: bool,
+    /// Seconds that its warm builds saved, as far back as the history goes.
+    saved_seconds: f64,
     #[serde(flatten)]
     entry: Entry,
+    /// Its last uses, if one project was asked for.
+    #[serde(skip)]
+    uses: Vec<(Use, SystemTime)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     detail: Vec<Part>,
 }
@@ -92,6 +101,7 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     let mut entries = lines.collect::<Result<Vec<Line>>>()?;
     entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
     let (history, now) = (store.history(), SystemTime::now());
+    tell(&mut entries, &history, arguments.project.is_some());
     let sums = |within| history::sums(&history, arguments.project.as_ref(), now, within);
     let report = Status {
         week: sums(WEEK),
@@ -122,7 +132,23 @@ impl Line {
             Err(damaged) => Entry::Damaged { damaged },
         };
         let Row { project, toolchain, pinned, .. } = row;
-        Ok(Self { project, toolchain, in_use_by, pinned, entry, detail })
+        let (saved_seconds, uses) = (0.0, Vec::new());
+        Ok(Self { project, toolchain, in_use_by, pinned, saved_seconds, entry, uses, detail })
+    }
+}
+
+/// Adds to each line what the history tells of it.
+fn tell(entries: &mut [Line], history: &[Happened], with_uses: bool) {
+    let key = |line: &Line| (line.project.clone(), line.toolchain);
+    let mut lines: HashMap<_, &mut Line> =
+        entries.iter_mut().map(|line| (key(line), line)).collect();
+    for Happened { at, event } in history {
+        let Event::Use(used) = event else { continue };
+        let Some(line) = lines.get_mut(&(used.project.clone(), used.toolchain)) else { continue };
+        line.saved_seconds += used.saved().unwrap_or(0.0);
+        if with_uses {
+            line.uses.push((used.clone(), *at));
+        }
     }
 }
 
@@ -137,70 +163,21 @@ impl Line {
     fn last_use(&self) -> Option<SystemTime> {
         self.record().map(EntryRecord::last_use)
     }
-
-    fn cells(&self, now: SystemTime) -> Vec<String> {
-        let record = match &self.entry {
-            Entry::Known { record } => record,
-            Entry::Damaged { damaged } => {
-                let id = self.toolchain.short();
-                let text = format!("{damaged}; the next run begins anew");
-                return vec![self.project.to_string(), id, text];
-            }
-        };
-        let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
-        vec![
-            self.project.to_string(),
-            self.toolchain.short(),
-            record.summary.clone(),
-            output::size(record.size),
-            output::ago(record.last_use(), now),
-            record.uses.to_string(),
-            record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
-            closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
-            closed
-                .filter(|_| record.compiles_with_cargo())
-                .map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
-            self.state(record),
-        ]
-    }
-
-    fn state(&self, record: &EntryRecord) -> String {
-        if let Some(holder) = &self.in_use_by {
-            return format!("in use by {holder}");
-        }
-        match record.last.as_ref().map(|last| last.closed.as_ref().map(|closed| closed.outcome)) {
-            None => "never used".to_owned(),
-            Some(None) => "interrupted".to_owned(),
-            Some(Some(Outcome::Succeeded)) if self.pinned => "pinned".to_owned(),
-            Some(Some(Outcome::Succeeded)) => "ready".to_owned(),
-            Some(Some(Outcome::Failed(code))) => format!("failed ({code})"),
-        }
-    }
 }
 
 impl Report for Status {
     fn text(&self) -> String {
-        let head = [
-            "PROJECT",
-            "ID",
-            "TOOLCHAIN",
-            "SIZE",
-            "LAST USE",
-            "USES",
-            "COLD",
-            "LAST",
-            "COMPILED",
-            "STATE",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.par_extend(self.entries.par_iter().map(|line| line.cells(self.now)));
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let mut text = if self.entries.is_empty() {
             "nothing is kept yet; `larder run` fills the store\n".to_owned()
         } else {
-            output::table(&rows)
+            table::table(self, screen)
         };
         if self.with_reasons {
-            self.entries.iter().for_each(|line| text.push_str(&line.reasons(self.now)));
+            self.entries.iter().for_each(|line| text.push_str(&line.story(self.now)));
         }
         for line in self.entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);
@@ -230,42 +207,5 @@ impl Status {
             }
         }
         text
-    }
-}
-
-impl Line {
-    /// Why the last use of this directory was cold, or what it rebuilt.
-    fn reasons(&self, now: SystemTime) -> String {
-        let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
-            return String::new();
-        };
-        let temper = if last.cold { "cold" } else { "warm" };
-        let mut text = format!("\n{} was {temper}", self.toolchain.short());
-        match last.why.as_slice() {
-            [] => text.push_str(": nothing changed\n"),
-            why => {
-                text.push_str(":\n");
-                for reason in why {
-                    text.extend([
-                        "  ", reason, "
-",
-                    ]);
-                }
-            }
-        }
-        text.push_str(&self.verified(now));
-        text
-    }
-
-    fn verified(&self, now: SystemTime) -> String {
-        let verified = self.record().and_then(|record| record.verified.as_ref());
-        verified.map_or_else(String::new, |verified| {
-            let verdict = match verified.verdict {
-                Verdict::Same => "the same as a cold build",
-                Verdict::Stale => "it was stale, and begun anew",
-                Verdict::NotReproducible => "not reproducible",
-            };
-            format!("  verified {}: {verdict}\n", output::ago(verified.at, now))
-        })
     }
 }
