@@ -175,6 +175,7 @@ pub struct VerifyArgs {
 
 /// `larder status`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct StatusArgs {
     /// Only this project, with the reasons of its last builds
     pub project: Option<ProjectName>,

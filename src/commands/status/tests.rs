@@ -81,7 +81,7 @@ fn shown(width: Option<usize>, unicode: bool) -> String {
 fn on_no_terminal_nothing_is_left_out() {
     snapbox::assert_data_eq!(
         shown(None, true),
-        snapbox::str![[r#"
+        snapbox::str![[r"
 PROJECT      ID            TOOLCHAIN                            SIZE  BUDGET           LAST USE  USES   TOOK    COLD     SAVED  STATE
 op-rbuilder  24b463fa8200  rustc 1.85.1 · trixie · 3 flags  11.5 GiB  █████░░░  58%    90 s ago    12  0.4 s  64.8 s  11.7 min  in use by image builder (process 4711, for 12s)
 pantry       79a62db032fe  rustc 1.95.0 · bookworm          89.5 MiB  █░░░░░░░   1%     2 d ago    12  0.4 s  64.8 s  11.7 min  pinned
@@ -91,7 +91,7 @@ spelt        3ae7d805f678  -                                       -  -         
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
 
-"#]]
+"]]
     );
 }
 
@@ -99,7 +99,7 @@ spelt        3ae7d805f678  -                                       -  -         
 fn on_120_columns() {
     snapbox::assert_data_eq!(
         shown(Some(120), true),
-        snapbox::str![[r#"
+        snapbox::str![[r"
 PROJECT      TOOLCHAIN                           SIZE    LAST USE   TOOK    COLD     SAVED  STATE
 op-rbuilder  rustc 1.85.1 · trixie · 3 fla…  11.5 GiB    90 s ago  0.4 s  64.8 s  11.7 min  in use by image builder (pr…
 pantry       rustc 1.95.0 · bookworm         89.5 MiB     2 d ago  0.4 s  64.8 s  11.7 min  pinned
@@ -109,7 +109,7 @@ spelt        -                                      -           -      -       -
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
 
-"#]]
+"]]
     );
 }
 
@@ -117,7 +117,7 @@ spelt        -                                      -           -      -       -
 fn on_80_columns() {
     snapbox::assert_data_eq!(
         shown(Some(80), true),
-        snapbox::str![[r#"
+        snapbox::str![[r"
 PROJECT      TOOLCHAIN             SIZE    LAST USE   TOOK    COLD  STATE
 op-rbuilder  rustc 1.85.1 · …  11.5 GiB    90 s ago  0.4 s  64.8 s  in use by i…
 pantry       rustc 1.95.0 · …  89.5 MiB     2 d ago  0.4 s  64.8 s  pinned
@@ -127,7 +127,7 @@ spelt        -                        -           -      -       -  lost: it ha�
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
 
-"#]]
+"]]
     );
 }
 
@@ -135,7 +135,7 @@ spelt        -                        -           -      -       -  lost: it ha�
 fn on_60_columns_without_unicode() {
     snapbox::assert_data_eq!(
         shown(Some(60), false),
-        snapbox::str![[r#"
+        snapbox::str![[r"
 PROJECT      TOOLCHAIN           SIZE    LAST USE  STATE
 op-rbuilder  rustc 1.85.1 ~  11.5 GiB    90 s ago  in use b~
 pantry       rustc 1.95.0 ~  89.5 MiB     2 d ago  pinned
@@ -145,6 +145,6 @@ spelt        -                      -           -  lost: it~
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
 
-"#]]
+"]]
     );
 }
