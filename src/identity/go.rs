@@ -104,12 +104,24 @@ impl Asked {
         });
         let own = ROOT.iter().map(|part| root.join(part));
         for path in programs.chain([self.program]).chain(own) {
-            if let Some(digest) = looker.look_at_real(&path)? {
+            let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            if let Some(digest) = looker.look(&real, is_used)? {
                 files.insert(shown(path.as_os_str().as_bytes()), digest);
             }
         }
         settings.retain(|name, value| !ASIDE.contains(&name.as_str()) && !value.is_empty());
         Ok((Go { settings, files }, place))
+    }
+}
+
+/// Whether something in `$GOROOT` can reach what others build: not its tests, nor the sources of its own
+/// tools.
+fn is_used(path: &Path, is_directory: bool) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    if is_directory {
+        name != b"testdata" && path != Path::new("cmd")
+    } else {
+        !name.ends_with(b"_test.go")
     }
 }
 
