@@ -98,7 +98,7 @@ impl Line {
     fn new(store: &Store, row: Row, with_detail: bool) -> Result<Self> {
         let in_use_by = row.in_use_by(store);
         let detail = if with_detail {
-            detail::parts(&store.entry(&row.project, row.toolchain).target)?
+            detail::parts(&store.entry(&row.project, row.toolchain))?
         } else {
             Vec::new()
         };
