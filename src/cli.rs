@@ -123,7 +123,7 @@ pub struct InitArgs {
 pub struct ProvisionArgs {
     /// The project
     pub project: ProjectName,
-    /// The directory with the project's Cargo.toml [default: .]
+    /// The directory with the project's Cargo.toml or go.mod [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]
@@ -142,7 +142,7 @@ pub struct ProvisionArgs {
 pub struct RunArgs {
     /// The project: a name for what is compiled
     pub project: ProjectName,
-    /// The directory with the project's Cargo.toml; its target/ is attached [default: .]
+    /// The directory with the project's Cargo.toml or go.mod; its target/ is attached [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]

@@ -121,7 +121,7 @@ impl Use<'_> {
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
         self.caches.prepare(self.store, &self.sources.source, &found)?;
-        if !self.entry.identity().is_exact() {
+        if !self.entry.identity().is_exact() && self.target.is_some() {
             for error in sources::renew(&self.sources.source, &findings.changed_files()) {
                 self.output.warning(&error.to_string());
             }

@@ -123,7 +123,7 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
 impl Line {
     fn new(store: &Store, row: Row, in_use_by: Option<String>, with_detail: bool) -> Result<Self> {
         let detail = if with_detail {
-            detail::parts(&store.entry(&row.project, row.toolchain).target)?
+            detail::parts(&store.entry(&row.project, row.toolchain))?
         } else {
             Vec::new()
         };

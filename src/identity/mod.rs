@@ -172,7 +172,7 @@ pub fn identify(
         return Err(IdentifyError::NoSource(request.source.clone()));
     }
     let cargo_home = cargo_home(environment);
-    let config = cargo_config::read(&request.source, &cargo_home, environment)?;
+    let config = read_config(request, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
     let asked = Questions::ask(request, environment, &config, &search)?;
@@ -227,6 +227,19 @@ pub fn identify(
         trees: looker.after,
     };
     Ok((Answer { identity, surroundings }, observed))
+}
+
+/// Cargo's configuration, where Cargo is attached.
+fn read_config(
+    request: &Request,
+    cargo_home: &Path,
+    environment: &Environment,
+) -> Result<cargo_config::CargoConfig, IdentifyError> {
+    if request.with.contains(&Kept::Cargo) {
+        cargo_config::read(&request.source, cargo_home, environment)
+    } else {
+        Ok(cargo_config::CargoConfig::default())
+    }
 }
 
 type Around = ((packages::Packages, packages::PackageCache), places::Observed);

@@ -578,6 +578,8 @@ fn a_store_is_measured_moved_collected_and_verified_with_all_that_is_kept() {
     assert!(size > 100_000, "{size}");
     kitchen.world.larder(&["status", "--rescan"]).succeeds();
     assert_eq!(kitchen.world.last_entry()["size"].as_u64(), Some(size));
+    let detail = kitchen.world.larder(&["status", "bread", "--detail"]).succeeds().stdout;
+    assert!(detail.contains("[go-build]") && detail.contains("[go-mod]"), "{detail}");
     let explained = kitchen.world.larder(&["explain", "bread"]).succeeds().stdout;
     assert!(explained.contains("cold") && explained.contains("go 1."), "{explained}");
     let arguments = ["verify", "bread", "--with", "go", "--", "true"];
