@@ -6,6 +6,7 @@ PANTRY=v0.3.0
 SCALE=v1.2.0
 SPOON=v2.0.0
 MINT=v0.1.0
+SUGAR=v1.0.0
 
 # Flags for every Rust package.
 PACKAGES_RUSTFLAGS='-C link-arg=-Wl,--build-id=none'

@@ -36,7 +36,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let text = [output.stdout.as_slice(), &output.stderr].concat();
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -64,7 +64,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn work() -> PathBuf {
+/// Where everything that the tests make is.
+pub fn work() -> PathBuf {
     let own = || format!("/var/tmp/larder-dev-{}", rustix::process::geteuid().as_raw());
     PathBuf::from(std::env::var("LARDER_WORK").unwrap_or_else(|_| own()))
 }
