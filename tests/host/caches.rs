@@ -600,6 +600,16 @@ fn a_cache_of_the_builders_own_is_left_alone() {
     assert!(files_below(&own).len() >= before.len() && !before.is_empty());
     kitchen.run().succeeds();
     assert!(kitchen.world.reasons().contains("it held something already"));
+    // Of modules that nobody vouches for, nothing is remembered.
+    fs::remove_dir_all(kitchen.world.path("home")).unwrap();
+    fs::create_dir_all(kitchen.world.path("home/go/pkg/mod/theirs@v1.0.0")).unwrap();
+    kitchen.run().succeeds();
+    kitchen.run().succeeds();
+    assert!(
+        kitchen.world.reasons().contains("because of what is in"),
+        "{}",
+        kitchen.world.reasons()
+    );
 }
 
 #[test]
