@@ -124,8 +124,15 @@ impl Caches {
             config: None,
         };
         if let Some(place) = &surroundings.go {
-            caches.add(Part::GoBuild, outside(&place.cache), way, output);
-            caches.add(Part::GoModules, outside(&place.modules), way, output);
+            let (cache, modules) = (outside(&place.cache), outside(&place.modules));
+            caches.add(Part::GoModules, modules.clone(), way, output);
+            if way == Way::Bind && !caches.has(Part::GoModules) {
+                // Go remembers by its path alone what a module imports, and nobody vouches for these.
+                let (cache, modules) = (cache.display(), modules.display());
+                caches.foreign.push(format!("not kept, because of what is in {modules}: {cache}"));
+            } else {
+                caches.add(Part::GoBuild, cache, way, output);
+            }
             caches.go = Some(go::Settings {
                 workspace: place.workspace.as_deref().map(outside),
                 with_cargo: project.keeps_cargo(),
@@ -218,7 +225,7 @@ impl Caches {
             found.gone.extend(outdated.iter().map(|path| kept.join(path)));
             spoilt = true;
         }
-        let mut why = judged.why;
+        let (mut why, mut memory) = (judged.why, judged.memory);
         if spoilt {
             // Go remembers by its path alone what a module imports.
             why.push("go-build goes with its modules".to_owned());
@@ -232,9 +239,10 @@ impl Caches {
                 found.trees.insert(Part::GoBuild, Tree::default());
                 found.why.extend(why);
             }
+            memory.forget_gone(&findings.state.checkout);
         }
         found.times = judged.times;
-        found.memory = judged.memory;
+        found.memory = memory;
         Ok(())
     }
 

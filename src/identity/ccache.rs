@@ -14,13 +14,15 @@ use crate::digest::Digest;
 /// Settings with which ccache reads all that a compilation depends on.
 ///
 /// In direct mode it does not see a new header that the compiler would find first (ccache 4.7, manual,
-/// "The direct mode", caveats), and the rest names what it may leave out.
-pub const CAREFUL: [(&str, &str); 6] = [
+/// "The direct mode", caveats); its inode cache goes by inodes and times, which fresh sandboxes share; and
+/// the rest names what it may leave out.
+pub const CAREFUL: [(&str, &str); 7] = [
     ("compiler_check", "content"),
     ("depend_mode", "false"),
     ("direct_mode", "false"),
     ("hash_dir", "true"),
     ("ignore_options", ""),
+    ("inode_cache", "false"),
     ("sloppiness", ""),
 ];
 
