@@ -90,6 +90,19 @@ pub struct InitArgs {
     /// The command that starts mkosi, split at spaces
     #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
     pub mkosi: String,
+    /// An image that is started by `--image-id NAME --include=images/NAME.conf`; can be given more
+    /// than once
+    #[arg(long, value_name = "NAME")]
+    pub image: Vec<String>,
+    /// Change the build scripts as is shown without this option, and add larder.sh beside them
+    #[arg(long)]
+    pub apply: bool,
+    /// Change scripts that have changes which are not committed
+    #[arg(long, requires = "apply")]
+    pub force: bool,
+    /// Take back what was done for this repository; the store stays
+    #[arg(long, conflicts_with_all = ["apply", "image"])]
+    pub undo: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

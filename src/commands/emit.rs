@@ -10,14 +10,14 @@ use clap_complete::Shell;
 use super::DONE;
 use crate::cli::{Cli, Consumer, EmitArgs};
 use crate::config::{SYSTEM_STORE, StorePath};
-use crate::mkosi;
+use crate::mkosi::Include;
 use crate::output;
 use crate::timer::{Job, Manager};
 
 pub fn emit(store: Option<PathBuf>, arguments: &EmitArgs) -> Result<u8> {
     let job = |store| job(store, arguments.binary.as_deref());
     match arguments.consumer {
-        Consumer::Mkosi => output::print(&mkosi::include(&store_path(store)?, true)?)?,
+        Consumer::Mkosi => output::print(&Include::default().text(&store_path(store)?)?)?,
         Consumer::Systemd => {
             let job = job(store)?;
             output::print(&format!("{}\n{}", job.service()?, job.timer()))?;
