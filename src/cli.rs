@@ -79,6 +79,8 @@ pub enum Verb {
     Move(MoveArgs),
     /// Print configuration for a consumer of the store
     Emit(EmitArgs),
+    /// Check everything that has to hold here, each with its remedy
+    Doctor(DoctorArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
     #[command(hide = true)]
     Probe,
@@ -258,6 +260,20 @@ pub struct MoveArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `larder doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The command that starts mkosi, split at spaces
+    #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
+    pub mkosi: String,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments that your image builds give to mkosi, such as `--include=images/a.conf`
+    #[arg(last = true, value_name = "MKOSI ARGUMENTS")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `larder emit`

@@ -14,6 +14,7 @@ pub mod command;
 pub mod commands;
 pub mod config;
 pub mod digest;
+pub mod doctor;
 pub mod edit;
 pub mod evict;
 pub mod fault;

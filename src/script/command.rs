@@ -100,7 +100,9 @@ fn program(words: &[Word], inside: bool) -> Kind {
         [Word { raw: "bash" | "sh" | "/bin/bash" | "/bin/sh", .. }, rest @ ..] => {
             shell(rest, inside)
         }
-        [first, ..] if is_assignment(first.raw) && is_hidden(words) => Kind::Unknown(
+        [first, rest @ ..]
+            if is_assignment(first.raw) && is_hidden(rest) && !is_assignment(rest[rest.len() - 1].raw) =>
+        Kind::Unknown(
             "it sets variables for this command alone; export them, or set them with `env` behind larder_run".to_owned(),
         ),
         _ => Kind::Other,

@@ -71,7 +71,7 @@ fn parse(version: &str) -> Version {
 }
 
 /// Whether a 64-bit little-endian ELF file asks for no dynamic loader.
-fn is_static(elf: &[u8]) -> bool {
+pub fn is_static(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
         Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))

@@ -53,7 +53,7 @@ mod marker;
 mod open;
 mod target;
 
-pub use binary::pointed;
+pub use binary::{is_static, pointed};
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
 pub use guard::Guard;
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};
