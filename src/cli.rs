@@ -300,6 +300,16 @@ pub enum Consumer {
     SystemdTimer,
     /// A line for a crontab that collects by the clock
     Cron,
+    /// Flags for `podman run` that bring the store into a container
+    Podman,
+    /// The same for `docker run`
+    Docker,
+    /// The same as a service for compose
+    Compose,
+    /// Configuration for a virtual machine of Lima with a store on a disk of its own
+    Lima,
+    /// Steps for a workflow of GitHub Actions that keep the store between runs
+    GithubActions,
     /// Completions of larder's command line for bash
     Bash,
     /// The same for zsh

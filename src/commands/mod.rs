@@ -61,7 +61,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
         Verb::Doctor(arguments) => doctor::doctor(cli.global.store, &arguments, output),
-        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
+        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),

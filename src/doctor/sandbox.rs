@@ -5,18 +5,22 @@ use std::process::Output;
 
 use super::Check;
 use crate::attach;
+use crate::mkosi::Include;
 use crate::store::{self, Store};
 
 const NAME: &str = "binary";
 
 /// What to do about a binary that is missing or is another.
-const INSTALL: &str = "run `larder init` or `larder provision` with this larder";
+const INSTALL: &str = "run `larder init` with this larder";
 
 /// Whether `<store>/bin/larder` is static, starts in an empty root, and is of this version.
 pub fn binary(store: &Store) -> Check {
     let path = store.binary();
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
+        Err(_) if !Include::all().iter().any(|kind| kind.path(store.root()).exists()) => {
+            return Check::not_checked(NAME, "no image mounts this store: `larder init` was not run");
+        }
         Err(error) => {
             return Check::failed(NAME, format!("cannot read {}: {error}", path.display()), INSTALL);
         }

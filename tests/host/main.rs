@@ -6,6 +6,8 @@ mod builds;
 mod clock;
 mod collect;
 mod crash;
+mod doctor;
+mod emit;
 mod power;
 mod proof;
 mod refusals;
