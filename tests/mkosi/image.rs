@@ -79,8 +79,30 @@ pub struct Image {
 }
 
 impl Image {
+    /// A repository with nothing but a configuration, for what needs no image.
+    pub fn bare(name: &str, version: &str, mode: Mode) -> Self {
+        let image = Self::start(name, version, mode);
+        fs::create_dir_all(image.repository()).unwrap();
+        let conf = "[Distribution]\nDistribution=debian\nRelease=trixie\n[Output]\nFormat=none\n";
+        fs::write(image.repository().join("mkosi.conf"), conf).unwrap();
+        image.git_in(&image.repository(), &["init", "-q", "-b", "main"]);
+        image.give_away();
+        image
+    }
+
     /// The example as it is.
     pub fn example(name: &str, version: &str, mode: Mode) -> Self {
+        let image = Self::start(name, version, mode);
+        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
+        let made = Command::new(setup).arg(image.repository()).output().unwrap();
+        Said::of(&made).succeeds();
+        image.keep_caches(version);
+        image.rename(name);
+        image.give_away();
+        image
+    }
+
+    fn start(name: &str, version: &str, mode: Mode) -> Self {
         let mkosi = work().join(format!("bin/mkosi-{version}"));
         assert!(mkosi.exists(), "no {}: run scripts/mkosi-setup", mkosi.display());
         if mode != Mode::Own {
@@ -91,12 +113,6 @@ impl Image {
         fs::create_dir_all(&dir).unwrap();
         let image = Self { store: dir.join("store"), dir, mkosi, mode, name: "pantry" };
         image.copy_larder();
-        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
-        let made = Command::new(setup).arg(image.repository()).output().unwrap();
-        Said::of(&made).succeeds();
-        image.keep_caches(version);
-        image.rename(name);
-        image.give_away();
         image
     }
 
@@ -291,6 +307,29 @@ impl Image {
         copy.copy_larder();
         copy.give_away();
         copy
+    }
+
+    /// mkosi's caches as a copy of their own, for who removes them.
+    pub fn own_caches(&self) {
+        let cache = self.repository().join("mkosi.cache");
+        let kept = fs::canonicalize(&cache).unwrap();
+        fs::remove_file(&cache).unwrap();
+        let copied = Command::new("cp").arg("-a").arg(kept).arg(&cache).output().unwrap();
+        Said::of(&copied).succeeds();
+        self.give_away();
+    }
+
+    /// How many packages the last use of the project in a store compiled.
+    pub fn compiled_in(&self, store: &Path) -> u64 {
+        let said = self.larder_at(store, &["status", self.name, "--json"]);
+        said.succeeds();
+        let status: serde_json::Value = serde_json::from_str(&said.text).unwrap();
+        status["entries"][0]["record"]["last"]["closed"]["compiled"].as_u64().unwrap()
+    }
+
+    /// The command that starts mkosi.
+    pub fn mkosi_path(&self) -> &str {
+        self.mkosi.to_str().unwrap()
     }
 
     /// Removes the repository.
