@@ -1,5 +1,6 @@
 //! One file per verb; each only puts the rooms in sequence.
 
+mod doctor;
 mod emit;
 mod explain;
 mod gc;
@@ -62,7 +63,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Verify(arguments) => verify::verify(cli.global.store, arguments, output),
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
-        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
+        Verb::Doctor(arguments) => doctor::doctor(cli.global.store, &arguments, output),
+        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments, output),
         Verb::History(arguments) => history::history(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),

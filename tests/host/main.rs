@@ -8,6 +8,8 @@ mod clock;
 mod collect;
 mod crash;
 mod history;
+mod doctor;
+mod emit;
 mod power;
 mod prometheus;
 mod proof;

@@ -9,7 +9,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod fleet;
+mod clean;
 mod image;
+mod settings;
 
 use std::fs;
 use std::path::PathBuf;
