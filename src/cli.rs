@@ -109,6 +109,7 @@ pub enum Verb {
 
 /// `larder init`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct InitArgs {
     /// The command that starts mkosi, split at spaces
     #[arg(long, value_name = "COMMAND", default_value = "mkosi")]

@@ -47,7 +47,8 @@ impl Shared {
     pub fn compose(&self) -> Result<String, ContainerError> {
         let store = yaml_text(plain(&self.store, "compose", "$")?);
         let (user, group) = self.owner;
-        let user = if user == 0 { String::new() } else { format!("    user: \"{user}:{group}\"\n") };
+        let user =
+            if user == 0 { String::new() } else { format!("    user: \"{user}:{group}\"\n") };
         Ok(format!(
             "# Made by `larder emit compose`: put `volumes` and `user` into the service that compiles.\n\
              # Its script calls {SANDBOX_STORE}/bin/larder, or sources larder.sh.\n\
@@ -95,7 +96,10 @@ fn plain<'a>(
 ) -> Result<&'a str, ContainerError> {
     let refuse = |what| ContainerError { consumer, path: path.to_owned(), what };
     let text = path.to_str().ok_or_else(|| refuse("bytes that are not UTF-8"))?;
-    if text.chars().any(|character| character.is_control() || (character != ' ' && character.is_whitespace())) {
+    if text
+        .chars()
+        .any(|character| character.is_control() || (character != ' ' && character.is_whitespace()))
+    {
         return Err(refuse("a control character or whitespace"));
     }
     if text.contains(|character| forbidden.contains(character)) {
@@ -130,7 +134,10 @@ mod tests {
     #[test]
     fn what_cannot_be_quoted_is_refused() {
         for bad in ["/a,b", "/a b", "/a$b", "/a\nb", "/a*"] {
-            assert!(shared(bad, 0).podman().is_err() && shared(bad, 0).docker().is_err(), "{bad:?}");
+            assert!(
+                shared(bad, 0).podman().is_err() && shared(bad, 0).docker().is_err(),
+                "{bad:?}"
+            );
         }
         for bad in ["/a\nb", "/a$b"] {
             assert!(shared(bad, 0).compose().is_err(), "{bad:?}");

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use include::TARGET;
 pub use include::Include;
+use include::TARGET;
 pub use summary::{Ephemeral, Summary};
 
 /// Where the store appears inside the build sandbox.

@@ -82,7 +82,7 @@ pub fn plan(text: &str, surroundings: &Surroundings) -> Plan {
 
 /// The number of the line that holds a byte, from 0.
 fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    text.get(..at).unwrap_or(text).matches('\n').count()
 }
 
 struct Reader<'a> {
@@ -115,7 +115,10 @@ impl<'a> Reader<'a> {
             }
             if let Piece::Document(body) = piece {
                 if command::seems_to_compile(body.raw) {
-                    self.leave(body.at, "it is in a here-document; put larder_run before the command that reads it");
+                    self.leave(
+                        body.at,
+                        "it is in a here-document; put larder_run before the command that reads it",
+                    );
                 }
             }
             self.directory.take(piece);
@@ -190,9 +193,7 @@ impl<'a> Reader<'a> {
 
 /// The line before which the snippet is sourced: behind the first line, comments, and `set`.
 fn first_line(text: &str, pieces: &[Piece]) -> usize {
-    let is_set = |piece: &&Piece| {
-        matches!(piece, Piece::Command { words, before: Before::Line } if words[0].raw == "set")
-    };
+    let is_set = |piece: &&Piece| matches!(piece, Piece::Command { words, before: Before::Line } if words[0].raw == "set");
     let last = pieces.iter().take_while(is_set).last();
     if let Some(Piece::Command { words, .. }) = last {
         let end = words.last().map_or(0, |word| word.at + word.raw.len());

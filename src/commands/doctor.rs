@@ -1,6 +1,7 @@
 //! `larder doctor`: what has to hold here, one line each.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use crate::cli::DoctorArgs;
 use crate::collect;
 use crate::config::{self, StorePath};
 use crate::doctor::{self, Check, Places, State};
-use crate::mkosi;
+use crate::mkosi::{self, Include};
 use crate::output::{self, Output, Report};
 use crate::store::Store;
 
@@ -127,20 +128,37 @@ fn mounts(store: &Store, mkosi: &Mkosi, words: &[OsString], repository: &Path) -
     const NAME: &str = "image";
     let before = mkosi.summary(words, None)?;
     let record = Record::read(store, repository)?;
-    let wanted = crate::mkosi::Include::choose(&before, false)?.ephemeral;
-    let Some(include) = record.includes.iter().find(|include| include.ephemeral == wanted) else {
+    let wanted = Include::choose(&before, false)?.ephemeral;
+    let mut fitting: Vec<Include> = record.includes;
+    fitting.retain(|include| include.ephemeral == wanted);
+    let verify = |include: &Include| -> Result<()> {
+        let after = mkosi.summary(words, Some(&include.path(store.root())))?;
+        Ok(after.verify(&before, store.root(), *include)?)
+    };
+    // Several images may have been asked about, of different kinds.
+    let mut found: Vec<(Include, Result<()>)> = Vec::new();
+    for include in fitting {
+        let result = verify(&include);
+        found.push((include, result));
+    }
+    let best = found.iter().position(|(_, result)| result.is_ok()).unwrap_or(0);
+    if found.is_empty() {
         let found = "BuildSourcesEphemeral= is not what it was when `larder init` ran";
         return Ok(Check::failed(NAME, found, "run `larder init` again"));
-    };
+    }
+    let (include, result) = found.swap_remove(best);
+    result?;
     let path = include.path(store.root());
-    let after = mkosi.summary(words, Some(&path))?;
-    after.verify(&before, store.root(), *include)?;
     let inner = include.store(store.root(), &before);
-    let found = format!("with --include={} builds find the store at {}", path.display(), include.inside());
+    let found =
+        format!("with --include={} builds find the store at {}", path.display(), include.inside());
     if include.ephemeral {
         return Ok(Check::warning(
             NAME,
-            format!("{found}; it is {}, which `mkosi -f clean` and `mkosi -ff` empty", inner.display()),
+            format!(
+                "{found}; it is {}, which `mkosi -f clean` and `mkosi -ff` empty",
+                inner.display()
+            ),
             "keep in mind that builds are cold afterwards; look at that store with --store",
         ));
     }
@@ -157,9 +175,9 @@ impl Report for Diagnosis {
                 State::Failed => "FAILED     ",
                 State::NotChecked => "not checked",
             };
-            text.push_str(&format!("{state}  {}: {}", check.name, check.found));
+            let _ = write!(text, "{state}  {}: {}", check.name, check.found);
             if let Some(remedy) = &check.remedy {
-                text.push_str(&format!("; {remedy}"));
+                let _ = write!(text, "; {remedy}");
             }
             text.push('\n');
         }

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use super::{DONE, make_store};
 use crate::cli::InitArgs;
 use crate::config::StorePath;
+use crate::evict;
 use crate::mkosi::{self, Include, MkosiError, Summary};
 use crate::output::Output;
 use crate::store::{Store, Wait, atomic};
@@ -53,11 +54,11 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
     let mut work = Work::default();
     for ((name, words), before) in images.iter().zip(&before) {
         let include = provide(&mkosi, words, before, &store, &repository)?;
-        work.merge(Work::find(&repository, before)?);
+        work.merge(Work::find(&repository, before));
         report.images.push(Image::new(name.clone(), include, before, store.root()));
     }
     let mut record = Record::read(&store, &repository)?;
-    record.includes = report.includes();
+    record.use_includes(report.includes());
     if arguments.apply {
         report.changed = work.apply(&store, &mut record, arguments.force)?;
     } else {
@@ -121,8 +122,12 @@ fn provide(
 ) -> Result<Include> {
     // With nothing but the repository among the sources, only mkosi knows whether that is its default.
     let include = Include::choose(before, true)?;
+    let is_new = !include.path(store.root()).exists();
     match write(mkosi, words, before, store, include) {
         Err(error) if before.has_only(repository) && is_lost(&error) => {
+            if is_new {
+                evict::remove_include(store, &include.path(store.root()))?;
+            }
             let include = Include::choose(before, false)?;
             write(mkosi, words, before, store, include)?;
             Ok(include)

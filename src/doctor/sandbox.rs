@@ -19,15 +19,26 @@ pub fn binary(store: &Store) -> Check {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(_) if !Include::all().iter().any(|kind| kind.path(store.root()).exists()) => {
-            return Check::not_checked(NAME, "no image mounts this store: `larder init` was not run");
+            return Check::not_checked(
+                NAME,
+                "no image mounts this store: `larder init` was not run",
+            );
         }
         Err(error) => {
-            return Check::failed(NAME, format!("cannot read {}: {error}", path.display()), INSTALL);
+            return Check::failed(
+                NAME,
+                format!("cannot read {}: {error}", path.display()),
+                INSTALL,
+            );
         }
     };
     if !store::is_static(&bytes) {
         let found = format!("{} needs a dynamic loader", path.display());
-        return Check::failed(NAME, found, "install the static larder that `make install` builds, then run `larder init`");
+        return Check::failed(
+            NAME,
+            found,
+            "install the static larder that `make install` builds, then run `larder init`",
+        );
     }
     match attach::try_in_root(path.parent().unwrap_or(Path::new("/")), "/larder") {
         Ok(said) => judge(&said),
@@ -46,7 +57,8 @@ fn judge(said: &Output) -> Check {
             Check::ok(NAME, format!("static, starts in an empty root, version {version}"))
         }
         Some(version) => {
-            let found = format!("the store's larder is {version}, this one {}", env!("CARGO_PKG_VERSION"));
+            let found =
+                format!("the store's larder is {version}, this one {}", env!("CARGO_PKG_VERSION"));
             Check::warning(NAME, found, INSTALL)
         }
         None => {

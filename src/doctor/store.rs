@@ -141,7 +141,8 @@ fn links(dir: &Path) -> Check {
         let to = File::create(dir.join("three"))?;
         Ok(rustix::fs::ioctl_ficlone(to, File::open(&one)?)?)
     };
-    let reflinks = if reflinks().is_ok() { "reflinks too" } else { "no reflinks, which are not needed" };
+    let reflinks =
+        if reflinks().is_ok() { "reflinks too" } else { "no reflinks, which are not needed" };
     match tried {
         Ok(()) => Check::ok(NAME, format!("hard links work; {reflinks}")),
         Err(error) => Check::warning(

@@ -23,10 +23,18 @@ pub struct Places {
 impl Places {
     /// The system's, for root (`systemd.unit(5)` and `cron(8)` of Debian 12).
     pub fn system(own_crontab: String) -> Self {
-        let dirs = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+        let dirs = [
+            "/etc/systemd/system",
+            "/run/systemd/system",
+            "/usr/local/lib/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+        ];
         Self {
             units: dirs.map(PathBuf::from).into(),
-            crontabs: ["/etc/crontab", "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily"].map(PathBuf::from).into(),
+            crontabs: ["/etc/crontab", "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily"]
+                .map(PathBuf::from)
+                .into(),
             own_crontab,
             user: "",
         }
@@ -96,7 +104,9 @@ fn find(dirs: &[PathBuf], name: &str, says: &impl Fn(&str) -> bool) -> Option<Pa
 /// The text of a file, or of all files of a directory.
 fn texts(place: &Path) -> Vec<String> {
     match fs::read_dir(place) {
-        Ok(names) => names.flatten().filter_map(|name| fs::read_to_string(name.path()).ok()).collect(),
+        Ok(names) => {
+            names.flatten().filter_map(|name| fs::read_to_string(name.path()).ok()).collect()
+        }
         Err(_) => fs::read_to_string(place).into_iter().collect(),
     }
 }
@@ -121,12 +131,14 @@ mod tests {
         assert_eq!(state("/s"), State::Warning);
         fs::write(units.join("larder-gc.service"), "ExecStart=/l/larder gc --store /s\n").unwrap();
         assert!(timer(Path::new("/s"), &places).remedy.unwrap().contains("enable --now"));
-        std::os::unix::fs::symlink("/x", units.join("timers.target.wants/larder-gc.timer")).unwrap();
+        std::os::unix::fs::symlink("/x", units.join("timers.target.wants/larder-gc.timer"))
+            .unwrap();
         assert_eq!((state("/s"), state("/other")), (State::Ok, State::Warning));
         fs::create_dir(dir.path().join("cron.d")).unwrap();
         fs::write(dir.path().join("cron.d/larder"), "# larder gc --store /other\n").unwrap();
         assert_eq!(state("/other"), State::Warning);
-        fs::write(dir.path().join("cron.d/larder"), "1 * * * * root larder gc --store /other\n").unwrap();
+        fs::write(dir.path().join("cron.d/larder"), "1 * * * * root larder gc --store /other\n")
+            .unwrap();
         assert_eq!(state("/other"), State::Ok);
     }
 }

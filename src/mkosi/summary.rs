@@ -25,11 +25,13 @@ pub enum Ephemeral {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     main: Image,
-    scripts: Vec<PathBuf>,
+    /// The images that `main` is made from.
+    others: Vec<Image>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Image {
+    scripts: Vec<PathBuf>,
     sources: Vec<BuildSource>,
     ephemeral: Ephemeral,
     build_directory: Option<PathBuf>,
@@ -51,6 +53,7 @@ struct RawSummary {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_field_names, reason = "they are mkosi's names")]
 struct RawImage {
     #[serde(default)]
     build_sources: Vec<BuildSource>,
@@ -71,15 +74,16 @@ impl Summary {
         let raw: RawSummary = serde_json::from_str(text).map_err(|error| {
             MkosiError::Summary(format!("line {} column {}", error.line(), error.column()))
         })?;
-        let mut scripts = Vec::new();
-        for script in raw.images.iter().flat_map(|image| &image.build_scripts) {
-            if !scripts.contains(script) {
-                scripts.push(script.clone());
-            }
-        }
-        let main = raw.images.into_iter().next_back();
-        let main = main.ok_or_else(|| MkosiError::Summary("it lists no image".into()))?;
-        Ok(Self { main: main.read()?, scripts })
+        let images: Result<Vec<Image>, _> = raw.images.into_iter().map(RawImage::read).collect();
+        let mut others = images?;
+        let main = others.pop().ok_or_else(|| MkosiError::Summary("it lists no image".into()))?;
+        Ok(Self { main, others })
+    }
+
+    /// The main image, and those that compile besides.
+    fn building(&self) -> impl Iterator<Item = &Image> {
+        let others = self.others.iter().filter(|image| !image.scripts.is_empty());
+        std::iter::once(&self.main).chain(others)
     }
 
     /// Whether mkosi mounts the working directory, and that alone: because nobody named a build
@@ -91,7 +95,8 @@ impl Summary {
 
     /// What becomes of what builds write to their sources.
     pub fn ephemeral(&self) -> Ephemeral {
-        self.main.ephemeral
+        let mut kinds = self.building().map(|image| image.ephemeral);
+        kinds.find(|kind| *kind != Ephemeral::No).unwrap_or_default()
     }
 
     /// The directory of the host that scripts see as `$BUILDDIR`, for this distribution, release and
@@ -101,8 +106,14 @@ impl Summary {
     }
 
     /// The build scripts of all images, in their order.
-    pub fn scripts(&self) -> &[PathBuf] {
-        &self.scripts
+    pub fn scripts(&self) -> Vec<PathBuf> {
+        let mut scripts: Vec<PathBuf> = Vec::new();
+        for script in self.others.iter().chain([&self.main]).flat_map(|image| &image.scripts) {
+            if !scripts.contains(script) {
+                scripts.push(script.clone());
+            }
+        }
+        scripts
     }
 
     /// Where a file for the scripts can lie: a directory of the host below `repository`, and how
@@ -130,22 +141,18 @@ impl Summary {
         let ours = |item: &&BuildSource| {
             item.source == mounted && item.target.as_deref() == Some(Path::new(super::TARGET))
         };
-        if !self.main.sources.iter().any(|item| ours(&item)) {
+        if self.building().any(|image| !image.sources.iter().any(|item| ours(&item))) {
             return Err(MkosiError::NotMounted { store: mounted, include: path });
         }
-        if let Some(item) = before.main.sources.iter().find(|item| !self.mounts(item)) {
-            return Err(MkosiError::Lost { include: path, lost: item.source.clone() });
-        }
-        if (self.main.ephemeral, &self.main.build_directory)
-            != (before.main.ephemeral, &before.main.build_directory)
-        {
-            return Err(MkosiError::Changed { include: path });
+        for (now, then) in self.building().zip(before.building()) {
+            if let Some(item) = then.sources.iter().find(|item| !now.sources.contains(item)) {
+                return Err(MkosiError::Lost { include: path, lost: item.source.clone() });
+            }
+            if (now.ephemeral, &now.build_directory) != (then.ephemeral, &then.build_directory) {
+                return Err(MkosiError::Changed { include: path });
+            }
         }
         Ok(())
-    }
-
-    fn mounts(&self, item: &BuildSource) -> bool {
-        self.main.sources.contains(item)
     }
 }
 
@@ -163,7 +170,8 @@ impl RawImage {
             other => return Err(unknown(&other.to_string())),
         };
         let build_directory = self.build_subdirectory.or(self.build_directory);
-        Ok(Image { sources: self.build_sources, ephemeral, build_directory })
+        let scripts = self.build_scripts;
+        Ok(Image { scripts, sources: self.build_sources, ephemeral, build_directory })
     }
 }
 
@@ -224,6 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_compiles_for_the_main_one_counts_too() {
+        let of = |sources: &str| {
+            let text = format!(
+                r#"{{"Images": [{{"BuildScripts": ["/s"], "BuildSources": [{sources}], "BuildSourcesEphemeral": "yes"}}, {{"BuildSources": [{{"Source": "/var/cache/larder", "Target": "../larder"}}]}}]}}"#
+            );
+            Summary::parse(&text).unwrap()
+        };
+        let without = of("");
+        assert_eq!((without.ephemeral(), without.scripts()), (Ephemeral::Yes, vec!["/s".into()]));
+        let missing = without.verify(&without, Path::new(STORE), Include::default());
+        assert!(matches!(missing, Err(MkosiError::NotMounted { .. })), "{missing:?}");
+        let with = of(r#"{"Source": "/var/cache/larder", "Target": "../larder"}"#);
+        assert_eq!(with.verify(&without, Path::new(STORE), Include::default()), Ok(()));
+    }
+
+    #[test]
     fn what_is_kept_of_sources_has_three_values() {
         let of = |value: &str| {
             let text = format!(r#"{{"Images": [{{"BuildSourcesEphemeral": {value}}}]}}"#);
@@ -239,7 +263,8 @@ mod tests {
     fn a_file_for_the_scripts_lies_where_they_see_it() {
         let place = |sources: &str| summary(sources, "").shared_directory(Path::new("/repo"));
         assert_eq!(place(REPOSITORY), Some(("/repo".into(), "$SRCDIR".into())));
-        let own = r#"{"Source": "/elsewhere", "Target": "x"}, {"Source": "/repo/src", "Target": "app"}"#;
+        let own =
+            r#"{"Source": "/elsewhere", "Target": "x"}, {"Source": "/repo/src", "Target": "app"}"#;
         assert_eq!(place(own), Some(("/repo/src".into(), "$SRCDIR/app".into())));
         assert_eq!(place(r#"{"Source": "/elsewhere", "Target": null}"#), None);
     }

@@ -34,9 +34,26 @@ pub enum Kind {
 
 /// Subcommands of Cargo that compile nothing that is kept in `target/`.
 const IDLE_CARGO: [&str; 20] = [
-    "fetch", "clean", "metadata", "vendor", "version", "tree", "generate-lockfile", "update",
-    "search", "locate-project", "pkgid", "verify-project", "fmt", "login", "package", "help",
-    "init", "new", "add", "remove",
+    "fetch",
+    "clean",
+    "metadata",
+    "vendor",
+    "version",
+    "tree",
+    "generate-lockfile",
+    "update",
+    "search",
+    "locate-project",
+    "pkgid",
+    "verify-project",
+    "fmt",
+    "login",
+    "package",
+    "help",
+    "init",
+    "new",
+    "add",
+    "remove",
 ];
 
 /// The same of Go.
@@ -60,9 +77,7 @@ pub fn seems_to_compile(text: &str) -> bool {
 
 /// Whether a text holds another that does not continue a word: `go build` is not in `cargo build`.
 fn has_word(text: &str, wanted: &str) -> bool {
-    let ends = |at: usize| {
-        at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric()
-    };
+    let ends = |at: usize| at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric();
     text.match_indices(wanted).any(|(at, _)| ends(at))
 }
 
@@ -112,7 +127,9 @@ fn program(words: &[Word], inside: bool) -> Kind {
 fn is_assignment(raw: &str) -> bool {
     let Some((name, _)) = raw.split_once('=') else { return false };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit()) && name.bytes().all(plain)
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.bytes().all(plain)
 }
 
 /// The subcommand behind options of the program itself.
@@ -187,7 +204,9 @@ fn shell(words: &[Word], inside: bool) -> Kind {
     let double = script.raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let single = script.raw.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
     let Some(text) = double.or(single.filter(|text| !text.contains('\''))) else {
-        return unknown("its text is quoted in more than one way; put larder_run before it by hand");
+        return unknown(
+            "its text is quoted in more than one way; put larder_run before it by hand",
+        );
     };
     let text = if double.is_some() { text.replace("\\\"", "\"") } else { text.to_owned() };
     match compilations(&text, double.is_some()) {
@@ -197,7 +216,9 @@ fn shell(words: &[Word], inside: bool) -> Kind {
                 Kind::Compiles { tool: *tool, inside, directory: Some(directory.clone()) }
             }
             [] => Kind::Other,
-            _ => unknown("it compiles in more than one way or directory; give each a command of its own"),
+            _ => unknown(
+                "it compiles in more than one way or directory; give each a command of its own",
+            ),
         },
     }
 }

@@ -202,8 +202,12 @@ impl Tracker {
     fn below(&self, place: Directory) -> Directory {
         match (place, &self.now) {
             (Directory::Below(path), Directory::Start) => Directory::Below(path),
-            (Directory::Below(path), Directory::Below(now)) => Directory::Below(format!("{now}/{path}")),
-            (Directory::Below(path), Directory::Path(now)) => Directory::Path(format!("{now}/{path}")),
+            (Directory::Below(path), Directory::Below(now)) => {
+                Directory::Below(format!("{now}/{path}"))
+            }
+            (Directory::Below(path), Directory::Path(now)) => {
+                Directory::Path(format!("{now}/{path}"))
+            }
             (Directory::Below(_), _) => Directory::Unknown,
             (place, _) => place,
         }

@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_diff_is_unified() {
-        let text: String = (1..=20).map(|number| format!("{number}\n")).collect();
+        let text = (1..=20).fold(String::new(), |text, number| text + &format!("{number}\n"));
         let hunks = [hunk(1, &[], &["new\n"]), hunk(18, &["19\n"], &["XIX\n"])];
         snapbox::assert_data_eq!(
             diff("x", &text, &hunks),

@@ -26,10 +26,16 @@ fn what_is_understood_gets_larder_in_front() {
             "cargo build --manifest-path \"$SRCDIR/app/Cargo.toml\" -r\n",
             "larder_run app --source \"$SRCDIR/app\" -- cargo build --manifest-path \"$SRCDIR/app/Cargo.toml\" -r\n",
         ),
-        ("cargo build --manifest-path=Cargo.toml\n", "larder_run repo -- cargo build --manifest-path=Cargo.toml\n"),
+        (
+            "cargo build --manifest-path=Cargo.toml\n",
+            "larder_run repo -- cargo build --manifest-path=Cargo.toml\n",
+        ),
         ("env A=b cargo build\n", "larder_run repo -- env A=b cargo build\n"),
         ("go build -o x ./...\n", "larder_run repo --with go -- go build -o x ./...\n"),
-        ("mkosi-chroot cargo build\n", "larder_run repo --source \"$SRCDIR\" -- mkosi-chroot cargo build\n"),
+        (
+            "mkosi-chroot cargo build\n",
+            "larder_run repo --source \"$SRCDIR\" -- mkosi-chroot cargo build\n",
+        ),
         (
             "mkosi-chroot bash -c \"cd '/build/$name' && cargo build\"\n",
             "larder_run \"${name##*/}\" --source \"$BUILDROOT/build/$name\" -- mkosi-chroot bash -c \"cd '/build/$name' && cargo build\"\n",
@@ -84,8 +90,15 @@ fn what_is_not_certain_stays_and_is_named() {
 #[test]
 fn what_compiles_nothing_is_nobodys_business() {
     for script in [
-        "", "# cargo build\n", "echo cargo build\n", "cargo fetch\ncargo clean\n", "go mod tidy\n",
-        "cat <<EOF\nx\nEOF\n", "mkosi-chroot bash -c \"ls\"\n", "make -C x\n", "#!/usr/bin/python3\nx\n",
+        "",
+        "# cargo build\n",
+        "echo cargo build\n",
+        "cargo fetch\ncargo clean\n",
+        "go mod tidy\n",
+        "cat <<EOF\nx\nEOF\n",
+        "mkosi-chroot bash -c \"ls\"\n",
+        "make -C x\n",
+        "#!/usr/bin/python3\nx\n",
     ] {
         assert_eq!(plan(script, &surroundings()), Plan::default(), "{script}");
     }
@@ -93,7 +106,8 @@ fn what_compiles_nothing_is_nobodys_business() {
 
 #[test]
 fn the_snippet_is_sourced_once_and_behind_the_head() {
-    let script = "#!/bin/bash\n# Text.\nset -euo pipefail\n\n# More.\ncargo build\ncargo build -r\n";
+    let script =
+        "#!/bin/bash\n# Text.\nset -euo pipefail\n\n# More.\ncargo build\ncargo build -r\n";
     snapbox::assert_data_eq!(
         patch::apply(script, &plan(script, &surroundings()).hunks),
         snapbox::str![[r#"

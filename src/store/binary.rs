@@ -36,7 +36,8 @@ impl Store {
     /// those who see the directory.
     pub fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
         let fail = |source| StoreError::Io { verb: "install", path: dir.to_owned(), source };
-        self.make_inner(&format!("{}/bin", dir.file_name().unwrap_or_default().display()))?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        self.make_inner(&format!("{name}/bin"))?;
         let binary = fs::read(self.binary()).map_err(fail)?;
         let place = dir.join("bin/larder");
         if fs::read(&place).ok().as_ref() != Some(&binary) {

@@ -83,12 +83,19 @@ impl Image {
     /// A repository with nothing but a configuration, for what needs no image.
     pub fn bare(name: &str, version: &str, mode: Mode) -> Self {
         let image = Self::start(name, version, mode);
-        fs::create_dir_all(image.repository()).unwrap();
-        let conf = "[Distribution]\nDistribution=debian\nRelease=trixie\n[Output]\nFormat=none\n";
-        fs::write(image.repository().join("mkosi.conf"), conf).unwrap();
-        image.git_in(&image.repository(), &["init", "-q", "-b", "main"]);
-        image.give_away();
+        image.reset();
         image
+    }
+
+    /// Such a repository in place of whatever there is.
+    pub fn reset(&self) {
+        let repository = self.repository();
+        let _ = fs::remove_dir_all(&repository);
+        fs::create_dir_all(&repository).unwrap();
+        let conf = "[Distribution]\nDistribution=debian\nRelease=trixie\n[Output]\nFormat=none\n";
+        fs::write(repository.join("mkosi.conf"), conf).unwrap();
+        self.git_in(&repository, &["init", "-q", "-b", "main"]);
+        self.give_away();
     }
 
     /// The example as it is.
@@ -296,7 +303,8 @@ impl Image {
         let dir = work().join("test").join(name);
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
-        let copied = Command::new("cp").arg("-a").arg(self.repository()).arg(&dir).output().unwrap();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.repository()).arg(&dir).output().unwrap();
         Said::of(&copied).succeeds();
         let copy = Self {
             store: self.store.clone(),

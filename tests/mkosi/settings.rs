@@ -82,7 +82,11 @@ const ROWS: &[Row] = &[
         name: "ephemeral, nowhere to keep anything",
         files: &[EPHEMERAL],
         arguments: &[],
-        wanted: Wanted::Refusal(&["BuildSourcesEphemeral=yes", "mkosi.builddir", "BuildDirectory="]),
+        wanted: Wanted::Refusal(&[
+            "BuildSourcesEphemeral=yes",
+            "mkosi.builddir",
+            "BuildDirectory=",
+        ]),
     },
     Row {
         name: "build cache, nowhere to keep anything",
@@ -166,6 +170,16 @@ const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "an image that compiles for the main one",
+        files: &[
+            ("mkosi.conf.d/d.conf", "[Config]\nDependencies=tool\n"),
+            ("mkosi.images/tool/mkosi.conf", "[Output]\nFormat=directory\n"),
+            ("mkosi.images/tool/mkosi.build", "#!/bin/sh\ntrue\n"),
+        ],
+        arguments: &[],
+        wanted: PLAIN,
+    },
+    Row {
         name: "a script for the inside",
         files: &[("mkosi.build.chroot", "#!/bin/sh\ntrue\n")],
         arguments: &[],
@@ -178,7 +192,7 @@ fn summary(image: &Image, arguments: &[&str]) -> Value {
     let said = image.mkosi(&[arguments, &["--json", "summary"]].concat());
     said.succeeds();
     // A warning may stand before it.
-    let json = &said.text[said.text.find('{').unwrap()..said.text.rfind('}').unwrap() + 1];
+    let json = &said.text[said.text.find('{').unwrap()..=said.text.rfind('}').unwrap()];
     let summary: Value = serde_json::from_str(json).unwrap();
     summary["Images"].as_array().unwrap().last().unwrap().clone()
 }
@@ -196,21 +210,23 @@ fn make(image: &Image, row: &Row) {
     image.put(&files);
 }
 
-fn try_row(row: &Row, version: &str, mode: Mode) {
-    let image = Image::bare("settings", version, mode);
-    make(&image, row);
-    let label = format!("{} with {version} as {mode:?}", row.name);
-    let before = summary(&image, row.arguments);
+fn try_row(image: &Image, row: &Row, label: &str) {
+    image.reset();
+    make(image, row);
     let files_before = image.changed_files();
+    if let Wanted::Refusal(parts) = &row.wanted {
+        let store = image.dir().join("no-store");
+        let said = image.init_at(&store, row.arguments);
+        assert_eq!(said.code, 1, "{label}: {said:#?}");
+        assert_eq!(said.text.lines().count(), 1, "{label}: {said:#?}");
+        assert!(parts.iter().all(|part| said.text.contains(part)), "{label}: {said:#?}");
+        assert!(!store.exists(), "{label}: a store was made");
+        return;
+    }
+    let before = summary(image, row.arguments);
     let said = image.init_with(&["--json"], row.arguments);
     let (name, build_directory) = match &row.wanted {
-        Wanted::Refusal(parts) => {
-            assert_eq!(said.code, 1, "{label}: {said:#?}");
-            assert_eq!(said.text.lines().count(), 1, "{label}: {said:#?}");
-            assert!(parts.iter().all(|part| said.text.contains(part)), "{label}: {said:#?}");
-            assert!(!image.store().exists(), "{label}: a store was made");
-            return;
-        }
+        Wanted::Refusal(_) => return,
         Wanted::Include { name, build_directory } => (*name, *build_directory),
     };
     assert_eq!(said.code, 0, "{label}: {said:#?}");
@@ -218,17 +234,16 @@ fn try_row(row: &Row, version: &str, mode: Mode) {
     let report: Value = serde_json::from_str(&said.text).unwrap();
     let include = image.store().join(name);
     assert_eq!(report["include"], include.to_str().unwrap(), "{label}");
-    assert_eq!(report["mkosi"], version, "{label}");
-    let inner = build_directory.map(|directory| {
-        image.root().join(directory).join("debian~trixie~x86-64/larder")
-    });
+    let inner = build_directory
+        .map(|directory| image.root().join(directory).join("debian~trixie~x86-64/larder"));
     let store = inner.clone().unwrap_or_else(|| image.store());
     assert_eq!(report["images"][0]["store"], store.to_str().unwrap(), "{label}: {report:#}");
     let sandbox = if inner.is_some() { "/work/build/larder" } else { "/work/larder" };
     assert_eq!(report["images"][0]["sandbox"], sandbox, "{label}");
     let option = format!("--include={}", include.display());
-    let after = summary(&image, &[row.arguments, &[&option]].concat());
-    let mounted = if inner.is_some() { image.store().join("larder-sandbox") } else { image.store() };
+    let after = summary(image, &[row.arguments, &[&option]].concat());
+    let mounted =
+        if inner.is_some() { image.store().join("larder-sandbox") } else { image.store() };
     let ours = serde_json::json!({"Source": mounted, "Target": "../larder"});
     let mut wanted = sources(&before);
     wanted.push(ours.clone());
@@ -248,13 +263,13 @@ fn try_row(row: &Row, version: &str, mode: Mode) {
 #[ignore = "needs mkosi; make test runs it"]
 fn init_chooses_right_for_all_settings() {
     let modes = modes();
-    for version in versions() {
-        for (number, row) in ROWS.iter().enumerate() {
-            // Each in one mode, the next one in the other version; the first in all.
-            let shift = number + usize::from(version == versions()[0]);
-            for (index, mode) in modes.iter().enumerate() {
-                if number == 0 || index == shift % modes.len() {
-                    try_row(row, version, *mode);
+    for (older, version) in versions().into_iter().enumerate() {
+        for (index, mode) in modes.iter().enumerate() {
+            let image = Image::bare("settings", version, *mode);
+            for (number, row) in ROWS.iter().enumerate() {
+                // Each in one mode with each version, the first in all.
+                if number == 0 || index == (number + older) % modes.len() {
+                    try_row(&image, row, &format!("{} with {version} as {mode:?}", row.name));
                 }
             }
         }
@@ -406,7 +421,8 @@ fn init_respects_what_others_wrote_before_and_after() {
     image.init_with(&["--apply", "--force"], &[]).succeeds();
     // Lines around larder's are changed, and one of its own.
     let text = fs::read_to_string(&script).unwrap();
-    fs::write(&script, text.replace("# Builds.\n", "# Builds\n# all of it.\n") + "echo done\n").unwrap();
+    fs::write(&script, text.replace("# Builds.\n", "# Builds\n# all of it.\n") + "echo done\n")
+        .unwrap();
     let inside = image.root().join("mkosi.build.d/10-inside.chroot");
     let text = fs::read_to_string(&inside).unwrap();
     fs::write(&inside, text.replace("larder_run app --", "larder_run mine --")).unwrap();

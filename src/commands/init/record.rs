@@ -46,6 +46,12 @@ impl Record {
         path(store, repository).exists()
     }
 
+    /// Adds include files to those that are in use.
+    pub fn use_includes(&mut self, includes: Vec<Include>) {
+        self.includes.retain(|include| !includes.contains(include));
+        self.includes.extend(includes);
+    }
+
     /// Records it, durably.
     pub fn write(&self, store: &Store) -> Result<()> {
         store.make_inner(DIRECTORY)?;
@@ -62,7 +68,8 @@ impl Record {
 pub fn all(store: &Store) -> Result<Vec<Record>> {
     let names = std::fs::read_dir(store.root().join(DIRECTORY)).into_iter().flatten().flatten();
     let mut records = Vec::new();
-    for name in names.filter(|name| name.path().extension().is_some_and(|ending| ending == "json")) {
+    for name in names.filter(|name| name.path().extension().is_some_and(|ending| ending == "json"))
+    {
         records.extend(atomic::read_json(&name.path())?);
     }
     Ok(records)

@@ -50,7 +50,7 @@ pub struct Place {
 
 impl Work {
     /// Reads the scripts of an image, and the files that they source.
-    pub fn find(repository: &Path, summary: &Summary) -> Result<Self> {
+    pub fn find(repository: &Path, summary: &Summary) -> Self {
         let mut work = Self { repository: repository.to_owned(), ..Self::default() };
         let Some((shared, seen_as)) = summary.shared_directory(repository) else {
             if !summary.scripts().is_empty() {
@@ -58,18 +58,18 @@ impl Work {
                 let file = PathBuf::from("mkosi.conf");
                 work.left.push(Place { file, line: 1, why: why.to_owned() });
             }
-            return Ok(work);
+            return work;
         };
         let surroundings =
             Surroundings { snippet: format!("{seen_as}/larder.sh"), name: start_name(&shared) };
         let root = if seen_as == "$SRCDIR" { &shared } else { repository };
-        let mut waiting: Vec<PathBuf> = summary.scripts().to_vec();
+        let mut waiting: Vec<PathBuf> = summary.scripts();
         let mut seen = BTreeSet::new();
         while !waiting.is_empty() {
             let path = waiting.remove(0);
             let path = fs::canonicalize(&path).unwrap_or(path);
             if seen.insert(path.clone()) {
-                let sourced = work.read(&path, &surroundings)?;
+                let sourced = work.read(&path, &surroundings);
                 waiting.extend(sourced.iter().map(|file| root.join(file)));
             }
         }
@@ -77,7 +77,7 @@ impl Work {
         if (work.done > 0 || !work.changes.is_empty()) && !snippet.exists() {
             work.snippet = snippet.strip_prefix(repository).ok().map(Path::to_owned);
         }
-        Ok(work)
+        work
     }
 
     /// Takes another image of the same repository in.
@@ -97,17 +97,18 @@ impl Work {
         self.done = self.done.max(other.done);
     }
 
-    fn read(&mut self, path: &Path, surroundings: &Surroundings) -> Result<Vec<PathBuf>> {
-        let Ok(bytes) = fs::read(path) else { return Ok(Vec::new()) };
+    fn read(&mut self, path: &Path, surroundings: &Surroundings) -> Vec<PathBuf> {
+        let Ok(bytes) = fs::read(path) else { return Vec::new() };
         // A program that was compiled is no script.
-        let Ok(text) = String::from_utf8(bytes) else { return Ok(Vec::new()) };
+        let Ok(text) = String::from_utf8(bytes) else { return Vec::new() };
         if text == SNIPPET {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let plan = script::plan(&text, surroundings);
         let inside = path.strip_prefix(&self.repository).ok();
         let file = inside.unwrap_or(path).to_owned();
-        let place = |left: script::Left| Place { file: file.clone(), line: left.line, why: left.why };
+        let place =
+            |left: script::Left| Place { file: file.clone(), line: left.line, why: left.why };
         self.left.extend(plan.left.into_iter().map(place));
         self.done += plan.done;
         match plan.hunks.iter().find(|hunk| !hunk.before.is_empty()) {
@@ -118,7 +119,7 @@ impl Work {
             Some(_) => self.changes.push(FileChange { file, text, hunks: plan.hunks }),
             None => {}
         }
-        Ok(plan.sourced)
+        plan.sourced
     }
 
     /// Whether nothing has to be changed.
@@ -134,7 +135,8 @@ impl Work {
     /// The changes as a diff.
     pub fn diff(&self) -> String {
         let name = |path: &Path| path.to_string_lossy().into_owned();
-        let change = |change: &FileChange| patch::diff(&name(&change.file), &change.text, &change.hunks);
+        let change =
+            |change: &FileChange| patch::diff(&name(&change.file), &change.text, &change.hunks);
         let mut text: String = self.changes.iter().map(change).collect();
         if let Some(snippet) = &self.snippet {
             text.push_str(&patch::addition(&name(snippet), SNIPPET));
@@ -185,7 +187,9 @@ impl Work {
             .output();
         let text = match said {
             Ok(said) if said.status.success() => said.stdout,
-            _ => bail!("git does not say whether the build scripts are committed; mend that, or give --force"),
+            _ => bail!(
+                "git does not say whether the build scripts are committed; mend that, or give --force"
+            ),
         };
         let text = String::from_utf8_lossy(&text);
         match text.lines().next() {

@@ -45,7 +45,7 @@ pub fn undo(store: PathBuf, repository: &Path, json: bool, output: Output) -> Re
         left: Vec::new(),
         projects: store.projects()?.iter().map(ToString::to_string).collect(),
     };
-    restore(&mut record, &mut report)?;
+    restore(&store, &mut record, &mut report)?;
     remove_added(&mut record, &mut report)?;
     remove_includes(&store, &record, &mut report)?;
     record.remove(&store)?;
@@ -54,7 +54,7 @@ pub fn undo(store: PathBuf, repository: &Path, json: bool, output: Output) -> Re
 }
 
 /// The last change of each file first.
-fn restore(record: &mut Record, report: &mut Undone) -> Result<()> {
+fn restore(store: &Store, record: &mut Record, report: &mut Undone) -> Result<()> {
     let repository = record.repository.clone();
     while let Some(change) = record.changes.pop() {
         let path = repository.join(&change.file);
@@ -63,6 +63,8 @@ fn restore(record: &mut Record, report: &mut Undone) -> Result<()> {
         report.left.extend(lost.into_iter().map(|hunk| place(&change.file, hunk)));
         if restored != text {
             edit::replace(&path, &restored)?;
+            // What is taken back is not looked for again after a crash.
+            record.write(store)?;
             if !report.restored.contains(&change.file) {
                 report.restored.push(change.file);
             }
@@ -125,13 +127,13 @@ impl Report for Undone {
         if !self.kept.is_empty() {
             lines.push("          (other image repositories use it)".to_owned());
         }
-        let left = |place: &Place| format!("{}:{}: {}", place.file.display(), place.line, place.why);
+        let left =
+            |place: &Place| format!("{}:{}: {}", place.file.display(), place.line, place.why);
         lines.extend(self.left.iter().map(left));
         let store = self.store.display();
         lines.push(format!("\nThe store {store} stays, with what it keeps warm."));
-        lines.extend(
-            self.projects.iter().map(|name| format!("  larder --store {store} rm {name}")),
-        );
+        lines
+            .extend(self.projects.iter().map(|name| format!("  larder --store {store} rm {name}")));
         lines.push(format!("To remove all of it: rm -r {store}\n"));
         lines.join("\n")
     }
