@@ -3,8 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Uid};
@@ -43,23 +42,32 @@ pub fn add(path: &Path, text: &str) -> Result<(), EditError> {
 }
 
 fn put(path: &Path, text: &str, owner: &fs::Metadata, mode: u32) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let (parent, new) = (path.parent().unwrap_or(Path::new(".")), half(path));
     fault::point("edit.create");
-    let mut file = tempfile::Builder::new().prefix(".larder-new-").tempfile_in(parent)?;
+    let mut options = File::options();
+    // One that a crash left is written anew.
+    options.write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW);
+    let mut file = options.open(&new)?;
     fault::point("edit.write");
     file.write_all(text.as_bytes())?;
-    let made = file.as_file().metadata()?;
+    let made = file.metadata()?;
     if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
         let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-        rustix::fs::fchown(file.as_file().as_fd(), Some(uid), Some(gid))?;
+        rustix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
-    file.as_file().set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
+    file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
     fault::point("edit.sync");
-    file.as_file().sync_all()?;
+    file.sync_all()?;
     fault::point("edit.rename");
-    file.persist(path).map_err(|error| error.error)?;
+    fs::rename(&new, path)?;
     fault::point("edit.sync-directory");
     File::open(parent)?.sync_all()
+}
+
+/// Where a file's new text is until it is whole.
+pub fn half(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.larder-new"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! descriptor, so that no symlink is followed and no mount is entered, whatever is swapped meanwhile.
 //!
 //! Outside the store larder removes exactly three kinds of things: the symlink that it left itself,
-//! an empty directory, and a file that it added and nobody changed.
+//! an empty directory, and a file that it added and nobody changed, or that never came to be whole.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
 
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::edit;
 use crate::fault;
 use crate::names::ProjectName;
 use crate::policy::Usage;
@@ -166,6 +167,17 @@ pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
     }
     fault::point("evict.unlink-added");
     rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
+        .map_err(|errno| EvictError::new(path, errno))
+}
+
+/// Removes the new text of a file that larder was stopped before putting in place.
+pub fn remove_half_edit(file: &Path) -> Result<(), EvictError> {
+    let path = edit::half(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()));
+    if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
+        return Ok(());
+    }
+    fault::point("evict.unlink-half");
+    rustix::fs::unlinkat(rustix::fs::CWD, &path, AtFlags::empty())
         .map_err(|errno| EvictError::new(path, errno))
 }
 

@@ -178,7 +178,7 @@ impl Image {
         self.repository().join(self.name)
     }
 
-    fn larder(&self) -> PathBuf {
+    pub fn larder(&self) -> PathBuf {
         self.dir.join("larder")
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -404,6 +405,32 @@ fn init_changes_scripts_once_and_takes_all_back() {
     assert!(undone.text.contains("rm -r"), "{}", undone.text);
     let nothing = image.init_with(&["--undo"], &[]);
     assert_eq!(nothing.code, 1, "{nothing:#?}");
+}
+
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn init_that_is_killed_is_completed_or_taken_back() {
+    let image = Image::bare("killed", "25.3", modes()[0]);
+    for again in [true, false] {
+        for at in 1..=4 {
+            image.reset();
+            image.put(&SCRIPTS);
+            let before = read(&image);
+            let mut command = image.command("env");
+            command.arg(format!("LARDER_FAULT=edit.rename:{at}")).arg(image.larder());
+            command.arg("--store").arg(image.store()).args(["init", "--apply", "--mkosi"]);
+            let status = command.arg(image.mkosi_path()).output().unwrap().status;
+            assert_eq!(status.signal(), Some(9), "there is no change number {at}");
+            if again {
+                // What was changed is not committed.
+                image.init_with(&["--apply", "--force"], &[]).succeeds();
+                assert!(read(&image)[2].0.contains("larder_run app"), "{at}");
+            }
+            image.init_with(&["--undo"], &[]).succeeds();
+            assert_eq!(read(&image), before, "{at}, again: {again}");
+            assert_eq!(image.changed_files(), "", "{at}, again: {again}");
+        }
+    }
 }
 
 #[test]

@@ -149,10 +149,12 @@ impl Work {
         if !force {
             self.refuse_uncommitted()?;
         }
-        let changes = self.changes.iter();
-        record.changes.extend(
-            changes.map(|change| Change { file: change.file.clone(), hunks: change.hunks.clone() }),
-        );
+        for FileChange { file, text, hunks } in &self.changes {
+            // What was recorded for it before and never made is forgotten.
+            let was_made = |change: &Change| patch::revert(text, &change.hunks).0 != *text;
+            record.changes.retain(|change| change.file != *file || was_made(change));
+            record.changes.push(Change { file: file.clone(), hunks: hunks.clone() });
+        }
         if let Some(snippet) = &self.snippet {
             let digest = Digest::of(SNIPPET.as_bytes()).to_string();
             record.added.retain(|(file, _)| file != snippet);

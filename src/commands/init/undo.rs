@@ -58,8 +58,13 @@ fn restore(store: &Store, record: &mut Record, report: &mut Undone) -> Result<()
     let repository = record.repository.clone();
     while let Some(change) = record.changes.pop() {
         let path = repository.join(&change.file);
+        evict::remove_half_edit(&path)?;
         let Ok(text) = fs::read_to_string(&path) else { continue };
         let (restored, lost) = patch::revert(&text, &change.hunks);
+        if restored == text && lost.iter().all(|hunk| hunk.before.is_empty()) {
+            // It was recorded, and never made.
+            continue;
+        }
         report.left.extend(lost.into_iter().map(|hunk| place(&change.file, hunk)));
         if restored != text {
             edit::replace(&path, &restored)?;
@@ -83,6 +88,7 @@ fn place(file: &Path, hunk: &Hunk) -> Place {
 fn remove_added(record: &mut Record, report: &mut Undone) -> Result<()> {
     for (file, digest) in std::mem::take(&mut record.added) {
         let path = record.repository.join(&file);
+        evict::remove_half_edit(&path)?;
         match fs::read(&path) {
             Ok(bytes) if Digest::of(&bytes).to_string() == digest => {
                 evict::remove_unchanged(&path, &bytes)?;
