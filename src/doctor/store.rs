@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::Check;
 use crate::output;
-use crate::policy::{self, Disk, Headroom, Observed, Policy};
+use crate::policy::{self, Disk, Headroom, Observed, Policy, Unmet};
 use crate::store::{FORMAT, Store, StoreError};
 
 /// Opens the store to work in it; what is wrong has its remedy in its own words.
@@ -200,7 +200,10 @@ pub fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTim
             "raise it in larder.toml: no build is ever warm otherwise",
         );
     }
-    match plan.unmet.first() {
+    // What is free is a check of its own.
+    let is_size =
+        |unmet: &&Unmet| !matches!(unmet, Unmet::MinFree { .. } | Unmet::MinFreeInodes { .. });
+    match plan.unmet.iter().find(is_size) {
         Some(unmet) => Check::warning(NAME, unmet.to_string(), "raise it, or unpin something"),
         None if policy.max_size.is_none() => {
             Check::ok(NAME, "no max-size is set; min-free alone limits the store")

@@ -75,6 +75,8 @@ fn compose_lima_and_workflows_are_yaml_that_says_what_it_should() {
 #[test]
 fn the_collection_of_a_workflow_runs() {
     let world = World::new();
+    // However full the disk is on which tests run.
+    fs::write(world.store().join("larder.toml"), "min-free = '0%'\n").unwrap();
     world.build();
     let steps = yaml(&emit(&world, "github-actions").stdout);
     let words: Vec<&str> = steps[2]["run"].as_str().unwrap().split_whitespace().collect();
