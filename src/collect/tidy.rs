@@ -104,7 +104,7 @@ impl Tidying<'_> {
         if halves.is_empty() {
             return;
         }
-        let done = guard.if_alone(|| {
+        let done = guard.if_alone(self.store, || {
             for path in halves {
                 let done = evict::remove_half(self.store, &path).map(|()| 1);
                 self.note(done.map_err(CollectError::from));

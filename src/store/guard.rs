@@ -1,11 +1,15 @@
 //! `<store>/lock`: who works in the store shares it, who moves the store away has it alone. And
 //! `<store>/downloads.lock`: builds with the shared downloads share it, who removes them has it alone.
 //!
+//! Whoever wants to have the store alone waits for that with `<store>/moving.lock`, and who comes later
+//! gives way to him, so that a move has its turn however busy the store is.
+//!
 //! The first is taken before any other lock, the second after that of the directory; both are handed
 //! to the command: nothing is moved or removed while anything still runs that uses it.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,32 +21,87 @@ use crate::fault;
 #[derive(Debug)]
 pub struct Guard {
     file: File,
+    /// `moving.lock`, for as long as a move has the store.
+    turn: Option<File>,
 }
 
+/// So long a use gives way to a move that waits. A use inside another one that it cannot tell to be one
+/// (what the outer one handed down was closed on the way) would otherwise wait for ever: the move
+/// waits for the outer one.
+const GIVE_WAY: Duration = Duration::from_secs(10);
+
 impl Store {
-    /// Keeps the store where it is, waiting until nobody moves it. Nothing if it was moved away
-    /// meanwhile: open it again.
+    /// Keeps the store where it is, waiting until nobody moves it; a move that waits already goes first.
+    /// Nothing if it was moved away meanwhile: open it again.
     pub fn hold(
         &self,
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Option<Guard>, LockError> {
-        guard(&self.lock(), How::Shared, wait, announce)
+        let mut announce = Some(announce);
+        let mut say = |holder: &str| announce.take().into_iter().for_each(|say| say(holder));
+        let _turn = self.give_way(wait, &mut say)?;
+        let guard = guard(&self.lock(), How::Shared, wait, say)?;
+        Ok(guard.filter(|_| self.is_in_place()))
     }
 
-    /// Has the store alone, to move it.
+    /// Has the store alone, to move it. Who comes while this waits gives way.
     pub fn hold_alone(
         &self,
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Option<Guard>, LockError> {
-        let Some(mut guard) = guard(&self.lock(), How::Alone, wait, announce)? else {
+        let mut announce = Some(announce);
+        let mut say = |holder: &str| announce.take().into_iter().for_each(|say| say(holder));
+        let Some(mut turn) = guard(&self.turn(), How::Alone, wait, &mut say)? else {
             return Ok(None);
         };
-        let path = self.lock();
-        lock::sign(&mut guard.file, "larder move")
-            .map_err(|source| LockError::Io { path, source })?;
-        Ok(Some(guard))
+        turn.sign(&self.turn())?;
+        let Some(mut guard) = guard(&self.lock(), How::Alone, wait, say)? else {
+            return Ok(None);
+        };
+        guard.sign(&self.lock())?;
+        guard.turn = Some(turn.file);
+        Ok(Some(guard).filter(|_| self.is_in_place()))
+    }
+
+    /// Waits behind a move that waits, for a while. What is returned lets no move begin to wait until
+    /// it is dropped.
+    fn give_way(
+        &self,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Option<Guard>, LockError> {
+        if self.is_held_from_outside() {
+            return Ok(None);
+        }
+        let limit = match wait {
+            Wait::Forever => GIVE_WAY,
+            Wait::AtMost(limit) => limit.min(GIVE_WAY),
+        };
+        match guard(&self.turn(), How::Shared, Wait::AtMost(limit), announce) {
+            Err(LockError::Busy { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// Whether this process was handed the lock by a use of the same store inside which it runs.
+    fn is_held_from_outside(&self) -> bool {
+        let Ok(lock) = std::fs::metadata(self.lock()) else { return false };
+        let descriptors = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        let opened = descriptors.filter_map(|descriptor| std::fs::metadata(descriptor.path()).ok());
+        opened.into_iter().any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
+    }
+
+    /// Whether the store is where it was when it was opened. A move leaves a symlink, by which the lock
+    /// is found all the same.
+    fn is_in_place(&self) -> bool {
+        std::fs::symlink_metadata(self.root()).is_ok_and(|root| root.is_dir())
+    }
+
+    /// `moving.lock`
+    fn turn(&self) -> PathBuf {
+        self.root().join("moving.lock")
     }
 
     /// Keeps the shared downloads. Who has them alone has them for an instant only.
@@ -61,7 +120,7 @@ impl Store {
         let fail = |source| LockError::Io { path: path.clone(), source };
         let file = lock::open(&path).map_err(fail)?;
         let alone = lock::try_for(&file, How::Alone, Duration::ZERO).map_err(fail)?;
-        Ok(alone.then_some(Guard { file }))
+        Ok(alone.then_some(Guard::new(file)))
     }
 
     fn downloads_lock(&self) -> PathBuf {
@@ -82,19 +141,33 @@ fn guard(
     let say = || announce(&lock::holder(path));
     lock::take(&file, how, wait, say).map_err(fail)?.map_err(busy)?;
     let is_there = lock::is_at(&file, path).map_err(fail)?;
-    Ok(is_there.then_some(Guard { file }))
+    Ok(is_there.then_some(Guard::new(file)))
 }
 
 impl Guard {
+    fn new(file: File) -> Self {
+        Self { file, turn: None }
+    }
+
+    fn sign(&mut self, path: &Path) -> Result<(), LockError> {
+        let fail = |source| LockError::Io { path: path.to_owned(), source };
+        lock::sign(&mut self.file, "larder move").map_err(fail)
+    }
+
     /// Does something that nobody else in the store may see half done, if nobody else is there this
-    /// instant.
-    pub fn if_alone(&self, work: impl FnOnce()) -> Result<(), LockError> {
-        let fail = |source| LockError::Io { path: PathBuf::from("lock"), source };
+    /// instant, and no move waits.
+    pub fn if_alone(&self, store: &Store, work: impl FnOnce()) -> Result<(), LockError> {
+        let path = store.turn();
+        let fail = |source| LockError::Io { path: path.clone(), source };
+        // To try gives back what is shared (flock(2)): no move may take it then.
+        let turn = lock::open(&path).map_err(fail)?;
+        if !lock::try_for(&turn, How::Alone, Duration::ZERO).map_err(fail)? {
+            return Ok(());
+        }
         if lock::try_for(&self.file, How::Alone, Duration::ZERO).map_err(fail)? {
             work();
             fault::point("store.share-again");
         }
-        // To try may have given back what was shared (flock(2)).
         lock::take(&self.file, How::Shared, Wait::Forever, || {}).map_err(fail).map(drop)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -129,9 +130,12 @@ fn larder(world: &World, words: &[&str], codes: &[i32]) -> Result<(), String> {
 #[test]
 fn a_storm_of_everything_spoils_nothing() {
     let world = World::new();
+    // How full the disk of the host is shall not matter.
+    fs::write(world.store().join("larder.toml"), "min-free = '0%'\n").unwrap();
     world.write("flour/build.rs", &slow(&world));
     let checkouts = [("one", "rye"), ("two", "rye"), ("three", "oat"), ("four", "spelt")]
         .map(|(name, project)| Checkout::new(&world, name, project));
+    let inside_each_other = ["five", "six"].map(|name| Checkout::new(&world, name, name).source);
     let canary = world.path("canary");
     fs::create_dir_all(canary.join("deep")).unwrap();
     fs::write(canary.join("deep/alive"), "alive").unwrap();
@@ -139,7 +143,7 @@ fn a_storm_of_everything_spoils_nothing() {
     let before = snapshot(&canary);
     let seconds = std::env::var("LARDER_STORM").unwrap_or_else(|_| SECONDS.to_owned());
     let until = Instant::now() + Duration::from_secs(seconds.parse().unwrap());
-    let (world, checkouts) = (&world, &checkouts);
+    let (world, checkouts, moves) = (&world, &checkouts, &AtomicUsize::new(0));
     let told = thread::scope(|scope| {
         let mut workers = Vec::new();
         for checkout in checkouts {
@@ -155,6 +159,8 @@ fn a_storm_of_everything_spoils_nothing() {
                 })
             }));
         }
+        let [outside, inside] = &inside_each_other;
+        workers.push(scope.spawn(move || again(until, |_| nested(world, [outside, inside]))));
         workers.push(scope.spawn(move || {
             let gc = ["gc", "--max-size", "1MiB", "--grace", "0s"];
             again(until, |_| larder(world, &gc, &[0, 3]))
@@ -167,13 +173,18 @@ fn a_storm_of_everything_spoils_nothing() {
         workers.push(
             scope.spawn(move || again(until, |_| larder(world, &["status", "--json"], &[0]))),
         );
-        workers.push(scope.spawn(move || again(until, |round| move_away(world, round))));
+        workers.push(scope.spawn(move || again(until, |round| move_away(world, round, moves))));
         workers.into_iter().map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
     let rounds: Vec<usize> = told.iter().map(|(rounds, _)| *rounds).collect();
-    eprintln!("rounds of four builders, gc, gc --rescan, rm, status, move: {rounds:?}");
+    let moved = moves.load(Ordering::Relaxed);
+    eprintln!(
+        "rounds of four builders, a build inside a build, gc, gc --rescan, rm, status, move: \
+         {rounds:?}; {moved} moves had the store alone and moved it"
+    );
     let wrong: Vec<String> = told.into_iter().flat_map(|(_, wrong)| wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(moved > 0, "no move had its turn");
     assert_eq!(snapshot(&canary), before, "something outside of the store was touched");
     // What plain cargo changed in a kept directory, the next use puts right, and measures.
     for checkout in checkouts {
@@ -183,16 +194,45 @@ fn a_storm_of_everything_spoils_nothing() {
     sound::collect(world);
 }
 
-/// Moves the store to where nothing was yet, if it finds an instant in which nobody works in it. Each
-/// move leaves a symlink, and the kernel follows 40 of them.
-fn move_away(world: &World, round: usize) -> Result<(), String> {
-    let to = world.path(&format!("place-{round}"));
-    let links = (0..round).filter(|round| world.path(&format!("place-{round}")).exists()).count();
-    if links > 30 {
-        thread::sleep(PAUSE);
+/// Moves the store to where nothing was yet, and counts when that was done. In between the builds have
+/// their time. Each move leaves a symlink, and the kernel follows 40 of them.
+fn move_away(world: &World, round: usize, moves: &AtomicUsize) -> Result<(), String> {
+    thread::sleep(20 * PAUSE);
+    if moves.load(Ordering::Relaxed) > 30 {
         return Ok(());
     }
-    larder(world, &["move", "--wait", "500ms", to.to_str().unwrap()], &[0, 1])
+    let to = world.path(&format!("place-{round}"));
+    let said = world.larder(&["move", "--wait", "30s", to.to_str().unwrap()]);
+    let has_moved = to.join("CACHEDIR.TAG").exists();
+    match said.code {
+        0 if has_moved => {
+            moves.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+        // A cargo that larder did not start builds, or somebody was there for too long.
+        1 if !has_moved && said.stderr.contains("try again later") => Ok(()),
+        _ => Err(format!("move, has moved: {has_moved}: {said:#?}")),
+    }
+}
+
+/// A build that starts another one inside it: neither may wait for a move that waits for the first.
+fn nested(world: &World, [outside, inside]: [&Path; 2]) -> Result<(), String> {
+    thread::sleep(PAUSE);
+    let inner = format!(
+        "cd {} && \"$LARDER\" run inner -- cargo build --release --offline",
+        inside.display()
+    );
+    // What knows nothing of descriptors closes those that it does not know.
+    for script in [inner.clone(), format!("exec 200>&- 201>&- 202>&- 203>&- 204>&-; {inner}")] {
+        let outer = ["run", "outer", "--", "bash", "-c", &script];
+        let mut larder = world.larder_command(&outer);
+        larder.env("LARDER", env!("CARGO_BIN_EXE_larder")).current_dir(outside);
+        let said = Said::of(&larder.output().unwrap());
+        if said.code != 0 {
+            return Err(format!("{said:#?}"));
+        }
+    }
+    Ok(())
 }
 
 /// The build script of `flour` that also shows that it runs, and takes its time.
