@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{MoveError, absolute, beside, link};
 use crate::evict::{self, EvictError};
+use crate::mkosi::Include;
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
 use crate::store::{Claim, LockError, Store, Wait, atomic};
 
