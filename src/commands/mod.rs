@@ -12,6 +12,7 @@ mod pin;
 mod probe;
 mod prometheus;
 mod provision;
+mod report;
 mod rm;
 mod room;
 mod run;
@@ -64,6 +65,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
         Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
         Verb::History(arguments) => history::history(cli.global.store, &arguments, output),
+        Verb::Report(arguments) => report::report(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),

@@ -1,7 +1,5 @@
 //! `larder status`: what is there. Reads only, unless it is to measure again.
 
-mod detail;
-
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -10,56 +8,22 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::detail::Part;
 use super::{DONE, existing_store, prometheus};
 use crate::cli::StatusArgs;
 use crate::collect;
-use crate::config::{self, StorePath};
-use crate::evict;
-use crate::history::{self, MONTH, Sums, WEEK};
-use crate::names::{ProjectName, ToolchainId};
+use crate::config::StorePath;
 use crate::output::{self, Output, Report};
-use crate::policy::{ByteSize, Usage};
-use crate::store::{EntryRecord, Outcome, Row, Store};
-use crate::verify::Verdict;
+use crate::overview::{Entry, Line, Overview, Scope, detail};
+use crate::store::Store;
 
 #[derive(Serialize)]
 struct Status {
-    store: PathBuf,
-    /// What everything takes together.
-    size: u64,
-    downloads: u64,
-    trash: u64,
-    free: u64,
-    max_size: Option<ByteSize>,
-    /// What the uses of the last 7 days came to, of the entries that are shown.
-    week: Sums,
-    /// The same of the last 30 days.
-    month: Sums,
-    entries: Vec<Line>,
+    #[serde(flatten)]
+    overview: Overview,
     #[serde(skip)]
     with_reasons: bool,
     #[serde(skip)]
     now: SystemTime,
-}
-
-#[derive(Serialize)]
-struct Line {
-    project: ProjectName,
-    toolchain: ToolchainId,
-    in_use_by: Option<String>,
-    pinned: bool,
-    #[serde(flatten)]
-    entry: Entry,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    detail: Vec<Part>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Entry {
-    Known { record: Box<EntryRecord> },
-    Damaged { damaged: String },
 }
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
@@ -74,112 +38,49 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
         output::print(&prometheus::exposition(&store)?)?;
         return Ok(DONE);
     }
-    let rows = store.all_rows()?;
-    let wanted = |row: &Row| arguments.project.as_ref().is_none_or(|name| *name == row.project);
-    if let Some(name) = arguments.project.as_ref().filter(|_| !rows.iter().any(wanted)) {
+    let (history, now) = (store.history(), SystemTime::now());
+    let scope = Scope { project: arguments.project.as_ref(), detail: arguments.detail };
+    let overview = Overview::of(&store, scope, &history, now)?;
+    if let Some(name) = scope.project.filter(|_| overview.entries.is_empty()) {
         bail!(
             "no project {name} in {}; `larder status` lists those there are",
             store.root().display()
         );
     }
-    let sizes = rows.iter().filter_map(|row| row.record.as_ref().ok()).map(EntryRecord::usage);
-    let (downloads, (_, trash)) = (store.downloads(), evict::in_trash(&store));
-    let size = sizes.fold(downloads.plus(trash), Usage::plus).bytes;
-    let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
-    let users = store.users(&rows);
-    let lines = rows.into_par_iter().zip(users);
-    let lines = lines.map(|(row, user)| Line::new(&store, row, user, arguments.detail));
-    let mut entries = lines.collect::<Result<Vec<Line>>>()?;
-    entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
-    let (history, now) = (store.history(), SystemTime::now());
-    let sums = |within| history::sums(&history, arguments.project.as_ref(), now, within);
-    let report = Status {
-        week: sums(WEEK),
-        month: sums(MONTH),
-        size,
-        downloads: downloads.bytes,
-        trash: trash.bytes,
-        free: collect::disk(&store)?.free.bytes,
-        max_size: config::budgets(&store)?.max_size,
-        store: store.root().to_owned(),
-        entries,
-        with_reasons: arguments.project.is_some(),
-        now,
-    };
+    let report = Status { overview, with_reasons: arguments.project.is_some(), now };
     output.report(&report, arguments.json)?;
     Ok(DONE)
 }
 
-impl Line {
-    fn new(store: &Store, row: Row, in_use_by: Option<String>, with_detail: bool) -> Result<Self> {
-        let detail = if with_detail {
-            detail::parts(&store.entry(&row.project, row.toolchain).target)?
-        } else {
-            Vec::new()
-        };
-        let entry = match row.record {
-            Ok(record) => Entry::Known { record: Box::new(record) },
-            Err(damaged) => Entry::Damaged { damaged },
-        };
-        let Row { project, toolchain, pinned, .. } = row;
-        Ok(Self { project, toolchain, in_use_by, pinned, entry, detail })
-    }
-}
-
-impl Line {
-    fn record(&self) -> Option<&EntryRecord> {
-        match &self.entry {
-            Entry::Known { record } => Some(record),
-            Entry::Damaged { .. } => None,
+fn cells(line: &Line, now: SystemTime) -> Vec<String> {
+    let record = match &line.entry {
+        Entry::Known { record } => record,
+        Entry::Damaged { damaged } => {
+            let id = line.toolchain.short();
+            let text = format!("{damaged}; the next run begins anew");
+            return vec![line.project.to_string(), id, text];
         }
-    }
-
-    fn last_use(&self) -> Option<SystemTime> {
-        self.record().map(EntryRecord::last_use)
-    }
-
-    fn cells(&self, now: SystemTime) -> Vec<String> {
-        let record = match &self.entry {
-            Entry::Known { record } => record,
-            Entry::Damaged { damaged } => {
-                let id = self.toolchain.short();
-                let text = format!("{damaged}; the next run begins anew");
-                return vec![self.project.to_string(), id, text];
-            }
-        };
-        let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
-        vec![
-            self.project.to_string(),
-            self.toolchain.short(),
-            record.summary.clone(),
-            output::size(record.size),
-            output::ago(record.last_use(), now),
-            record.uses.to_string(),
-            record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
-            closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
-            closed
-                .filter(|_| record.compiles_with_cargo())
-                .map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
-            self.state(record),
-        ]
-    }
-
-    fn state(&self, record: &EntryRecord) -> String {
-        if let Some(holder) = &self.in_use_by {
-            return format!("in use by {holder}");
-        }
-        match record.last.as_ref().map(|last| last.closed.as_ref().map(|closed| closed.outcome)) {
-            None => "never used".to_owned(),
-            Some(None) => "interrupted".to_owned(),
-            Some(Some(Outcome::Succeeded)) if self.pinned => "pinned".to_owned(),
-            Some(Some(Outcome::Succeeded)) => "ready".to_owned(),
-            Some(Some(Outcome::Failed(code))) => format!("failed ({code})"),
-        }
-    }
+    };
+    let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
+    vec![
+        line.project.to_string(),
+        line.toolchain.short(),
+        record.summary.clone(),
+        output::size(record.size),
+        output::ago(record.last_use(), now),
+        record.uses.to_string(),
+        record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
+        closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
+        closed
+            .filter(|_| record.compiles_with_cargo())
+            .map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
+        line.state(),
+    ]
 }
 
 impl Report for Status {
     fn text(&self) -> String {
+        let entries = &self.overview.entries;
         let head = [
             "PROJECT",
             "ID",
@@ -193,16 +94,16 @@ impl Report for Status {
             "STATE",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.par_extend(self.entries.par_iter().map(|line| line.cells(self.now)));
-        let mut text = if self.entries.is_empty() {
+        rows.par_extend(entries.par_iter().map(|line| cells(line, self.now)));
+        let mut text = if entries.is_empty() {
             "nothing is kept yet; `larder run` fills the store\n".to_owned()
         } else {
             output::table(&rows)
         };
         if self.with_reasons {
-            self.entries.iter().for_each(|line| text.push_str(&line.reasons(self.now)));
+            entries.iter().for_each(|line| text.push_str(&reasons(line, self.now)));
         }
-        for line in self.entries.iter().filter(|line| !line.detail.is_empty()) {
+        for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);
             text.push_str(&detail::table(&line.detail));
         }
@@ -212,18 +113,19 @@ impl Report for Status {
 
 impl Status {
     fn sums(&self) -> String {
-        let of = self.max_size.map(|max| format!(" of max-size {max}")).unwrap_or_default();
+        let overview = &self.overview;
+        let of = overview.max_size.map(|max| format!(" of max-size {max}")).unwrap_or_default();
         let mut parts = Vec::new();
-        for (bytes, what) in [(self.downloads, "downloads"), (self.trash, "trash")] {
+        for (bytes, what) in [(overview.downloads, "downloads"), (overview.trash, "trash")] {
             if bytes > 0 {
                 parts.push(format!("{} {what}", output::size(bytes)));
             }
         }
         let with =
             if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
-        let (size, free) = (output::size(self.size), output::size(self.free));
-        let mut text = format!("{size}{of}{with} in {}, {free} free\n", self.store.display());
-        for (sums, span) in [(self.week, "7 days"), (self.month, "30 days")] {
+        let (size, free) = (output::size(overview.size), output::size(overview.free));
+        let mut text = format!("{size}{of}{with} in {}, {free} free\n", overview.store.display());
+        for (sums, span) in [(overview.week, "7 days"), (overview.month, "30 days")] {
             if sums.saved_seconds >= 1.0 {
                 let (saved, uses) = (output::seconds(sums.saved_seconds), sums.uses);
                 let _ = writeln!(text, "{saved} saved in {uses} uses of the last {span}");
@@ -233,39 +135,30 @@ impl Status {
     }
 }
 
-impl Line {
-    /// Why the last use of this directory was cold, or what it rebuilt.
-    fn reasons(&self, now: SystemTime) -> String {
-        let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
-            return String::new();
-        };
-        let temper = if last.cold { "cold" } else { "warm" };
-        let mut text = format!("\n{} was {temper}", self.toolchain.short());
-        match last.why.as_slice() {
-            [] => text.push_str(": nothing changed\n"),
-            why => {
-                text.push_str(":\n");
-                for reason in why {
-                    text.extend([
-                        "  ", reason, "
-",
-                    ]);
-                }
+/// Why the last use of this directory was cold, or what it rebuilt.
+fn reasons(line: &Line, now: SystemTime) -> String {
+    let Some(last) = line.record().and_then(|record| record.last.as_ref()) else {
+        return String::new();
+    };
+    let temper = if last.cold { "cold" } else { "warm" };
+    let mut text = format!("\n{} was {temper}", line.toolchain.short());
+    match last.why.as_slice() {
+        [] => text.push_str(": nothing changed\n"),
+        why => {
+            text.push_str(":\n");
+            for reason in why {
+                text.extend(["  ", reason, "\n"]);
             }
         }
-        text.push_str(&self.verified(now));
-        text
     }
+    text.push_str(&verified(line, now));
+    text
+}
 
-    fn verified(&self, now: SystemTime) -> String {
-        let verified = self.record().and_then(|record| record.verified.as_ref());
-        verified.map_or_else(String::new, |verified| {
-            let verdict = match verified.verdict {
-                Verdict::Same => "the same as a cold build",
-                Verdict::Stale => "it was stale, and begun anew",
-                Verdict::NotReproducible => "not reproducible",
-            };
-            format!("  verified {}: {verdict}\n", output::ago(verified.at, now))
-        })
-    }
+fn verified(line: &Line, now: SystemTime) -> String {
+    let verified = line.record().and_then(|record| record.verified.as_ref());
+    verified.map_or_else(String::new, |verified| {
+        let (when, verdict) = (output::ago(verified.at, now), verified.verdict.in_words());
+        format!("  verified {when}: {verdict}\n")
+    })
 }

@@ -1,0 +1,321 @@
+//! The treemap: projects, their toolchains, and where it was measured their crates.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::html::{Attribute, Html, Px};
+use super::treemap::{Rect, squarify};
+use super::{Data, words};
+use crate::names::ToolchainId;
+use crate::output;
+use crate::overview::Line;
+use crate::policy::What;
+
+/// How a map is drawn.
+pub struct Canvas {
+    /// What it is called in the style sheet.
+    pub class: &'static str,
+    /// The names of its pattern, and of what refers to it.
+    pub pattern: (&'static str, &'static str),
+    /// Its size.
+    pub frame: Rect,
+    /// What has a smaller area is drawn together with others.
+    pub least: f64,
+}
+
+/// For a screen, and for a narrow one.
+pub const CANVASES: [Canvas; 2] = [
+    Canvas {
+        class: "map wide",
+        pattern: ("goes-wide", "url(#goes-wide)"),
+        frame: Rect { x: 0.0, y: 0.0, width: 1160.0, height: 520.0 },
+        least: 900.0,
+    },
+    Canvas {
+        class: "map narrow",
+        pattern: ("goes-narrow", "url(#goes-narrow)"),
+        frame: Rect { x: 0.0, y: 0.0, width: 380.0, height: 560.0 },
+        least: 700.0,
+    },
+];
+
+/// About so wide is a letter.
+const LETTER: f64 = 6.3;
+
+/// A drawn map.
+pub struct Map {
+    /// The drawing.
+    pub html: Html,
+    /// So many directories are not drawn by themselves.
+    pub merged: usize,
+    /// Bytes of those.
+    pub merged_size: u64,
+}
+
+/// Something that is drawn.
+struct Cell {
+    /// The line that names the project, if this cell is the first of it.
+    head: Option<String>,
+    label: String,
+    tip: String,
+    class: &'static str,
+    goes: bool,
+    size: u64,
+    /// The crates of a directory, if measured.
+    parts: Vec<(String, u64)>,
+}
+
+/// What belongs together.
+struct Group {
+    name: String,
+    cells: Vec<Cell>,
+}
+
+impl Group {
+    fn size(&self) -> u64 {
+        self.cells.iter().fold(0, |sum, cell| sum.saturating_add(cell.size))
+    }
+}
+
+/// Draws what the store holds.
+pub fn draw(data: &Data, canvas: &Canvas) -> Map {
+    let total = data.overview.size.max(1);
+    let least = canvas.least / canvas.frame.area() * words::number(total);
+    let mut map = Map { html: Html::default(), merged: 0, merged_size: 0 };
+    let groups = map.groups(data, least);
+    let title = format!(
+        "What takes the {} of the store, by project and toolchain; the table below has the same figures",
+        words::size(data.overview.size)
+    );
+    let (width, height) = (Px(canvas.frame.width), Px(canvas.frame.height));
+    let view = format!("0 0 {width} {height}");
+    let attributes: [Attribute<'_>; 4] =
+        [("class", &canvas.class), ("viewBox", &view), ("role", &"img"), ("aria-label", &title)];
+    map.html.open("svg", &attributes).raw("<defs>");
+    let pattern: [Attribute<'_>; 1] = [("id", &canvas.pattern.0)];
+    map.html.open(
+        "pattern",
+        &[
+            pattern[0],
+            ("width", &7),
+            ("height", &7),
+            ("patternUnits", &"userSpaceOnUse"),
+            ("patternTransform", &"rotate(45)"),
+        ],
+    );
+    map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"/></pattern></defs>");
+    let sizes: Vec<f64> = groups.iter().map(|group| words::number(group.size())).collect();
+    for (group, frame) in groups.iter().zip(squarify(&sizes, canvas.frame)) {
+        map.group(group, frame, canvas);
+    }
+    map.html.close("svg");
+    map
+}
+
+impl Map {
+    fn groups(&mut self, data: &Data, least: f64) -> Vec<Group> {
+        let goes: BTreeSet<ToolchainId> = data
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.what {
+                What::Directory { toolchain, .. } => Some(*toolchain),
+                _ => None,
+            })
+            .collect();
+        let mut groups = Vec::new();
+        let (mut small, mut small_size, mut small_projects) = (0, 0u64, 0);
+        for lines in data.overview.entries.chunk_by(|a, b| a.project == b.project) {
+            let size = lines.iter().fold(0u64, |sum, line| sum.saturating_add(line.size()));
+            if words::number(size) < least {
+                small += lines.len();
+                small_size = small_size.saturating_add(size);
+                small_projects += 1;
+            } else {
+                groups.push(self.project(data, lines, &goes, least));
+            }
+        }
+        self.merged += small;
+        self.merged_size = self.merged_size.saturating_add(small_size);
+        if small_size > 0 {
+            let text = words::count(small_projects, "small project", "small projects");
+            groups.push(plain(&text, small_size, "rest"));
+        }
+        for (name, size) in [("downloads", data.overview.downloads), ("trash", data.overview.trash)]
+        {
+            if size > 0 {
+                groups.push(plain(name, size, "other"));
+            }
+        }
+        groups
+    }
+
+    fn project(
+        &mut self,
+        data: &Data,
+        lines: &[Line],
+        goes: &BTreeSet<ToolchainId>,
+        least: f64,
+    ) -> Group {
+        let mut cells = Vec::new();
+        let (mut merged, mut merged_size) = (0, 0u64);
+        for line in lines {
+            if words::number(line.size()) < least {
+                merged += 1;
+                merged_size = merged_size.saturating_add(line.size());
+            } else {
+                cells.push(cell(data, line, goes.contains(&line.toolchain)));
+            }
+        }
+        self.merged += merged;
+        self.merged_size = self.merged_size.saturating_add(merged_size);
+        let name = lines.first().map(|line| line.project.to_string()).unwrap_or_default();
+        if merged_size > 0 {
+            let label = format!("{merged} more");
+            let tip = format!("{name}: {merged} more, {}", words::size(merged_size));
+            let (class, parts) = ("rest", Vec::new());
+            cells.push(Cell {
+                head: None,
+                label,
+                tip,
+                class,
+                goes: false,
+                size: merged_size,
+                parts,
+            });
+        }
+        cells.sort_by(|a, b| b.size.cmp(&a.size));
+        if let Some(first) = cells.first_mut() {
+            first.head = Some(name.clone());
+        }
+        Group { name, cells }
+    }
+
+    fn group(&mut self, group: &Group, frame: Rect, canvas: &Canvas) {
+        self.html.open("g", &[("data-project", &group.name)]);
+        let sizes: Vec<f64> = group.cells.iter().map(|cell| words::number(cell.size)).collect();
+        for (cell, rect) in group.cells.iter().zip(squarify(&sizes, frame)) {
+            self.cell(cell, rect, canvas);
+        }
+        rectangle(&mut self.html, "project", frame);
+        self.html.close("g");
+    }
+
+    fn cell(&mut self, cell: &Cell, rect: Rect, canvas: &Canvas) {
+        self.html.raw("<g>").element("title", &[], &cell.tip);
+        rectangle(&mut self.html, cell.class, rect);
+        self.parts(cell, rect, canvas);
+        if cell.goes {
+            let fill: [Attribute<'_>; 1] = [("fill", &canvas.pattern.1)];
+            shape(&mut self.html, rect, &fill);
+        }
+        let mut y = rect.y + 16.0;
+        let lines = [("head", cell.head.as_deref()), ("", Some(cell.label.as_str()))];
+        for (class, text) in lines.into_iter().filter_map(|(class, text)| Some((class, text?))) {
+            let text = fitting(text, rect.width - 10.0);
+            if y + 4.0 > rect.y + rect.height || text.is_empty() {
+                break;
+            }
+            let at: [Attribute<'_>; 2] = [("x", &Px(rect.x + 6.0)), ("y", &Px(y))];
+            if class.is_empty() {
+                self.html.element("text", &at, text);
+            } else {
+                self.html.element("text", &[at[0], at[1], ("class", &class)], text);
+            }
+            y += 15.0;
+        }
+        self.html.close("g");
+    }
+
+    /// The crates of a directory, inside of it; those too small to be seen are left blank.
+    fn parts(&mut self, cell: &Cell, rect: Rect, canvas: &Canvas) {
+        let sizes: Vec<f64> = cell.parts.iter().map(|(_, size)| words::number(*size)).collect();
+        for ((name, size), rect) in cell.parts.iter().zip(squarify(&sizes, rect)) {
+            if rect.area() < canvas.least / 4.0 {
+                continue;
+            }
+            let tip = format!("{}: {name}, {}", cell.tip, words::size(*size));
+            self.html.raw("<g>").element("title", &[], tip);
+            rectangle(&mut self.html, "part", rect);
+            let text = fitting(name, rect.width - 8.0);
+            if rect.height > 16.0 && !text.is_empty() {
+                let y = rect.y + rect.height - 5.0;
+                let at: [Attribute<'_>; 3] =
+                    [("x", &Px(rect.x + 4.0)), ("y", &Px(y)), ("class", &"crate")];
+                self.html.element("text", &at, text);
+            }
+            self.html.close("g");
+        }
+    }
+}
+
+fn cell(data: &Data, line: &Line, goes: bool) -> Cell {
+    let summary = line.record().map_or("", |record| record.summary.as_str());
+    let ago = line.last_use().map_or(Duration::MAX, |at| data.since_made(at));
+    let class = match ago.as_secs() / 86_400 {
+        0 => "age0",
+        1..=6 => "age1",
+        7..=29 => "age2",
+        _ => "age3",
+    };
+    let size = words::size(line.size());
+    let when = line.last_use().map_or_else(String::new, |at| output::ago(at, data.made.0));
+    let fate = if goes { ", about to go" } else { "" };
+    let (project, id) = (&line.project, line.toolchain.short());
+    let tip = format!("{project} {id}: {size}, {summary}, used {when}{fate}");
+    let parts = line.detail.iter().map(|part| (part.name.clone(), part.usage.bytes)).collect();
+    Cell {
+        head: None,
+        label: format!("{size} {summary}"),
+        tip,
+        class,
+        goes,
+        size: line.size(),
+        parts,
+    }
+}
+
+fn plain(name: &str, size: u64, class: &'static str) -> Group {
+    let label = words::size(size);
+    let tip = format!("{name}: {label}");
+    let head = Some(name.to_owned());
+    let cell = Cell { head, label, tip, class, goes: false, size, parts: Vec::new() };
+    Group { name: name.to_owned(), cells: vec![cell] }
+}
+
+fn rectangle(html: &mut Html, class: &'static str, rect: Rect) {
+    shape(html, rect, &[("class", &class)]);
+}
+
+fn shape(html: &mut Html, rect: Rect, more: &[Attribute<'_>]) {
+    let (x, y, width, height) = (Px(rect.x), Px(rect.y), Px(rect.width), Px(rect.height));
+    let place: [Attribute<'_>; 4] = [("x", &x), ("y", &y), ("width", &width), ("height", &height)];
+    html.open("rect", &[&place, more].concat()).close("rect");
+}
+
+/// As much of a text as fits into a width; nothing if that is hardly anything.
+fn fitting(text: &str, width: f64) -> String {
+    let fits = |letters: usize| words::number(letters as u64) * LETTER <= width;
+    let letters = text.chars().count();
+    if fits(letters) {
+        return text.to_owned();
+    }
+    let kept = (0..letters).take_while(|kept| fits(kept + 2)).count();
+    if kept < 4 {
+        return String::new();
+    }
+    let cut: String = text.chars().take(kept).collect();
+    cut.trim_end().to_owned() + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_cut_where_there_is_no_room() {
+        assert_eq!(fitting("pantry", 100.0), "pantry");
+        assert_eq!(fitting("pantry-of-the-king", 60.0), "pantry-o…");
+        assert_eq!(fitting("pantry", 20.0), "");
+    }
+}
