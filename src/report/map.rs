@@ -42,6 +42,9 @@ pub const CANVASES: [Canvas; 2] = [
 /// About so wide is a letter.
 const LETTER: f64 = 6.3;
 
+/// Fewer letters of a longer name tell nothing.
+const LEAST_LETTERS: usize = 5;
+
 /// A drawn map.
 pub struct Map {
     /// The drawing.
@@ -56,6 +59,9 @@ pub struct Map {
 struct Cell {
     /// The line that names the project, if this cell is the first of it.
     head: Option<String>,
+    /// What it takes, which is not cut off, because a part of a number is another number.
+    size_text: String,
+    /// What else it is called.
     label: String,
     tip: String,
     class: &'static str,
@@ -176,6 +182,7 @@ impl Map {
             let (class, parts) = ("rest", Vec::new());
             cells.push(Cell {
                 head: None,
+                size_text: words::size(merged_size),
                 label,
                 tip,
                 class,
@@ -209,19 +216,21 @@ impl Map {
             let fill: [Attribute<'_>; 1] = [("fill", &canvas.pattern.1)];
             shape(&mut self.html, rect, &fill);
         }
+        let (width, floor) = (rect.width - 10.0, rect.y + rect.height - 4.0);
+        let whole = fitting(&cell.size_text, width).filter(|text| *text == cell.size_text);
+        let lines = [
+            ("head", cell.head.as_deref().and_then(|head| fitting(head, width))),
+            ("size", whole),
+            ("label", fitting(&cell.label, width)),
+        ];
         let mut y = rect.y + 16.0;
-        let lines = [("head", cell.head.as_deref()), ("", Some(cell.label.as_str()))];
         for (class, text) in lines.into_iter().filter_map(|(class, text)| Some((class, text?))) {
-            let text = fitting(text, rect.width - 10.0);
-            if y + 4.0 > rect.y + rect.height || text.is_empty() {
+            if y > floor {
                 break;
             }
-            let at: [Attribute<'_>; 2] = [("x", &Px(rect.x + 6.0)), ("y", &Px(y))];
-            if class.is_empty() {
-                self.html.element("text", &at, text);
-            } else {
-                self.html.element("text", &[at[0], at[1], ("class", &class)], text);
-            }
+            let at: [Attribute<'_>; 3] =
+                [("x", &Px(rect.x + 6.0)), ("y", &Px(y)), ("class", &class)];
+            self.html.element("text", &at, text);
             y += 15.0;
         }
         self.html.close("g");
@@ -237,8 +246,8 @@ impl Map {
             let tip = format!("{}: {name}, {}", cell.tip, words::size(*size));
             self.html.raw("<g>").element("title", &[], tip);
             rectangle(&mut self.html, "part", rect);
-            let text = fitting(name, rect.width - 8.0);
-            if rect.height > 16.0 && !text.is_empty() {
+            let text = fitting(name, rect.width - 8.0).filter(|_| rect.height > 16.0);
+            if let Some(text) = text {
                 let y = rect.y + rect.height - 5.0;
                 let at: [Attribute<'_>; 3] =
                     [("x", &Px(rect.x + 4.0)), ("y", &Px(y)), ("class", &"crate")];
@@ -266,7 +275,8 @@ fn cell(data: &Data, line: &Line, goes: bool) -> Cell {
     let parts = line.detail.iter().map(|part| (part.name.clone(), part.usage.bytes)).collect();
     Cell {
         head: None,
-        label: format!("{size} {summary}"),
+        size_text: size,
+        label: summary.to_owned(),
         tip,
         class,
         goes,
@@ -276,10 +286,10 @@ fn cell(data: &Data, line: &Line, goes: bool) -> Cell {
 }
 
 fn plain(name: &str, size: u64, class: &'static str) -> Group {
-    let label = words::size(size);
-    let tip = format!("{name}: {label}");
+    let (size_text, label) = (words::size(size), String::new());
+    let tip = format!("{name}: {size_text}");
     let head = Some(name.to_owned());
-    let cell = Cell { head, label, tip, class, goes: false, size, parts: Vec::new() };
+    let cell = Cell { head, size_text, label, tip, class, goes: false, size, parts: Vec::new() };
     Group { name: name.to_owned(), cells: vec![cell] }
 }
 
@@ -294,18 +304,18 @@ fn shape(html: &mut Html, rect: Rect, more: &[Attribute<'_>]) {
 }
 
 /// As much of a text as fits into a width; nothing if that is hardly anything.
-fn fitting(text: &str, width: f64) -> String {
+fn fitting(text: &str, width: f64) -> Option<String> {
     let fits = |letters: usize| words::number(letters as u64) * LETTER <= width;
     let letters = text.chars().count();
     if fits(letters) {
-        return text.to_owned();
+        return Some(text.to_owned()).filter(|text| !text.is_empty());
     }
     let kept = (0..letters).take_while(|kept| fits(kept + 2)).count();
-    if kept < 4 {
-        return String::new();
+    if kept < LEAST_LETTERS {
+        return None;
     }
     let cut: String = text.chars().take(kept).collect();
-    cut.trim_end().to_owned() + "…"
+    Some(cut.trim_end().to_owned() + "…")
 }
 
 #[cfg(test)]
@@ -314,8 +324,8 @@ mod tests {
 
     #[test]
     fn labels_are_cut_where_there_is_no_room() {
-        assert_eq!(fitting("pantry", 100.0), "pantry");
-        assert_eq!(fitting("pantry-of-the-king", 60.0), "pantry-o…");
-        assert_eq!(fitting("pantry", 20.0), "");
+        assert_eq!(fitting("pantry", 100.0).unwrap(), "pantry");
+        assert_eq!(fitting("pantry-of-the-king", 60.0).unwrap(), "pantry-o…");
+        assert_eq!(fitting("pantry", 20.0), None);
     }
 }

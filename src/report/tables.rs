@@ -174,7 +174,7 @@ pub fn freed(data: &Data, html: &mut Html) {
         html.raw("<p>No collection that took anything is known of yet.</p>");
         return;
     }
-    html.raw("<div class=\"charts\"><figure><figcaption><h3>By week</h3>Counted back from now</figcaption>");
+    html.raw("<div class=\"beside\"><figure><figcaption><h3>By week</h3>Counted back from now</figcaption>");
     let all: Vec<Bar> = data
         .weeks
         .iter()
@@ -188,14 +188,7 @@ pub fn freed(data: &Data, html: &mut Html) {
             ),
         })
         .collect();
-    html.piece(&bars::bars("Bytes freed, by week", &all, &bars::BYTES)).raw("</figure></div>");
-    html.raw("<p class=\"note\">What a build sets aside to make room counts when that happens, not once more when the trash is emptied.</p>");
-    html.raw("<details><summary>The weeks as a table</summary>");
-    let weeks = data.weeks.iter().rev().map(|week| {
-        vec![Cell::Name(words::days(week.start.0, week.end.0)), Cell::size(week.freed)]
-    });
-    table(html, None, "Bytes freed by week", &[(false, "Days"), (true, "Freed")], weeks);
-    html.raw("</details>");
+    html.piece(&bars::bars("Bytes freed, by week", &all, &bars::BYTES)).raw("</figure><div>");
     let (shown, rest) = data.freed.split_at(data.freed.len().min(EVENTS));
     let rows = shown.iter().map(|reason| {
         vec![Cell::Text(reason.why.clone()), Cell::count(reason.things), Cell::size(reason.bytes)]
@@ -213,6 +206,14 @@ pub fn freed(data: &Data, html: &mut Html) {
         rest.iter().fold(0, |sum, reason| sum.saturating_add(reason.bytes)),
         "further reasons",
     );
+    html.raw("</div></div>");
+    html.raw("<p class=\"note\">What a build sets aside to make room counts when that happens, not once more when the trash is emptied.</p>");
+    html.raw("<details><summary>The weeks as a table</summary>");
+    let weeks = data.weeks.iter().rev().map(|week| {
+        vec![Cell::Name(words::days(week.start.0, week.end.0)), Cell::size(week.freed)]
+    });
+    table(html, None, "Bytes freed by week", &[(false, "Days"), (true, "Freed")], weeks);
+    html.raw("</details>");
     let heads = [
         (false, "When (UTC)"),
         (false, "By"),
