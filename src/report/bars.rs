@@ -6,6 +6,7 @@ use super::words;
 const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 170.0;
 const LEFT: f64 = 52.0;
+const RIGHT: f64 = 12.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 22.0;
 
@@ -29,9 +30,11 @@ pub struct Scale {
 
 /// Seconds.
 pub const SECONDS: Scale = Scale {
-    text: |seconds| {
-        let short = words::duration(seconds);
-        short.replace(".0 ", " ")
+    text: |seconds| match seconds {
+        s if s < 60.0 => format!("{s} s"),
+        s if s < 3600.0 => format!("{} min", (s / 6.0).round() / 10.0),
+        s if s < 172_800.0 => format!("{} h", (s / 360.0).round() / 10.0),
+        s => format!("{} d", (s / 8640.0).round() / 10.0),
     },
     steps: &[
         0.5,
@@ -119,7 +122,7 @@ pub fn bars(title: &str, bars: &[Bar], scale: &Scale) -> Html {
         grid(&mut html, y(line), &(scale.text)(line), line > 0.0);
         line += step;
     }
-    let room = (WIDTH - LEFT) / words::number(bars.len().max(1) as u64);
+    let room = (WIDTH - LEFT - RIGHT) / words::number(bars.len().max(1) as u64);
     let every = (44.0 / room).ceil().max(1.0);
     for (index, bar) in bars.iter().enumerate() {
         let index = words::number(index as u64);
@@ -150,7 +153,7 @@ pub fn bars(title: &str, bars: &[Bar], scale: &Scale) -> Html {
 
 fn grid(html: &mut Html, y: f64, text: &str, is_line: bool) {
     let class = if is_line { "grid" } else { "axis" };
-    let d = format!("M{} {}H{}", Px(LEFT), Px(y), Px(WIDTH));
+    let d = format!("M{} {}H{}", Px(LEFT), Px(y), Px(WIDTH - RIGHT));
     html.open("path", &[("class", &class), ("d", &d)]).close("path");
     let at: [Attribute<'_>; 3] =
         [("x", &Px(LEFT - 6.0)), ("y", &Px(y + 4.0)), ("text-anchor", &"end")];

@@ -42,8 +42,18 @@ pub const CANVASES: [Canvas; 2] = [
 /// About so wide is a letter.
 const LETTER: f64 = 6.3;
 
-/// Fewer letters of a longer name tell nothing.
+/// Bold ones are wider by this.
+const BOLD: f64 = 1.14;
+
+/// From line to line.
+const LINE: f64 = 15.0;
+
+/// Fewer letters of a longer name tell nothing, or of what else a directory is called.
 const LEAST_LETTERS: usize = 5;
+const LEAST_LABEL: usize = 11;
+
+/// A map of so few directories is lower.
+const FEW: f64 = 8.0;
 
 /// A drawn map.
 pub struct Map {
@@ -57,8 +67,6 @@ pub struct Map {
 
 /// Something that is drawn.
 struct Cell {
-    /// The line that names the project, if this cell is the first of it.
-    head: Option<String>,
     /// What it takes, which is not cut off, because a part of a number is another number.
     size_text: String,
     /// What else it is called.
@@ -86,14 +94,17 @@ impl Group {
 /// Draws what the store holds.
 pub fn draw(data: &Data, canvas: &Canvas) -> Map {
     let total = data.overview.size.max(1);
-    let least = canvas.least / canvas.frame.area() * words::number(total);
+    let entries = words::number(data.overview.entries.len() as u64);
+    let height = canvas.frame.height * (0.25 + 0.75 * (entries / FEW).min(1.0));
+    let frame = Rect { height, ..canvas.frame };
+    let least = canvas.least / frame.area() * words::number(total);
     let mut map = Map { html: Html::default(), merged: 0, merged_size: 0 };
     let groups = map.groups(data, least);
     let title = format!(
         "What takes the {} of the store, by project and toolchain; the table below has the same figures",
         words::size(data.overview.size)
     );
-    let (width, height) = (Px(canvas.frame.width), Px(canvas.frame.height));
+    let (width, height) = (Px(frame.width), Px(frame.height));
     let view = format!("0 0 {width} {height}");
     let attributes: [Attribute<'_>; 4] =
         [("class", &canvas.class), ("viewBox", &view), ("role", &"img"), ("aria-label", &title)];
@@ -111,8 +122,8 @@ pub fn draw(data: &Data, canvas: &Canvas) -> Map {
     );
     map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"/></pattern></defs>");
     let sizes: Vec<f64> = groups.iter().map(|group| words::number(group.size())).collect();
-    for (group, frame) in groups.iter().zip(squarify(&sizes, canvas.frame)) {
-        map.group(group, frame, canvas);
+    for (group, rect) in groups.iter().zip(squarify(&sizes, frame)) {
+        map.group(group, rect, canvas);
     }
     map.html.close("svg");
     map
@@ -181,7 +192,6 @@ impl Map {
             let tip = format!("{name}: {merged} more, {}", words::size(merged_size));
             let (class, parts) = ("rest", Vec::new());
             cells.push(Cell {
-                head: None,
                 size_text: words::size(merged_size),
                 label,
                 tip,
@@ -192,23 +202,27 @@ impl Map {
             });
         }
         cells.sort_by(|a, b| b.size.cmp(&a.size));
-        if let Some(first) = cells.first_mut() {
-            first.head = Some(name.clone());
-        }
         Group { name, cells }
     }
 
     fn group(&mut self, group: &Group, frame: Rect, canvas: &Canvas) {
         self.html.open("g", &[("data-project", &group.name)]);
+        // The name stands over all of the group, if any of it can be seen.
+        let name = fitting(&group.name, (frame.width - 10.0) / BOLD, LEAST_LETTERS);
+        let name = name.filter(|_| frame.height > LINE + 4.0);
         let sizes: Vec<f64> = group.cells.iter().map(|cell| words::number(cell.size)).collect();
         for (cell, rect) in group.cells.iter().zip(squarify(&sizes, frame)) {
-            self.cell(cell, rect, canvas);
+            let is_below_name = name.is_some() && rect.y - frame.y < LINE;
+            self.cell(cell, rect, if is_below_name { LINE } else { 0.0 }, canvas);
         }
         rectangle(&mut self.html, "project", frame);
+        if let Some(name) = name {
+            label(&mut self.html, frame, LINE + 1.0, "head", &name);
+        }
         self.html.close("g");
     }
 
-    fn cell(&mut self, cell: &Cell, rect: Rect, canvas: &Canvas) {
+    fn cell(&mut self, cell: &Cell, rect: Rect, skip: f64, canvas: &Canvas) {
         self.html.raw("<g>").element("title", &[], &cell.tip);
         rectangle(&mut self.html, cell.class, rect);
         self.parts(cell, rect, canvas);
@@ -216,22 +230,16 @@ impl Map {
             let fill: [Attribute<'_>; 1] = [("fill", &canvas.pattern.1)];
             shape(&mut self.html, rect, &fill);
         }
-        let (width, floor) = (rect.width - 10.0, rect.y + rect.height - 4.0);
-        let whole = fitting(&cell.size_text, width).filter(|text| *text == cell.size_text);
-        let lines = [
-            ("head", cell.head.as_deref().and_then(|head| fitting(head, width))),
-            ("size", whole),
-            ("label", fitting(&cell.label, width)),
-        ];
-        let mut y = rect.y + 16.0;
-        for (class, text) in lines.into_iter().filter_map(|(class, text)| Some((class, text?))) {
-            if y > floor {
-                break;
+        let width = rect.width - 10.0;
+        // What else it is called tells nothing without what it takes.
+        let size = fitting(&cell.size_text, width, usize::MAX);
+        let name = size.as_ref().and_then(|_| fitting(&cell.label, width, LEAST_LABEL));
+        let mut y = skip + LINE + 1.0;
+        for (class, text) in [("size", size), ("label", name)] {
+            if let Some(text) = text.filter(|_| y < rect.height - 3.0) {
+                label(&mut self.html, rect, y, class, &text);
+                y += LINE;
             }
-            let at: [Attribute<'_>; 3] =
-                [("x", &Px(rect.x + 6.0)), ("y", &Px(y)), ("class", &class)];
-            self.html.element("text", &at, text);
-            y += 15.0;
         }
         self.html.close("g");
     }
@@ -246,7 +254,8 @@ impl Map {
             let tip = format!("{}: {name}, {}", cell.tip, words::size(*size));
             self.html.raw("<g>").element("title", &[], tip);
             rectangle(&mut self.html, "part", rect);
-            let text = fitting(name, rect.width - 8.0).filter(|_| rect.height > 16.0);
+            let text =
+                fitting(name, rect.width - 8.0, LEAST_LETTERS).filter(|_| rect.height > 16.0);
             if let Some(text) = text {
                 let y = rect.y + rect.height - 5.0;
                 let at: [Attribute<'_>; 3] =
@@ -273,23 +282,13 @@ fn cell(data: &Data, line: &Line, goes: bool) -> Cell {
     let (project, id) = (&line.project, line.toolchain.short());
     let tip = format!("{project} {id}: {size}, {summary}, used {when}{fate}");
     let parts = line.detail.iter().map(|part| (part.name.clone(), part.usage.bytes)).collect();
-    Cell {
-        head: None,
-        size_text: size,
-        label: summary.to_owned(),
-        tip,
-        class,
-        goes,
-        size: line.size(),
-        parts,
-    }
+    Cell { size_text: size, label: summary.to_owned(), tip, class, goes, size: line.size(), parts }
 }
 
 fn plain(name: &str, size: u64, class: &'static str) -> Group {
     let (size_text, label) = (words::size(size), String::new());
     let tip = format!("{name}: {size_text}");
-    let head = Some(name.to_owned());
-    let cell = Cell { head, size_text, label, tip, class, goes: false, size, parts: Vec::new() };
+    let cell = Cell { size_text, label, tip, class, goes: false, size, parts: Vec::new() };
     Group { name: name.to_owned(), cells: vec![cell] }
 }
 
@@ -303,15 +302,20 @@ fn shape(html: &mut Html, rect: Rect, more: &[Attribute<'_>]) {
     html.open("rect", &[&place, more].concat()).close("rect");
 }
 
-/// As much of a text as fits into a width; nothing if that is hardly anything.
-fn fitting(text: &str, width: f64) -> Option<String> {
+fn label(html: &mut Html, rect: Rect, y: f64, class: &'static str, text: &str) {
+    let (x, y) = (Px(rect.x + 6.0), Px(rect.y + y));
+    html.element("text", &[("x", &x), ("y", &y), ("class", &class)], text);
+}
+
+/// As much of a text as fits into a width; nothing if that is cut to fewer than so many letters.
+fn fitting(text: &str, width: f64, least: usize) -> Option<String> {
     let fits = |letters: usize| words::number(letters as u64) * LETTER <= width;
     let letters = text.chars().count();
     if fits(letters) {
         return Some(text.to_owned()).filter(|text| !text.is_empty());
     }
     let kept = (0..letters).take_while(|kept| fits(kept + 2)).count();
-    if kept < LEAST_LETTERS {
+    if kept < least {
         return None;
     }
     let cut: String = text.chars().take(kept).collect();
@@ -324,8 +328,9 @@ mod tests {
 
     #[test]
     fn labels_are_cut_where_there_is_no_room() {
-        assert_eq!(fitting("pantry", 100.0).unwrap(), "pantry");
-        assert_eq!(fitting("pantry-of-the-king", 60.0).unwrap(), "pantry-o…");
-        assert_eq!(fitting("pantry", 20.0), None);
+        assert_eq!(fitting("pantry", 100.0, 5).unwrap(), "pantry");
+        assert_eq!(fitting("pantry-of-the-king", 60.0, 5).unwrap(), "pantry-o…");
+        assert_eq!(fitting("pantry", 20.0, 5), None);
+        assert_eq!(fitting("1021.7 MiB", 60.0, usize::MAX), None);
     }
 }

@@ -232,6 +232,10 @@ fn told(project: &Project) -> String {
 
 /// What was saved, by week and month.
 pub fn saved(data: &Data, html: &mut Html) {
+    if data.weeks.iter().chain(&data.months).all(|period| period.sums.uses == 0) {
+        html.raw("<p>No build is known of yet.</p>");
+        return;
+    }
     html.raw("<div class=\"charts\">");
     for (name, periods) in [("By week", &data.weeks), ("By 30 days", &data.months)] {
         let bar = |period: &Period| Bar {

@@ -85,12 +85,15 @@ pub fn table(
     let caption = caption.to_string();
     let scroll: [Attribute<'_>; 4] =
         [("class", &"scroll"), ("tabindex", &0), ("role", &"region"), ("aria-label", &caption)];
+    html.element("p", &[("class", &"caption"), ("aria-hidden", &"true")], &caption);
     html.open("div", &scroll);
     match id {
-        Some(id) => html.open("table", &[("id", &id), ("data-sort", &"")]),
-        None => html.raw("<table>"),
+        Some(id) => {
+            html.open("table", &[("id", &id), ("data-sort", &""), ("aria-label", &caption)])
+        }
+        None => html.open("table", &[("aria-label", &caption)]),
     };
-    html.element("caption", &[], &caption).raw("<thead><tr>");
+    html.raw("<thead><tr>");
     for (is_number, head) in heads {
         let class = if *is_number { "n" } else { "" };
         html.element("th", &[("scope", &"col"), ("class", &class)], head);

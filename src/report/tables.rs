@@ -32,10 +32,10 @@ pub fn directories(data: &Data, html: &mut Html) {
     html.raw("<input id=\"filter\" type=\"search\" autocomplete=\"off\"><output aria-live=\"polite\"></output></form>");
     let heads = [
         (false, "Project"),
-        (false, "Toolchain"),
-        (false, "Id"),
         (true, "Size"),
         (false, "Last use"),
+        (false, "Toolchain"),
+        (false, "Id"),
         (true, "Uses"),
         (true, "Cold"),
         (true, "Last"),
@@ -60,10 +60,10 @@ fn directory(line: &Line, data: &Data) -> Vec<Cell> {
     let uses = record.map_or(0, |record| record.uses);
     vec![
         Cell::Name(line.project.to_string()),
-        Cell::Text(record.map_or_else(dash, |record| record.summary.clone())),
-        Cell::Id(line.toolchain.short()),
         Cell::size(line.size()),
         line.last_use().map_or_else(|| Cell::Time(0.0, dash()), |at| ago(at, data)),
+        Cell::Text(record.map_or_else(dash, |record| record.summary.clone())),
+        Cell::Id(line.toolchain.short()),
         Cell::count(usize::try_from(uses).unwrap_or(usize::MAX)),
         Cell::seconds(record.and_then(|record| record.cold_seconds)),
         Cell::seconds(closed.map(|closed| closed.seconds)),
