@@ -15,7 +15,7 @@ use crate::config::{self, ConfigError};
 use crate::evict;
 use crate::history::{self, Happened, MONTH, Sums, WEEK};
 use crate::names::{ProjectName, ToolchainId};
-use crate::policy::{ByteSize, Usage};
+use crate::policy::{ByteSize, Disk, Usage};
 use crate::store::{EntryRecord, Outcome, Row, Store, StoreError};
 
 /// A store that could not be looked at.
@@ -57,6 +57,9 @@ pub struct Overview {
     pub trash: u64,
     /// Bytes that are free on the store's filesystem.
     pub free: u64,
+    /// The whole filesystem.
+    #[serde(skip)]
+    pub disk: Disk,
     /// The store's budget.
     pub max_size: Option<ByteSize>,
     /// What the uses of the last 7 days came to, of the entries that are shown.
@@ -121,6 +124,7 @@ impl Overview {
         let lines = lines.map(|(row, user)| Line::new(store, row, user, scope.detail));
         let mut entries = lines.collect::<Result<Vec<Line>, LayoutError>>()?;
         entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
+        let disk = collect::disk(store)?;
         let sums = |within| history::sums(history, scope.project, now, within);
         Ok(Self {
             week: sums(WEEK),
@@ -128,7 +132,8 @@ impl Overview {
             size,
             downloads: downloads.bytes,
             trash: trash.bytes,
-            free: collect::disk(store)?.free.bytes,
+            free: disk.free.bytes,
+            disk,
             max_size: config::budgets(store)?.max_size,
             store: store.root().to_owned(),
             entries,

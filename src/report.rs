@@ -46,8 +46,6 @@ const MONTHS: u32 = 12;
 pub struct Sources {
     /// What the store holds.
     pub overview: Overview,
-    /// Its filesystem.
-    pub disk: Disk,
     /// Its policy.
     pub policy: Policy,
     /// What would go now.
@@ -135,7 +133,7 @@ pub struct Project {
 impl Data {
     /// Sums up.
     pub fn new(sources: Sources) -> Self {
-        let Sources { overview, disk, policy, plan, history, totals, now } = sources;
+        let Sources { overview, policy, plan, history, totals, now } = sources;
         let weeks = Spans::new(now, WEEK);
         let projects = projects(&overview, &policy, &history, &totals, weeks);
         let (collections, rest): (Vec<Happened>, Vec<Happened>) = history
@@ -146,8 +144,8 @@ impl Data {
         Self {
             made: Moment(now),
             version: env!("CARGO_PKG_VERSION"),
-            filesystem: disk,
-            min_free: policy.least_free(&disk),
+            filesystem: overview.disk,
+            min_free: policy.least_free(&overview.disk),
             attention: attention::attention(&overview, &plan, &rest, &totals, now),
             projects,
             since: history.iter().map(|happened| happened.at).min().map(Moment),

@@ -35,8 +35,8 @@ pub fn report(store: Option<PathBuf>, arguments: &ReportArgs, output: Output) ->
     let policy = config::budgets(&store)?;
     let mut observed = collect::observe(&store)?;
     let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
-    let (disk, totals) = (collect::disk(&store)?, store.totals());
-    let data = Data::new(Sources { overview, disk, policy, plan, history, totals, now });
+    let totals = store.totals();
+    let data = Data::new(Sources { overview, policy, plan, history, totals, now });
     let mut page = None;
     if let Some(file) = &arguments.html {
         let text = data.page();

@@ -13,8 +13,10 @@ use crate::policy::What;
 
 /// How a map is drawn.
 pub struct Canvas {
-    /// What it is called in the style sheet.
+    /// What it is called in the style sheet, and the note below it.
     pub class: &'static str,
+    /// The same.
+    pub note: &'static str,
     /// The names of its pattern, and of what refers to it.
     pub pattern: (&'static str, &'static str),
     /// Its size.
@@ -27,12 +29,14 @@ pub struct Canvas {
 pub const CANVASES: [Canvas; 2] = [
     Canvas {
         class: "map wide",
+        note: "note wide",
         pattern: ("goes-wide", "url(#goes-wide)"),
         frame: Rect { x: 0.0, y: 0.0, width: 1160.0, height: 520.0 },
         least: 900.0,
     },
     Canvas {
         class: "map narrow",
+        note: "note narrow",
         pattern: ("goes-narrow", "url(#goes-narrow)"),
         frame: Rect { x: 0.0, y: 0.0, width: 380.0, height: 560.0 },
         least: 700.0,
@@ -43,7 +47,7 @@ pub const CANVASES: [Canvas; 2] = [
 const LETTER: f64 = 6.3;
 
 /// Bold ones are wider by this.
-const BOLD: f64 = 1.14;
+const BOLD: f64 = 1.2;
 
 /// From line to line.
 const LINE: f64 = 15.0;

@@ -129,8 +129,9 @@ pub fn map(data: &Data, html: &mut Html) {
         html.raw("<p>Nothing is kept yet. <code>larder run PROJECT -- cargo build --release</code> fills the store.</p>");
         return;
     }
-    for canvas in &treemap::CANVASES {
-        html.piece(&treemap::draw(data, canvas).html);
+    let maps = treemap::CANVASES.map(|canvas| (canvas.note, treemap::draw(data, &canvas)));
+    for (_, map) in &maps {
+        html.piece(&map.html);
     }
     html.raw("<ul class=\"legend\">");
     for (class, text) in [
@@ -143,18 +144,19 @@ pub fn map(data: &Data, html: &mut Html) {
         swatch(html, class, text);
     }
     html.raw("<li><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect class=\"age3\" width=\"14\" height=\"14\"></rect><path class=\"hatch\" d=\"M0 7L7 0M0 14L14 0M7 14L14 7\"></path></svg>about to go</li></ul>");
-    let merged = treemap::draw(data, &treemap::CANVASES[0]);
-    html.raw("<p class=\"note\">Areas are sizes as recorded. ");
-    match merged.merged {
-        0 => html.raw("Every directory is drawn."),
-        count => html.text(format_args!(
-            "{} of {} too small to be seen are drawn together, {} in all.",
-            words::grouped(count),
-            words::count(data.overview.entries.len(), "directory", "directories"),
-            words::size(merged.merged_size),
-        )),
-    };
-    html.raw("</p>");
+    for (note, map) in &maps {
+        html.open("p", &[("class", note)]).raw("Areas are sizes as recorded. ");
+        match map.merged {
+            0 => html.raw("Every directory is drawn."),
+            count => html.text(format_args!(
+                "{} of {} too small to be seen are drawn together, {} in all.",
+                words::grouped(count),
+                words::count(data.overview.entries.len(), "directory", "directories"),
+                words::size(map.merged_size),
+            )),
+        };
+        html.raw("</p>");
+    }
 }
 
 /// Build times.

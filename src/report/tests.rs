@@ -88,6 +88,7 @@ fn data(entries: u64, events: u64) -> Data {
         downloads: 1 << 30,
         trash: 0,
         free: 10 << 30,
+        disk: Disk::default(),
         max_size: None,
         week: crate::history::sums(&history, None, now, WEEK),
         month: crate::history::sums(&history, None, now, MONTH),
@@ -95,7 +96,6 @@ fn data(entries: u64, events: u64) -> Data {
     };
     Data::new(Sources {
         overview,
-        disk: Disk::default(),
         policy: Policy::default(),
         plan,
         history,
