@@ -58,8 +58,8 @@ mod marker;
 mod open;
 mod target;
 
-pub(crate) use entry::rfc3339;
 pub use binary::{is_static, pointed};
+pub(crate) use entry::rfc3339;
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
 pub use guard::Guard;
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};

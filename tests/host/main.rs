@@ -2,18 +2,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
+mod browser;
 mod builds;
 mod caches;
 mod clock;
 mod collect;
 mod crash;
-mod history;
 mod doctor;
 mod emit;
+mod history;
 mod power;
 mod prometheus;
 mod proof;
 mod refusals;
+mod report;
 mod safety;
 mod sound;
 mod storm;

@@ -8,8 +8,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
-mod fleet;
 mod clean;
+mod fleet;
 mod image;
 mod settings;
 
