@@ -116,6 +116,18 @@ staleness-table: build-setup
 	scripts/staleness-table cargo=$(TABLES)/cargo larder=$(TABLES)/larder \
 		'larder, newer layout'=$(TABLES)/newer > docs/staleness.md
 
+# The page of `larder report` in the real browser, which make test does not install.
+.PHONY: report-test
+report-test: build-setup
+	scripts/mkosi-setup --browser
+	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 browser_
+
+# What README shows of the page.
+.PHONY: report-screenshots
+report-screenshots: build
+	scripts/mkosi-setup --browser
+	scripts/report-screenshots $(abspath $(BINARY))
+
 .PHONY: demo
 demo: mkosi-setup build
 	scripts/demo $(abspath $(BINARY))

@@ -78,6 +78,9 @@ pub enum Verb {
     /// Show what happened in the store: uses, comparisons, collections
     #[command(after_long_help = examples::HISTORY)]
     History(HistoryArgs),
+    /// Show what the store holds, saved, freed and is about to free, as one page for a browser
+    #[command(after_long_help = examples::REPORT)]
+    Report(ReportArgs),
     /// Collect what the policy does not keep
     #[command(after_long_help = examples::GC)]
     Gc(GcArgs),
@@ -235,6 +238,20 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "NUMBER")]
     pub last: Option<usize>,
     /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `larder report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the page into a file, in one step
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Measure what each crate takes, too
+    #[arg(long)]
+    pub detail: bool,
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -299,6 +299,17 @@ pub struct Sums {
     pub saved_seconds: f64,
 }
 
+impl Sums {
+    /// Counts a use.
+    pub fn add(&mut self, used: &Use) {
+        self.uses += 1;
+        self.cold += usize::from(used.cold);
+        self.failed += usize::from(used.outcome != Outcome::Succeeded);
+        self.seconds += used.seconds;
+        self.saved_seconds += used.saved().unwrap_or(0.0);
+    }
+}
+
 /// What the uses since a moment came to, of one project or of all.
 pub fn sums<'a>(
     history: impl IntoIterator<Item = &'a Happened>,
@@ -313,12 +324,9 @@ pub fn sums<'a>(
         Event::Comparison { .. } | Event::Collection(_) => None,
     });
     let wanted = uses.filter(|used| project.is_none_or(|project| *project == used.project));
-    wanted.fold(Sums::default(), |sums, used| Sums {
-        uses: sums.uses + 1,
-        cold: sums.cold + usize::from(used.cold),
-        failed: sums.failed + usize::from(used.outcome != Outcome::Succeeded),
-        seconds: sums.seconds + used.seconds,
-        saved_seconds: sums.saved_seconds + used.saved().unwrap_or(0.0),
+    wanted.fold(Sums::default(), |mut sums, used| {
+        sums.add(used);
+        sums
     })
 }
 

@@ -29,6 +29,17 @@ pub enum Verdict {
     NotReproducible,
 }
 
+impl Verdict {
+    /// What it says of the directory.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Same => "the same as a cold build",
+            Self::Stale => "it was stale, and begun anew",
+            Self::NotReproducible => "not reproducible",
+        }
+    }
+}
+
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {

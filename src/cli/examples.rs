@@ -57,6 +57,13 @@ pub const HISTORY: &str = "Examples:
     larder history --json | jq '.events[] | select(.event == \"use\" and (.cold | not))
         | {at, project, saved: ((.cold_seconds // .seconds) - .seconds)}'";
 
+pub const REPORT: &str = "Examples:
+  One page about the store, for a browser; it loads nothing from anywhere:
+    larder report --html /tmp/larder.html
+
+  Hours saved in each week, for a script:
+    larder report --json | jq '.weeks[] | {start, hours: (.saved_seconds / 3600)}'";
+
 pub const GC: &str = "Examples:
   What would go if everything had to fit into 20 GiB?
     larder gc --dry-run --max-size 20GiB

@@ -13,6 +13,7 @@ mod pin;
 mod probe;
 mod prometheus;
 mod provision;
+mod report;
 mod rm;
 mod room;
 mod run;
@@ -66,6 +67,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Doctor(arguments) => doctor::doctor(cli.global.store, &arguments, output),
         Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments, output),
         Verb::History(arguments) => history::history(cli.global.store, &arguments, output),
+        Verb::Report(arguments) => report::report(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),
         Verb::Pin(arguments) => pin::pin(cli.global.store, &arguments, output),
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),

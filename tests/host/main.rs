@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
+mod browser;
 mod builds;
 mod caches;
 mod clock;
@@ -14,6 +15,7 @@ mod power;
 mod prometheus;
 mod proof;
 mod refusals;
+mod report;
 mod safety;
 mod sound;
 mod storm;

@@ -1,8 +1,8 @@
 //! The table that people read.
 
-use super::{Entry, Line, Status};
+use super::Status;
 use crate::output::{self, Column, Screen};
-use crate::store::{EntryRecord, Outcome};
+use crate::overview::{Entry, Line};
 
 const COLUMNS: [Column; 11] = [
     Column::new("PROJECT", 0),
@@ -23,57 +23,42 @@ const BAR: usize = 8;
 
 /// The directories, a line each.
 pub fn table(status: &Status, screen: Screen) -> String {
-    let has_budget = status.max_size.is_some();
+    let has_budget = status.overview.max_size.is_some();
     let columns = COLUMNS.into_iter().filter(|column| has_budget || column.name != "BUDGET");
     let columns: Vec<Column> = columns.collect();
-    let rows = status.entries.iter().map(|line| line.cells(status, columns.len())).collect();
+    let rows =
+        status.overview.entries.iter().map(|line| cells(line, status, columns.len())).collect();
     output::fitted(&columns, rows, screen)
 }
 
-impl Line {
-    fn cells(&self, status: &Status, columns: usize) -> Vec<String> {
-        let record = match &self.entry {
-            Entry::Known { record } => record,
-            Entry::Damaged { damaged } => {
-                let mut cells = vec![self.project.to_string(), self.toolchain.short()];
-                cells.resize(columns - 1, "-".to_owned());
-                cells.push(format!("lost: {damaged}"));
-                return cells;
-            }
-        };
-        let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
-        let or_none =
-            |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), output::seconds);
-        let mut cells = vec![
-            self.project.to_string(),
-            self.toolchain.short(),
-            record.summary.clone(),
-            output::size(record.size),
-        ];
-        cells.extend(status.max_size.map(|max| bar(record.size, max.0)));
-        cells.extend([
-            output::ago(record.last_use(), status.now),
-            record.uses.to_string(),
-            or_none(closed.map(|closed| closed.seconds)),
-            or_none(record.cold_seconds),
-            or_none(Some(self.saved_seconds).filter(|saved| *saved > 0.0)),
-            self.state(record),
-        ]);
-        cells
-    }
-
-    fn state(&self, record: &EntryRecord) -> String {
-        if let Some(holder) = &self.in_use_by {
-            return format!("in use by {holder}");
+fn cells(line: &Line, status: &Status, columns: usize) -> Vec<String> {
+    let record = match &line.entry {
+        Entry::Known { record } => record,
+        Entry::Damaged { damaged } => {
+            let mut cells = vec![line.project.to_string(), line.toolchain.short()];
+            cells.resize(columns - 1, "-".to_owned());
+            cells.push(format!("lost: {damaged}"));
+            return cells;
         }
-        match record.last.as_ref().map(|last| last.closed.as_ref().map(|closed| closed.outcome)) {
-            None => "never used".to_owned(),
-            Some(None) => "interrupted".to_owned(),
-            Some(Some(Outcome::Succeeded)) if self.pinned => "pinned".to_owned(),
-            Some(Some(Outcome::Succeeded)) => "ready".to_owned(),
-            Some(Some(Outcome::Failed(code))) => format!("failed ({code})"),
-        }
-    }
+    };
+    let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
+    let or_none = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), output::seconds);
+    let mut cells = vec![
+        line.project.to_string(),
+        line.toolchain.short(),
+        record.summary.clone(),
+        output::size(record.size),
+    ];
+    cells.extend(status.overview.max_size.map(|max| bar(record.size, max.0)));
+    cells.extend([
+        output::ago(record.last_use(), status.now),
+        record.uses.to_string(),
+        or_none(closed.map(|closed| closed.seconds)),
+        or_none(record.cold_seconds),
+        or_none(Some(line.saved_seconds).filter(|saved| *saved > 0.0)),
+        line.state(),
+    ]);
+    cells
 }
 
 /// A part of a whole, as a bar and in percent; what is not nothing is seen.

@@ -5,7 +5,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::config::Fidelity;
 use crate::digest::Digest;
-use crate::store::{Closed, Opened, Outcome, UseRecord};
+use crate::history::Sums;
+use crate::names::{ProjectName, ToolchainId};
+use crate::overview::{Entry, Line};
+use crate::policy::{ByteSize, Disk};
+use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
 
 fn line(project: &str, summary: &str, size: u64, ago: u64, now: SystemTime) -> Line {
     let toolchain = ToolchainId(Digest::of(summary.as_bytes()));
@@ -57,19 +61,19 @@ fn report() -> Status {
     entries[1].pinned = true;
     let broken = Entry::Damaged { damaged: "it has no entry.json".to_owned() };
     entries.push(Line { entry: broken, ..line("spelt", "x", 0, 0, now) });
-    Status {
+    let overview = Overview {
         store: PathBuf::from("/var/cache/larder"),
         size: 12_600_000_000,
         downloads: 70_000_000,
         trash: 0,
         free: 40_000_000_000,
+        disk: Disk::default(),
         max_size: Some(ByteSize(20 << 30)),
         week: Sums { uses: 20, saved_seconds: 1300.0, ..Sums::default() },
         month: Sums { uses: 80, saved_seconds: 9000.0, ..Sums::default() },
         entries,
-        with_reasons: false,
-        now,
-    }
+    };
+    Status { overview, with_reasons: false, now }
 }
 
 fn shown(width: Option<usize>, unicode: bool) -> String {

@@ -3,28 +3,28 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use serde::Serialize;
 
-use crate::cargo_layout::{Layout, ProfileDir};
+use crate::cargo_layout::{Layout, LayoutError, ProfileDir};
 use crate::output;
 use crate::policy::Usage;
 use crate::store::EntryPaths;
 use crate::usage::{self, Counter};
 
 /// What belongs together.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Part {
     /// The profile's directory, such as `release`.
-    profile: PathBuf,
+    pub profile: PathBuf,
     /// The package, or what else is there, in brackets.
-    name: String,
+    pub name: String,
+    /// What it takes.
     #[serde(flatten)]
-    usage: Usage,
+    pub usage: Usage,
 }
 
 /// The parts of a target directory and of the caches beside it, the largest first.
-pub fn parts(paths: &EntryPaths) -> Result<Vec<Part>> {
+pub fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
     let target = &paths.target;
     let layout = Layout::scan(target)?;
     let mut parts: Vec<Part> =
