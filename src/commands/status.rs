@@ -101,7 +101,7 @@ impl Report for Status {
             output::table(&rows)
         };
         if self.with_reasons {
-            entries.iter().for_each(|line| text.push_str(&reasons(line, self.now)));
+            text.extend(entries.iter().map(|line| reasons(line, self.now)));
         }
         for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);

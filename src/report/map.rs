@@ -1,5 +1,6 @@
 //! The treemap: projects, their toolchains, and where it was measured their crates.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -205,7 +206,7 @@ impl Map {
                 parts,
             });
         }
-        cells.sort_by(|a, b| b.size.cmp(&a.size));
+        cells.sort_by_key(|cell| Reverse(cell.size));
         Group { name, cells }
     }
 

@@ -102,6 +102,19 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", &json!({ "features": feature }));
     }
 
+    /// Whether pages that are opened from now on may run scripts.
+    pub fn allow_scripts(&mut self, allowed: bool) {
+        self.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !allowed }));
+    }
+
+    /// The page as it now is.
+    pub fn source(&mut self) -> String {
+        let document = self.call("DOM.getDocument", &json!({}));
+        let node = json!({ "nodeId": document["root"]["nodeId"] });
+        let source = self.call("DOM.getOuterHTML", &node);
+        source["outerHTML"].as_str().unwrap().to_owned()
+    }
+
     /// What a piece of JavaScript gives.
     pub fn evaluate(&mut self, script: &str) -> Value {
         let wanted = json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
