@@ -138,6 +138,11 @@ bench: build-setup build
 	benches/exactness $(abspath $(BINARY))
 	benches/collection $(abspath $(BINARY))
 
+# The table of docs/fleet.md: a quarter of an hour.
+.PHONY: fleet-table
+fleet-table: mkosi-setup build
+	benches/fleet $(abspath $(BINARY)) > docs/fleet.md
+
 # How large a target directory becomes over successive versions, beside other tools: a quarter of an hour.
 .PHONY: disk-table
 disk-table: build-setup build

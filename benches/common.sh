@@ -24,8 +24,8 @@ count() {
     printf '%s\n' "$1"
 }
 
-# commit_all DIR: DIR as a git repository with everything in one commit.
-commit_all() {
+# commit_everything DIR: DIR as a git repository with everything in one commit.
+commit_everything() {
     local git=(git -C "$1" -c user.name=larder -c user.email=larder@example.org)
     git -C "$1" init -q -b main
     "${git[@]}" add -A -f

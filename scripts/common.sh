@@ -31,6 +31,21 @@ can_be_root() {
     [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && command -v sudo >/dev/null; }
 }
 
+# commit_all DIR MESSAGE: DIR as a git repository with everything in one commit, whoever runs this and
+# however their git is configured.
+commit_all() {
+    local who=larder mail=larder@example.org when=2026-01-01T00:00:00Z
+    (
+        cd "$1"
+        export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+            GIT_AUTHOR_NAME=$who GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE=$when \
+            GIT_COMMITTER_NAME=$who GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE=$when
+        git init -q -b main
+        git add -A
+        git commit -q -m "$2"
+    )
+}
+
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # index_targets [APT OPTION…]: "origin|label|uri" of every package source that apt knows and has fetched.

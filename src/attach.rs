@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -101,6 +101,34 @@ pub fn try_mount(dir: &Path) -> Result<(), CannotMount> {
     // SAFETY: `enter` makes system calls only; it neither allocates nor locks.
     unsafe { trial.pre_exec(move || mounts.enter()) };
     trial.spawn().and_then(|mut child| child.wait()).map(|_| ()).map_err(CannotMount)
+}
+
+/// Finds out, in a process that ends at once, whether a user namespace can be made.
+pub fn try_user_namespace() -> io::Result<()> {
+    let mut trial = Command::new("/proc/self/exe");
+    trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let enter = || Ok(unshare(UnshareFlags::NEWUSER)?);
+    // SAFETY: one system call, which neither allocates nor locks.
+    unsafe { trial.pre_exec(enter) };
+    trial.spawn().and_then(|mut child| child.wait()).map(drop)
+}
+
+/// Asks a program for its version, in a process that has `root` as `/` and nothing else.
+pub fn try_in_root(root: &Path, program: &str) -> io::Result<Output> {
+    let root = CString::new(root.as_os_str().as_bytes())?;
+    let mounts = Mounts::default();
+    let mut trial = Command::new(program);
+    trial.arg("--version").env_clear().stdin(Stdio::null());
+    let enter = move || {
+        if rustix::process::chroot(root.as_c_str()) == Err(Errno::PERM) {
+            mounts.enter_user_namespace()?;
+            rustix::process::chroot(root.as_c_str())?;
+        }
+        Ok(rustix::process::chdir(c"/")?)
+    };
+    // SAFETY: system calls only; it neither allocates nor locks.
+    unsafe { trial.pre_exec(enter) };
+    trial.output()
 }
 
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {

@@ -28,6 +28,7 @@ use crate::evict::Trash;
 use crate::fault;
 use crate::identity::{Surroundings, Way};
 use crate::output::Output;
+use crate::project::Project;
 use crate::situation::Findings;
 use crate::sources::{self, Where};
 use crate::store::{EntryPaths, Store, atomic};
@@ -110,10 +111,11 @@ impl Caches {
     pub fn new(
         paths: &EntryPaths,
         surroundings: &Surroundings,
-        outside: impl Fn(&Path) -> PathBuf,
-        way: Way,
+        project: &Project,
         output: Output,
     ) -> Self {
+        let way = project.way;
+        let outside = |path: &Path| project.place.outside(path, &project.source);
         let mut caches = Self {
             paths: paths.clone(),
             attached: Vec::new(),
@@ -122,11 +124,18 @@ impl Caches {
             config: None,
         };
         if let Some(place) = &surroundings.go {
-            caches.add(Part::GoBuild, outside(&place.cache), way, output);
-            caches.add(Part::GoModules, outside(&place.modules), way, output);
+            let (cache, modules) = (outside(&place.cache), outside(&place.modules));
+            caches.add(Part::GoModules, modules.clone(), way, output);
+            if way == Way::Bind && !caches.has(Part::GoModules) {
+                // Go remembers by its path alone what a module imports, and nobody vouches for these.
+                let (cache, modules) = (cache.display(), modules.display());
+                caches.foreign.push(format!("not kept, because of what is in {modules}: {cache}"));
+            } else {
+                caches.add(Part::GoBuild, cache, way, output);
+            }
             caches.go = Some(go::Settings {
-                workspace: place.workspace.as_deref().map(&outside),
-                with_cargo: false,
+                workspace: place.workspace.as_deref().map(outside),
+                with_cargo: project.keeps_cargo(),
             });
         }
         if let Some(place) = &surroundings.ccache {
@@ -134,14 +143,6 @@ impl Caches {
             caches.config = caches.has(Part::Ccache).then(|| outside(&place.config));
         }
         caches
-    }
-
-    /// Cargo's target directory is attached too, and the times of the checkout are those that it needs.
-    pub fn beside_cargo(mut self) -> Self {
-        if let Some(go) = &mut self.go {
-            go.with_cargo = true;
-        }
-        self
     }
 
     fn add(&mut self, part: Part, place: PathBuf, way: Way, output: Output) {
@@ -215,19 +216,16 @@ impl Caches {
         found: &mut Found,
     ) -> Result<()> {
         let judged = go::judge(go, place, findings, &found.before.memory)?;
-        let outdated = match self.has(Part::GoModules) {
-            true => modules::outdated(&self.kept(Part::GoModules), &place.source, findings)?,
-            false => Vec::new(),
-        };
+        let kept = self.kept(Part::GoModules);
+        let outdated = modules::outdated(&kept, &place.source, findings);
         if !outdated.is_empty() {
             let names: Vec<String> =
                 outdated.iter().map(|path| path.display().to_string()).collect();
             found.why.push(format!("go.sum has another checksum for {}", some_of(&names)));
-            let kept = self.kept(Part::GoModules);
             found.gone.extend(outdated.iter().map(|path| kept.join(path)));
             spoilt = true;
         }
-        let mut why = judged.why;
+        let (mut why, mut memory) = (judged.why, judged.memory);
         if spoilt {
             // Go remembers by its path alone what a module imports.
             why.push("go-build goes with its modules".to_owned());
@@ -241,9 +239,10 @@ impl Caches {
                 found.trees.insert(Part::GoBuild, Tree::default());
                 found.why.extend(why);
             }
+            memory.forget_gone(&findings.state.checkout);
         }
         found.times = judged.times;
-        found.memory = judged.memory;
+        found.memory = memory;
         Ok(())
     }
 

@@ -102,6 +102,9 @@ pub enum Verb {
     /// Write the manual pages into a directory
     #[command(after_long_help = examples::MAN)]
     Man(ManArgs),
+    /// Check everything that has to hold here, each with its remedy
+    #[command(after_long_help = examples::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Answer what compiles here (run by larder itself, inside a sandbox)
     #[command(hide = true)]
     Probe,
@@ -109,10 +112,24 @@ pub enum Verb {
 
 /// `larder init`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct InitArgs {
     /// The command that starts mkosi, split at spaces
     #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
     pub mkosi: String,
+    /// An image that is started by `--image-id NAME --include=images/NAME.conf`; can be given more
+    /// than once
+    #[arg(long, value_name = "NAME")]
+    pub image: Vec<String>,
+    /// Change the build scripts as is shown without this option, and add larder.sh beside them
+    #[arg(long)]
+    pub apply: bool,
+    /// Change scripts that have changes which are not committed
+    #[arg(long, requires = "apply")]
+    pub force: bool,
+    /// Take back what was done for this repository; the store stays
+    #[arg(long, conflicts_with_all = ["apply", "image"])]
+    pub undo: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -126,7 +143,7 @@ pub struct InitArgs {
 pub struct ProvisionArgs {
     /// The project
     pub project: ProjectName,
-    /// The directory with the project's Cargo.toml [default: .]
+    /// The directory with the project's Cargo.toml or go.mod [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]
@@ -145,7 +162,7 @@ pub struct ProvisionArgs {
 pub struct RunArgs {
     /// The project: a name for what is compiled
     pub project: ProjectName,
-    /// The directory with the project's Cargo.toml; its target/ is attached [default: .]
+    /// The directory with the project's Cargo.toml or go.mod; its target/ is attached [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]
@@ -178,6 +195,7 @@ pub struct VerifyArgs {
 
 /// `larder status`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct StatusArgs {
     /// Only this project, with the reasons of its last builds
     pub project: Option<ProjectName>,
@@ -312,6 +330,20 @@ pub struct MoveArgs {
     pub json: bool,
 }
 
+/// `larder doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The command that starts mkosi, split at spaces
+    #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
+    pub mkosi: String,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments that your image builds give to mkosi, such as `--include=images/a.conf`
+    #[arg(last = true, value_name = "MKOSI ARGUMENTS")]
+    pub arguments: Vec<OsString>,
+}
+
 /// `larder emit`
 #[derive(Debug, Args)]
 pub struct EmitArgs {
@@ -343,6 +375,16 @@ pub enum Consumer {
     SystemdTimer,
     /// A line for a crontab that collects by the clock
     Cron,
+    /// Flags for `podman run` that bring the store into a container
+    Podman,
+    /// The same for `docker run`
+    Docker,
+    /// The same as a service for compose
+    Compose,
+    /// Configuration for a virtual machine of Lima with a store on a disk of its own
+    Lima,
+    /// Steps for a workflow of GitHub Actions that keep the store between runs
+    GithubActions,
     /// Completions of larder's command line for bash
     Bash,
     /// The same for zsh

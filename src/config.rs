@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::ProjectName;
 use crate::policy::{self, Amount, ByteSize, Limits, Span};
-use crate::store::{Store, Wait};
+use crate::store::{self, Store, Wait};
 
 /// Which of the sandbox's packages make a target directory of its own when they change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -213,11 +213,15 @@ pub enum StorePath {
 
 impl StorePath {
     /// Finds the store: the flag or `LARDER_STORE`; else the store that this very binary lies in
-    /// (`<store>/bin/larder`, as inside a sandbox); else the user's cache.
+    /// (`<store>/bin/larder`, as inside a sandbox), or the one that the directory in its place leads
+    /// to, which is made when it is missing; else the user's cache.
     pub fn find(named: Option<PathBuf>) -> Self {
         let named = named.filter(|path| !path.as_os_str().is_empty());
         if let Some(path) = named.or_else(store_of_this_binary) {
             return Self::Named(path);
+        }
+        if let Some(path) = dir_of_this_binary().and_then(|dir| store::pointed(&dir)) {
+            return Self::Default(path);
         }
         Self::Default(default_store(
             rustix::process::geteuid().is_root(),
@@ -235,9 +239,13 @@ impl StorePath {
 }
 
 fn store_of_this_binary() -> Option<PathBuf> {
+    dir_of_this_binary().filter(|store| Store::open(store).is_ok())
+}
+
+/// `DIR` of `DIR/bin/larder`.
+fn dir_of_this_binary() -> Option<PathBuf> {
     let binary = env::current_exe().ok()?;
-    let store = binary.parent().filter(|dir| dir.ends_with("bin"))?.parent()?;
-    Store::open(store).is_ok().then(|| store.to_owned())
+    Some(binary.parent().filter(|dir| dir.ends_with("bin"))?.parent()?.to_owned())
 }
 
 fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) -> PathBuf {

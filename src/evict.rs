@@ -5,8 +5,8 @@
 //! carries larder's marker and is the user's own at that moment; all is reached from the store's own
 //! descriptor, so that no symlink is followed and no mount is entered, whatever is swapped meanwhile.
 //!
-//! Outside the store larder removes exactly two kinds of things: the symlink that it left itself,
-//! and an empty directory.
+//! Outside the store larder removes exactly three kinds of things: the symlink that it left itself,
+//! an empty directory, and a file that it added and nobody changed.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
 
@@ -150,6 +150,23 @@ fn remove_inside(store: &Store, path: &Path, flags: AtFlags) -> Result<(), Evict
 /// Removes a record of the store's own that has served its time.
 pub fn remove_record(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| has_ending(name, "json"))
+}
+
+/// Removes an include file of the store's own.
+pub fn remove_include(store: &Store, path: &Path) -> Result<(), EvictError> {
+    remove_file(store, path, |name| name.starts_with("mkosi") && has_ending(name, "conf"))
+}
+
+/// Removes a file outside the store, no symlink, that holds exactly what larder wrote into it.
+pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
+    let fail = |source| EvictError::Io { path: path.to_owned(), source };
+    let is_plain = fs::symlink_metadata(path).map_err(fail)?.is_file();
+    if !is_plain || fs::read(path).map_err(fail)? != written {
+        return Err(fail(io::Error::other("it is not as larder wrote it")));
+    }
+    fault::point("evict.unlink-added");
+    rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
+        .map_err(|errno| EvictError::new(path, errno))
 }
 
 /// Removes half a copy of a store, which a move left when it was cut off. It holds the record of where

@@ -186,6 +186,10 @@ fn of_totals(totals: &Totals, text: &mut Exposition) {
             }
         }
     }
+    of_collections(totals, text);
+}
+
+fn of_collections(totals: &Totals, text: &mut Exposition) {
     text.family(
         "larder_collected_bytes_total",
         "counter",
@@ -228,7 +232,7 @@ impl Exposition {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        self.name = name.to_owned();
+        name.clone_into(&mut self.name);
     }
 
     fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {

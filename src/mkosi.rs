@@ -3,17 +3,28 @@
 //! Facts from mkosi 25.3 and 27.1 (`mkosi/config.py`, `mkosi/__init__.py`): build sources are
 //! mounted below `/work/src`, so that the target `../larder` becomes `/work/larder`; an explicit
 //! `BuildSources=` drops the default mount of the working directory; lists append; there is no
-//! quoting; `BuildSourcesEphemeral=` puts a throw-away overlay on every build source.
+//! quoting; `BuildSourcesEphemeral=` puts an overlay on every build source, `BuildDirectory=` is
+//! mounted at `/work/build` as it is.
+
+mod include;
+mod summary;
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use include::Include;
+use include::TARGET;
+pub use summary::{Ephemeral, Summary};
+
 /// Where the store appears inside the build sandbox.
 pub const SANDBOX_STORE: &str = "/work/larder";
 
-/// The target of the store's build source, relative to `/work/src`.
-const TARGET: &str = "../larder";
+/// Where the store is inside the build sandbox of an image whose build sources are ephemeral.
+pub const SANDBOX_BUILD_STORE: &str = "/work/build/larder";
+
+/// The name of that store in the build directory.
+pub const BUILD_STORE: &str = "larder";
 
 /// What mkosi cannot take in the path of a build source.
 const FORBIDDEN: [char; 5] = [',', ':', '#', '%', '$'];
@@ -50,56 +61,20 @@ pub enum MkosiError {
         /// The source that was mounted before.
         lost: PathBuf,
     },
-    /// Every build source is thrown away after the build.
+    /// The include file changed what it should leave alone.
+    #[error("with {} mkosi treats build sources or the build directory in another way; please report this", include.display())]
+    Changed {
+        /// The include file.
+        include: PathBuf,
+    },
+    /// What a build writes to its sources is lost, and there is no directory where it would last.
     #[error(
-        "the image sets BuildSourcesEphemeral=, so what a build writes to the store is thrown away; set BuildSourcesEphemeral=no for it"
+        "the image sets BuildSourcesEphemeral={value}, so what a build writes to the store is lost, and it has no BuildDirectory= where a store would last; make the directory mkosi.builddir or set BuildDirectory=, or set BuildSourcesEphemeral=no"
     )]
-    Ephemeral,
-}
-
-/// The part of `mkosi --json summary` that matters here. It is never shown whole: the summary
-/// also holds the values of `Environment=`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    sources: Vec<BuildSource>,
-    ephemeral: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BuildSource {
-    source: PathBuf,
-    target: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawSummary {
-    images: Vec<RawImage>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawImage {
-    #[serde(default)]
-    build_sources: Vec<BuildSource>,
-    #[serde(default)]
-    build_sources_ephemeral: serde_json::Value,
-}
-
-/// The include file that brings `store` into the sandbox. `keep_default` repeats the mount of the
-/// image repository itself, which mkosi drops as soon as any build source is named.
-pub fn include(store: &Path, keep_default: bool) -> Result<String, MkosiError> {
-    check_path(store)?;
-    let own = if keep_default { "BuildSources=.\n" } else { "" };
-    Ok(format!(
-        "# Made by `larder init`; it is written anew each time. Use it by\n\
-         #   mkosi --include={store}/mkosi.conf\n\
-         \n\
-         [Build]\n\
-         {own}BuildSources={store}:{TARGET}\n",
-        store = store.display(),
-    ))
+    Ephemeral {
+        /// What the image sets.
+        value: &'static str,
+    },
 }
 
 /// Refuses a path that mkosi's configuration cannot carry.
@@ -117,52 +92,6 @@ pub fn check_path(store: &Path) -> Result<(), MkosiError> {
     }
 }
 
-impl Summary {
-    /// Reads what `mkosi --json summary` prints: the last image is the main one.
-    pub fn parse(text: &str) -> Result<Self, MkosiError> {
-        let raw: RawSummary = serde_json::from_str(text).map_err(|error| {
-            MkosiError::Summary(format!("line {} column {}", error.line(), error.column()))
-        })?;
-        let image = raw.images.into_iter().next_back();
-        let image = image.ok_or_else(|| MkosiError::Summary("it lists no image".into()))?;
-        let ephemeral = match image.build_sources_ephemeral {
-            serde_json::Value::Bool(value) => value,
-            serde_json::Value::String(value) => value != "no",
-            _ => false,
-        };
-        Ok(Self { sources: image.build_sources, ephemeral })
-    }
-
-    /// Whether mkosi mounts the working directory only because nobody named a build source.
-    pub fn has_default_sources(&self, repository: &Path) -> bool {
-        let only = BuildSource { source: repository.to_owned(), target: None };
-        self.sources.is_empty() || self.sources == [only]
-    }
-
-    /// Refuses an image whose build sources are thrown away after the build.
-    pub fn check_lasting(&self) -> Result<(), MkosiError> {
-        if self.ephemeral { Err(MkosiError::Ephemeral) } else { Ok(()) }
-    }
-
-    /// Checks that with the include file the store is mounted, and that all of `before` still is.
-    pub fn verify(&self, before: &Self, store: &Path, include: &Path) -> Result<(), MkosiError> {
-        self.check_lasting()?;
-        let ours = |item: &&BuildSource| {
-            item.source == store && item.target.as_deref() == Some(Path::new(TARGET))
-        };
-        if !self.sources.iter().any(|item| ours(&item)) {
-            let (store, include) = (store.to_owned(), include.to_owned());
-            return Err(MkosiError::NotMounted { store, include });
-        }
-        match before.sources.iter().find(|item| !self.sources.contains(item)) {
-            Some(item) => {
-                Err(MkosiError::Lost { include: include.to_owned(), lost: item.source.clone() })
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// The names in `BuildPackages=` of the configuration that mkosi shows its scripts
 /// (`$MKOSI_CONFIG`, JSON).
 pub fn build_packages(config: &str) -> Vec<String> {
@@ -175,62 +104,27 @@ pub fn build_packages(config: &str) -> Vec<String> {
     serde_json::from_str::<Config>(config).map(|config| config.build_packages).unwrap_or_default()
 }
 
+/// The version in what `mkosi --version` prints, such as `mkosi 25.3`.
+pub fn version(text: &str) -> Option<&str> {
+    let version = text.trim().strip_prefix("mkosi ")?;
+    version.starts_with(|first: char| first.is_ascii_digit()).then_some(version)
+}
+
+/// Whether it is one of the versions that larder is tested with, or one between them.
+pub fn is_known(version: &str) -> bool {
+    let major = version.split(['.', '~', '-']).next().and_then(|part| part.parse::<u32>().ok());
+    major.is_some_and(|major| (25..=27).contains(&major))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STORE: &str = "/var/cache/larder";
-
-    fn summary(sources: &str, ephemeral: &str) -> Summary {
-        let text = format!(
-            r#"{{"Images": [{{}}, {{"BuildSources": [{sources}], "BuildSourcesEphemeral": {ephemeral}}}]}}"#
-        );
-        Summary::parse(&text).unwrap()
-    }
-
-    #[test]
-    fn the_include_names_one_source_a_line() {
-        let text = include(Path::new(STORE), true).unwrap();
-        snapbox::assert_data_eq!(
-            text,
-            snapbox::str![[r"
-# Made by `larder init`; it is written anew each time. Use it by
-#   mkosi --include=/var/cache/larder/mkosi.conf
-
-[Build]
-BuildSources=.
-BuildSources=/var/cache/larder:../larder
-
-"]]
-        );
-        assert!(!include(Path::new(STORE), false).unwrap().contains("BuildSources=.\n"));
-    }
-
     #[test]
     fn paths_that_mkosi_would_misread_are_refused() {
         for bad in ["/a b", "/a,b", "/a:b", "/a#b", "/a%b", "/a$b", "/a\nb", "/a\tb", "/a\u{a0}b"] {
-            assert!(
-                matches!(include(Path::new(bad), true), Err(MkosiError::Path { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(check_path(Path::new(bad)), Err(MkosiError::Path { .. })), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_summary_is_checked_for_what_came_and_what_went() {
-        let (store, include) = (Path::new(STORE), Path::new("/var/cache/larder/mkosi.conf"));
-        let repo = r#"{"Source": "/repo", "Target": null}"#;
-        let ours = r#"{"Source": "/var/cache/larder", "Target": "../larder"}"#;
-        let both = format!("{repo}, {ours}");
-        let before = summary(repo, "\"no\"");
-        assert!(before.has_default_sources(Path::new("/repo")));
-        assert_eq!(summary(&both, "\"no\"").verify(&before, store, include), Ok(()));
-        let lost = summary(ours, "false").verify(&before, store, include);
-        assert!(matches!(lost, Err(MkosiError::Lost { .. })));
-        let missing = summary(repo, "false").verify(&before, store, include);
-        assert!(matches!(missing, Err(MkosiError::NotMounted { .. })));
-        let ephemeral = summary(&both, "\"yes\"").verify(&before, store, include);
-        assert_eq!(ephemeral, Err(MkosiError::Ephemeral));
     }
 
     #[test]
@@ -238,5 +132,13 @@ BuildSources=/var/cache/larder:../larder
         assert_eq!(build_packages(r#"{"BuildPackages": ["gcc", "rustc"]}"#), ["gcc", "rustc"]);
         assert_eq!(build_packages("{}"), Vec::<String>::new());
         assert_eq!(build_packages("no json"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("mkosi 25.3\n"), Some("25.3"));
+        assert_eq!(version("no such thing"), None);
+        assert!(is_known("25.3") && is_known("26~devel") && is_known("27.1"));
+        assert!(!is_known("14") && !is_known("28"));
     }
 }

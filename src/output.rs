@@ -1,8 +1,12 @@
 //! The only room that prints. stdout is data, stderr is everything else.
 
 mod progress;
+mod screen;
+mod table;
 
 pub use progress::Progress;
+pub use screen::Screen;
+pub use table::{Column, fitted, table};
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,6 +22,11 @@ pub const SCHEMA: u32 = 1;
 pub trait Report: Serialize {
     /// The text for people, with a newline at its end, or nothing.
     fn text(&self) -> String;
+
+    /// The same, for what has to fit on a screen.
+    fn text_for(&self, _: Screen) -> String {
+        self.text()
+    }
 }
 
 #[derive(Serialize)]
@@ -54,7 +63,8 @@ impl Output {
         let text = if json {
             serde_json::to_string_pretty(&Versioned { schema: SCHEMA, report })? + "\n"
         } else {
-            report.text()
+            let screen = Screen::stdout();
+            screen.show(report.text_for(screen))
         };
         print(&text)
     }
@@ -167,9 +177,13 @@ pub fn size(bytes: u64) -> String {
     humansize::format_size(bytes, humansize::BINARY.decimal_places(1))
 }
 
-/// A duration in seconds, such as `39.8 s`; minutes from 100 s on.
+/// A duration in seconds, such as `39.8 s`; minutes from 100 s on, then hours.
 pub fn seconds(seconds: f64) -> String {
-    if seconds < 100.0 { format!("{seconds:.1} s") } else { format!("{:.1} min", seconds / 60.0) }
+    match seconds {
+        ..100.0 => format!("{seconds:.1} s"),
+        ..6000.0 => format!("{:.1} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
 }
 
 /// A moment as date and time of day, in UTC.
@@ -192,61 +206,9 @@ pub fn ago(moment: SystemTime, now: SystemTime) -> String {
     }
 }
 
-/// Lays out rows of cells in columns; the first row is the head, numbers are right-aligned.
-pub fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let numeric = |column: usize| {
-        let digits = |row: &Vec<String>| {
-            row.get(column).is_none_or(|cell| {
-                cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit())
-            })
-        };
-        rows.len() > 1 && column > 0 && rows[1..].iter().all(digits)
-    };
-    let right: Vec<bool> = (0..columns).map(numeric).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut due = 0;
-        for (column, cell) in row.iter().enumerate() {
-            let pad = widths[column] - cell.chars().count();
-            let (before, after) = if right[column] { (pad, 0) } else { (0, pad) };
-            if cell.is_empty() {
-                due += before;
-            } else {
-                // Blanks are due only where something follows.
-                text.extend(std::iter::repeat_n(' ', due + before));
-                text.push_str(cell);
-                due = 0;
-            }
-            due += after + 2;
-        }
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_line_up_and_numbers_stand_right() {
-        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let rows = [row(["NAME", "SIZE", "NOTE"]), row(["a", "9", "x"]), row(["long", "10", ""])];
-        snapbox::assert_data_eq!(
-            table(&rows),
-            snapbox::str![[r"
-NAME  SIZE  NOTE
-a        9  x
-long    10
-
-"]]
-        );
-    }
 
     #[test]
     fn a_cause_is_not_said_twice() {

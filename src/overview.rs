@@ -2,6 +2,7 @@
 
 pub mod detail;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use crate::cargo_layout::LayoutError;
 use crate::collect::{self, CollectError};
 use crate::config::{self, ConfigError};
 use crate::evict;
-use crate::history::{self, Happened, MONTH, Sums, WEEK};
+use crate::history::{self, Event, Happened, MONTH, Sums, Use, WEEK};
 use crate::names::{ProjectName, ToolchainId};
 use crate::policy::{ByteSize, Disk, Usage};
 use crate::store::{EntryRecord, Outcome, Row, Store, StoreError};
@@ -81,9 +82,14 @@ pub struct Line {
     pub in_use_by: Option<String>,
     /// Whether it is not to be collected.
     pub pinned: bool,
+    /// Seconds that its warm builds saved, as far back as the history goes.
+    pub saved_seconds: f64,
     /// Its record.
     #[serde(flatten)]
     pub entry: Entry,
+    /// Its last uses, if one project was asked for.
+    #[serde(skip)]
+    pub uses: Vec<(Use, SystemTime)>,
     /// What its crates take, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<Part>,
@@ -124,6 +130,7 @@ impl Overview {
         let lines = lines.map(|(row, user)| Line::new(store, row, user, scope.detail));
         let mut entries = lines.collect::<Result<Vec<Line>, LayoutError>>()?;
         entries.sort_by(|a, b| a.project.cmp(&b.project).then(b.last_use().cmp(&a.last_use())));
+        tell(&mut entries, history, scope.project.is_some());
         let disk = collect::disk(store)?;
         let sums = |within| history::sums(history, scope.project, now, within);
         Ok(Self {
@@ -141,6 +148,21 @@ impl Overview {
     }
 }
 
+/// Adds to each line what the history tells of it.
+fn tell(entries: &mut [Line], history: &[Happened], with_uses: bool) {
+    let key = |line: &Line| (line.project.clone(), line.toolchain);
+    let mut lines: HashMap<_, &mut Line> =
+        entries.iter_mut().map(|line| (key(line), line)).collect();
+    for Happened { at, event } in history {
+        let Event::Use(used) = event else { continue };
+        let Some(line) = lines.get_mut(&(used.project.clone(), used.toolchain)) else { continue };
+        line.saved_seconds += used.saved().unwrap_or(0.0);
+        if with_uses {
+            line.uses.push((used.clone(), *at));
+        }
+    }
+}
+
 impl Line {
     fn new(
         store: &Store,
@@ -149,7 +171,7 @@ impl Line {
         with_detail: bool,
     ) -> Result<Self, LayoutError> {
         let detail = if with_detail {
-            detail::parts(&store.entry(&row.project, row.toolchain).target)?
+            detail::parts(&store.entry(&row.project, row.toolchain))?
         } else {
             Vec::new()
         };
@@ -158,7 +180,8 @@ impl Line {
             Err(damaged) => Entry::Damaged { damaged },
         };
         let Row { project, toolchain, pinned, .. } = row;
-        Ok(Self { project, toolchain, in_use_by, pinned, entry, detail })
+        let (saved_seconds, uses) = (0.0, Vec::new());
+        Ok(Self { project, toolchain, in_use_by, pinned, saved_seconds, entry, uses, detail })
     }
 
     /// The record, unless it is damaged.

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::evict::{self, EvictError, ORIGIN};
+use crate::mkosi::Include;
 use crate::store::atomic::{self, RecordError};
 use crate::store::{Store, StoreError};
 
@@ -108,10 +109,11 @@ pub fn finish_removal(store: &Store) -> Result<(), MoveError> {
 
 fn finish(to: &Path, from: &Path) -> Result<Store, MoveError> {
     let store = Store::open_writable(to)?;
-    let include = store.mkosi_conf();
-    if let Ok(text) = fs::read_to_string(&include) {
-        let text = text.replace(&*from.to_string_lossy(), &store.root().to_string_lossy());
-        atomic::write(&include, text.as_bytes(), 0o644)?;
+    for include in Include::all().map(|kind| kind.path(store.root())) {
+        if let Ok(text) = fs::read_to_string(&include) {
+            let text = text.replace(&*from.to_string_lossy(), &store.root().to_string_lossy());
+            atomic::write(&include, text.as_bytes(), 0o644)?;
+        }
     }
     finish_removal(&store)?;
     Ok(store)

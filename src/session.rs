@@ -68,7 +68,7 @@ pub struct Use<'a> {
     wait: Wait,
 }
 
-impl<'a> Use<'a> {
+impl Use<'_> {
     /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
     fn locks(&self) -> Vec<BorrowedFd<'_>> {
         let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
@@ -121,7 +121,7 @@ impl<'a> Use<'a> {
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
         self.caches.prepare(self.store, &self.sources.source, &found)?;
-        if !self.entry.identity().is_exact() {
+        if !self.entry.identity().is_exact() && self.target.is_some() {
             for error in sources::renew(&self.sources.source, &findings.changed_files()) {
                 self.output.warning(&error.to_string());
             }

@@ -15,8 +15,13 @@ pub const CONFIG: &str = "ccache.conf";
 /// Variables go before it; the identity has judged those.
 pub fn configure(kept: &Path, place: Option<&Path>, config: &Path, copy: &Path) -> Result<()> {
     let own = fs::read_to_string(config).unwrap_or_default();
-    let careful: String = CAREFUL.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-    let text = format!("{}\n{careful}", own.trim_end());
+    let careful = CAREFUL.iter().map(|(key, value)| format!("{key} = {value}"));
+    let lines: Vec<String> = own.lines().map(str::to_owned).chain(careful).collect();
+    let text = lines.join(
+        "
+",
+    ) + "
+";
     let write = |path: &Path, text: &str| {
         fault::point("caches.configure");
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))

@@ -151,9 +151,14 @@ fn outside(settings: &Settings, place: &Where, checkout: &Tree) -> Vec<(Vec<u8>,
         let text = fs::read_to_string(&file).unwrap_or_default();
         let dir = file.parent().unwrap_or(Path::new("/"));
         for path in named(&text) {
-            let path = sources::plain(&dir.join(path));
+            let path = Path::new(path);
+            let path = if path.is_absolute() {
+                place.real_of_compiler(path)
+            } else {
+                sources::plain(&dir.join(path))
+            };
             let is_inside = path.starts_with(&place.source) || place.source.starts_with(&path);
-            let key = path.as_os_str().as_bytes().to_vec();
+            let key = place.seen_by_compiler(&path).as_os_str().as_bytes().to_vec();
             if is_inside || !path.is_dir() || found.iter().any(|(known, _)| *known == key) {
                 continue;
             }

@@ -78,6 +78,11 @@ impl Memory {
         times
     }
 
+    /// Forgets files that are not in the checkout any more: of them Go remembers nothing either.
+    pub fn forget_gone(&mut self, checkout: &Tree) {
+        self.files.retain(|path, _| checkout.get(Path::new(OsStr::from_bytes(path))).is_some());
+    }
+
     /// Whether any file that is in the checkout imports "C".
     pub fn has_cgo(&self, checkout: &Tree) -> bool {
         let cgo = self.files.iter().filter(|(_, file)| file.cgo);

@@ -150,7 +150,7 @@ fn base64(bytes: &[u8]) -> String {
 
 /// Modules for which a `go.sum` that changed has another checksum than what was downloaded, with all
 /// that was downloaded of that version. A cold build would download them as they are now.
-pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Result<Vec<PathBuf>> {
+pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Vec<PathBuf> {
     let changes = findings.source_changes();
     let changed = changes.iter().flat_map(|changes| &changes.checkout);
     let sums = changed.filter(|change| {
@@ -185,7 +185,7 @@ pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Result<Vec<P
             }
         }
     }
-    Ok(outdated)
+    outdated
 }
 
 #[cfg(test)]

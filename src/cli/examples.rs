@@ -5,7 +5,13 @@ pub const INIT: &str = "Examples:
     larder init
 
   For an image with a configuration of its own, in a store of your choice:
-    larder init --store /srv/larder -- --include=images/a.conf";
+    larder init --store /srv/larder -- --include=images/a.conf
+
+  For two images that are started by their names, changing the build scripts as it shows:
+    larder init --image gateway --image kitchen --apply
+
+  Take that back:
+    larder init --undo";
 
 pub const PROVISION: &str = "Examples:
   Make the store, and the directory that a build with today's toolchain will use:
@@ -86,6 +92,10 @@ pub const RM: &str = "Examples:
 pub const MOVE: &str = "Examples:
   Move the store to a larger filesystem, as soon as no build uses it:
     larder move /srv/larder --wait 1h";
+
+pub const DOCTOR: &str = "Examples:
+  Is everything as it has to be here, for an image with a configuration of its own?
+    larder doctor -- --include=images/a.conf";
 
 pub const EMIT: &str = "Examples:
   A service and a timer that collect every hour:

@@ -10,14 +10,16 @@ use clap_complete::Shell;
 use super::DONE;
 use crate::cli::{Cli, Consumer, EmitArgs};
 use crate::config::{SYSTEM_STORE, StorePath};
-use crate::mkosi;
-use crate::output;
+use crate::container::{self, Shared};
+use crate::mkosi::Include;
+use crate::output::{self, Output};
 use crate::timer::{Job, Manager};
+use crate::{virtual_machine, workflow};
 
-pub fn emit(store: Option<PathBuf>, arguments: &EmitArgs) -> Result<u8> {
+pub fn emit(store: Option<PathBuf>, arguments: &EmitArgs, output: Output) -> Result<u8> {
     let job = |store| job(store, arguments.binary.as_deref());
     match arguments.consumer {
-        Consumer::Mkosi => output::print(&mkosi::include(&store_path(store)?, true)?)?,
+        Consumer::Mkosi => output::print(&Include::default().text(&store_path(store)?)?)?,
         Consumer::Systemd => {
             let job = job(store)?;
             output::print(&format!("{}\n{}", job.service()?, job.timer()))?;
@@ -25,11 +27,35 @@ pub fn emit(store: Option<PathBuf>, arguments: &EmitArgs) -> Result<u8> {
         Consumer::SystemdService => output::print(&job(store)?.service()?)?,
         Consumer::SystemdTimer => output::print(&job(store)?.timer())?,
         Consumer::Cron => output::print(&job(store)?.cron()?)?,
+        Consumer::Podman => flags("podman", &shared(store)?.podman()?, output)?,
+        Consumer::Docker => flags("docker", &shared(store)?.docker()?, output)?,
+        Consumer::Compose => output::print(&shared(store)?.compose()?)?,
+        Consumer::Lima => output::print(&virtual_machine::lima())?,
+        Consumer::GithubActions => output::print(&workflow::github_actions())?,
         Consumer::Bash => completions(Shell::Bash)?,
         Consumer::Zsh => completions(Shell::Zsh)?,
         Consumer::Fish => completions(Shell::Fish)?,
     }
     Ok(DONE)
+}
+
+/// Flags have no comments: what is to be said goes to stderr.
+fn flags(consumer: &str, flags: &str, output: Output) -> Result<()> {
+    for note in container::notes(consumer) {
+        output.note(&note);
+    }
+    Ok(output::print(flags)?)
+}
+
+/// The store with its owner; one that is not there yet will belong to whoever asks.
+fn shared(store: Option<PathBuf>) -> Result<Shared> {
+    let store = store_path(store)?;
+    let own = || {
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        (user.as_raw(), group.as_raw())
+    };
+    let owner = std::fs::metadata(&store).map(|metadata| (metadata.uid(), metadata.gid()));
+    Ok(Shared { owner: owner.unwrap_or_else(|_| own()), store })
 }
 
 fn store_path(store: Option<PathBuf>) -> Result<PathBuf> {

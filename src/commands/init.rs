@@ -1,33 +1,39 @@
-//! `larder init`: makes the store, brings it into mkosi's sandbox, and checks that it is there.
+//! `larder init`: makes the store, brings it into mkosi's sandbox, checks that it is there, and says
+//! or does what the build scripts need.
+
+pub mod ask;
+pub mod record;
+mod report;
+mod scripts;
+mod undo;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
 use super::{DONE, make_store};
 use crate::cli::InitArgs;
 use crate::config::StorePath;
-use crate::mkosi::{self, Summary};
-use crate::output::{Output, Report};
-use crate::store::{Wait, atomic};
+use crate::evict;
+use crate::mkosi::{self, Include, MkosiError, Summary};
+use crate::output::Output;
+use crate::store::{Store, Wait, atomic};
+use ask::Mkosi;
+use record::Record;
+use report::{Image, Initialised};
+use scripts::Work;
 
-#[derive(Serialize)]
-struct Initialised {
-    store: PathBuf,
-    include: PathBuf,
-    binary: PathBuf,
-    binary_replaced: bool,
-    verified: bool,
-    snippet: PathBuf,
-}
+/// The function that build scripts source, as it is in this version.
+const SNIPPET: &str = include_str!("../../mkosi-snippets/larder.sh");
 
 pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
     let path = std::path::absolute(StorePath::find(store).path())?;
-    mkosi::check_path(&path)?;
     let repository = std::env::current_dir().context("the current directory is gone")?;
+    if arguments.undo {
+        return undo::undo(path, &repository, arguments.json, output);
+    }
+    mkosi::check_path(&path)?;
     if !is_image_repository(&repository) {
         bail!(
             "{} is no image repository (no mkosi.conf); run `larder init` where you run mkosi, \
@@ -35,68 +41,117 @@ pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Res
             repository.display()
         );
     }
-    let before = summary(&arguments.mkosi, None, &arguments.arguments)?;
-    before.check_lasting()?;
+    let mkosi = Mkosi::new(&arguments.mkosi)?;
+    refuse_other_owner(&mkosi)?;
+    let version = mkosi.version()?;
+    let images = image_arguments(arguments);
+    let before = all_summaries(&mkosi, &images)?;
     let (store, _guard) = make_store(&path, Wait::Forever, output)?;
     mkosi::check_path(store.root())?;
     let binary_replaced = store.install_binary()?;
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;
-    let text = mkosi::include(store.root(), before.has_default_sources(&repository))?;
-    atomic::write(&store.mkosi_conf(), text.as_bytes(), 0o644)?;
-    let after = summary(&arguments.mkosi, Some(&store.mkosi_conf()), &arguments.arguments)?;
-    after.verify(&before, store.root(), &store.mkosi_conf())?;
-    let report = Initialised {
-        store: store.root().to_owned(),
-        include: store.mkosi_conf(),
-        binary: store.binary(),
-        binary_replaced,
-        verified: true,
-        snippet: store.snippet(),
-    };
+    let mut report = Initialised::new(&store, version, binary_replaced);
+    let mut work = Work::default();
+    for ((name, words), before) in images.iter().zip(&before) {
+        let include = provide(&mkosi, words, before, &store, &repository)?;
+        work.merge(Work::find(&repository, before));
+        report.images.push(Image::new(name.clone(), include, before, store.root()));
+    }
+    let mut record = Record::read(&store, &repository)?;
+    record.use_includes(report.includes());
+    if arguments.apply {
+        report.changed = work.apply(&store, &mut record, arguments.force)?;
+    } else {
+        record.write(&store)?;
+    }
+    report.take(&work, arguments.apply);
     output.report(&report, arguments.json)?;
     Ok(DONE)
 }
-
-/// The function that build scripts source, as it is in this version.
-const SNIPPET: &str = include_str!("../../mkosi-snippets/larder.sh");
 
 fn is_image_repository(dir: &Path) -> bool {
     ["mkosi.conf", "mkosi.conf.d", "mkosi.local.conf"].iter().any(|name| dir.join(name).exists())
 }
 
-fn summary(mkosi: &str, include: Option<&Path>, arguments: &[OsString]) -> Result<Summary> {
-    let mut words = mkosi.split_whitespace();
-    let program = words.next().context("--mkosi names no command")?;
-    let mut command = Command::new(program);
-    command.args(words).args(arguments);
-    if let Some(include) = include {
-        command.arg(format!("--include={}", include.display()));
+/// What is said of every image before anything is made.
+fn all_summaries(
+    mkosi: &Mkosi,
+    images: &[(Option<String>, Vec<OsString>)],
+) -> Result<Vec<Summary>> {
+    let mut all = Vec::new();
+    for (_, words) in images {
+        let summary = mkosi.summary(words, None)?;
+        Include::choose(&summary, false)?;
+        all.push(summary);
     }
-    command.args(["--json", "summary"]).stdin(Stdio::null());
-    let answer = command.output().with_context(|| {
-        format!("cannot run {program}; install mkosi, or name the command with --mkosi")
-    })?;
-    if !answer.status.success() {
-        let text = String::from_utf8_lossy(&answer.stderr);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-        bail!("`{mkosi} --json summary` failed: {}", last.trim());
-    }
-    Ok(Summary::parse(&String::from_utf8_lossy(&answer.stdout))?)
+    Ok(all)
 }
 
-impl Report for Initialised {
-    fn text(&self) -> String {
-        let (store, include) = (self.store.display(), self.include.display());
-        format!(
-            "store     {store}\n\
-             include   {include} (checked: mkosi mounts the store at {sandbox})\n\
-             \n\
-             1. start mkosi with one more option:   --include={include}\n\
-             2. copy {snippet} into your repository, and in the build script add\n\
-             \x20      . \"$SRCDIR/larder.sh\"\n\
-             \x20  and put   larder_run NAME --source DIR --   before the command that compiles.\n",
-            sandbox = mkosi::SANDBOX_STORE,
-            snippet = self.snippet.display(),
-        )
+/// The arguments of each image: those that are given by name, or the ones behind `--`.
+pub fn image_arguments(arguments: &InitArgs) -> Vec<(Option<String>, Vec<OsString>)> {
+    let named = |name: &String| {
+        let own = [format!("--image-id={name}"), format!("--include=images/{name}.conf")];
+        let words = arguments.arguments.iter().cloned().chain(own.map(OsString::from));
+        (Some(name.clone()), words.collect())
+    };
+    if arguments.image.is_empty() {
+        return vec![(None, arguments.arguments.clone())];
     }
+    arguments.image.iter().map(named).collect()
+}
+
+/// Only who owns the files that mkosi makes can own the store.
+fn refuse_other_owner(mkosi: &Mkosi) -> Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    match mkosi.owner()? {
+        Some(owner) if owner != own => bail!(
+            "`{}` makes files as user {owner}, you are user {own}; run `larder init` as that user, because the store has to be theirs",
+            mkosi.name()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the include file that an image takes, and has mkosi say what it does.
+fn provide(
+    mkosi: &Mkosi,
+    words: &[OsString],
+    before: &Summary,
+    store: &Store,
+    repository: &Path,
+) -> Result<Include> {
+    // With nothing but the repository among the sources, only mkosi knows whether that is its default.
+    let include = Include::choose(before, true)?;
+    let is_new = !include.path(store.root()).exists();
+    match write(mkosi, words, before, store, include) {
+        Err(error) if before.has_only(repository) && is_lost(&error) => {
+            if is_new {
+                evict::remove_include(store, &include.path(store.root()))?;
+            }
+            let include = Include::choose(before, false)?;
+            write(mkosi, words, before, store, include)?;
+            Ok(include)
+        }
+        other => other.map(|()| include),
+    }
+}
+
+fn is_lost(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(MkosiError::Lost { .. }))
+}
+
+fn write(
+    mkosi: &Mkosi,
+    words: &[OsString],
+    before: &Summary,
+    store: &Store,
+    include: Include,
+) -> Result<()> {
+    if include.ephemeral {
+        store.install_pointer(&include.mounted(store.root()), include.inside())?;
+    }
+    let path = include.path(store.root());
+    atomic::write(&path, include.text(store.root())?.as_bytes(), 0o644)?;
+    let after = mkosi.summary(words, Some(&path))?;
+    Ok(after.verify(before, store.root(), include)?)
 }

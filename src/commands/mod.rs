@@ -1,5 +1,6 @@
 //! One file per verb; each only puts the rooms in sequence.
 
+mod doctor;
 mod emit;
 mod explain;
 mod gc;
@@ -58,12 +59,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let output = Output::new(&cli.global);
     let done = match cli.verb {
         Verb::Init(arguments) => init::init(cli.global.store, &arguments, output),
-        Verb::Provision(arguments) => provision::provision(cli.global.store, arguments, output),
+        Verb::Provision(arguments) => provision::provision(cli.global.store, &arguments, output),
         Verb::Run(arguments) => run::run(cli.global.store, arguments, output),
         Verb::Verify(arguments) => verify::verify(cli.global.store, arguments, output),
         Verb::Status(arguments) => status::status(cli.global.store, &arguments, output),
         Verb::Explain(arguments) => explain::explain(cli.global.store, &arguments, output),
-        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments),
+        Verb::Doctor(arguments) => doctor::doctor(cli.global.store, &arguments, output),
+        Verb::Emit(arguments) => emit::emit(cli.global.store, &arguments, output),
         Verb::History(arguments) => history::history(cli.global.store, &arguments, output),
         Verb::Report(arguments) => report::report(cli.global.store, &arguments, output),
         Verb::Gc(arguments) => gc::gc(cli.global.store, &arguments, output),

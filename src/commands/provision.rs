@@ -29,9 +29,9 @@ struct Entry {
     new: bool,
 }
 
-pub fn provision(store: Option<PathBuf>, arguments: ProvisionArgs, output: Output) -> Result<u8> {
+pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
-    let ProvisionArgs { project, source, with, command, .. } = &arguments;
+    let ProvisionArgs { project, source, with, command, .. } = arguments;
     let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
     let answer = project.identify(&store)?;
     store.make_project(&project.name)?;

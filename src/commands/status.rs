@@ -1,19 +1,23 @@
 //! `larder status`: what is there. Reads only, unless it is to measure again.
 
+mod story;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{DONE, existing_store, prometheus};
 use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::StorePath;
-use crate::output::{self, Output, Report};
-use crate::overview::{Entry, Line, Overview, Scope, detail};
+use crate::output::{self, Output, Report, Screen};
+use crate::overview::{Overview, Scope, detail};
 use crate::store::Store;
 
 #[derive(Serialize)]
@@ -52,56 +56,20 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     Ok(DONE)
 }
 
-fn cells(line: &Line, now: SystemTime) -> Vec<String> {
-    let record = match &line.entry {
-        Entry::Known { record } => record,
-        Entry::Damaged { damaged } => {
-            let id = line.toolchain.short();
-            let text = format!("{damaged}; the next run begins anew");
-            return vec![line.project.to_string(), id, text];
-        }
-    };
-    let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
-    vec![
-        line.project.to_string(),
-        line.toolchain.short(),
-        record.summary.clone(),
-        output::size(record.size),
-        output::ago(record.last_use(), now),
-        record.uses.to_string(),
-        record.cold_seconds.map_or_else(|| "-".to_owned(), output::seconds),
-        closed.map_or_else(|| "-".to_owned(), |closed| output::seconds(closed.seconds)),
-        closed
-            .filter(|_| record.compiles_with_cargo())
-            .map_or_else(|| "-".to_owned(), |closed| closed.compiled.to_string()),
-        line.state(),
-    ]
-}
-
 impl Report for Status {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let entries = &self.overview.entries;
-        let head = [
-            "PROJECT",
-            "ID",
-            "TOOLCHAIN",
-            "SIZE",
-            "LAST USE",
-            "USES",
-            "COLD",
-            "LAST",
-            "COMPILED",
-            "STATE",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.par_extend(entries.par_iter().map(|line| cells(line, self.now)));
         let mut text = if entries.is_empty() {
             "nothing is kept yet; `larder run` fills the store\n".to_owned()
         } else {
-            output::table(&rows)
+            table::table(self, screen)
         };
         if self.with_reasons {
-            text.extend(entries.iter().map(|line| reasons(line, self.now)));
+            text.extend(entries.iter().map(|line| line.story(self.now)));
         }
         for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);
@@ -133,32 +101,4 @@ impl Status {
         }
         text
     }
-}
-
-/// Why the last use of this directory was cold, or what it rebuilt.
-fn reasons(line: &Line, now: SystemTime) -> String {
-    let Some(last) = line.record().and_then(|record| record.last.as_ref()) else {
-        return String::new();
-    };
-    let temper = if last.cold { "cold" } else { "warm" };
-    let mut text = format!("\n{} was {temper}", line.toolchain.short());
-    match last.why.as_slice() {
-        [] => text.push_str(": nothing changed\n"),
-        why => {
-            text.push_str(":\n");
-            for reason in why {
-                text.extend(["  ", reason, "\n"]);
-            }
-        }
-    }
-    text.push_str(&verified(line, now));
-    text
-}
-
-fn verified(line: &Line, now: SystemTime) -> String {
-    let verified = line.record().and_then(|record| record.verified.as_ref());
-    verified.map_or_else(String::new, |verified| {
-        let (when, verdict) = (output::ago(verified.at, now), verified.verdict.in_words());
-        format!("  verified {when}: {verdict}\n")
-    })
 }

@@ -14,13 +14,15 @@ use crate::digest::Digest;
 /// Settings with which ccache reads all that a compilation depends on.
 ///
 /// In direct mode it does not see a new header that the compiler would find first (ccache 4.7, manual,
-/// "The direct mode", caveats), and the rest names what it may leave out.
-pub const CAREFUL: [(&str, &str); 6] = [
+/// "The direct mode", caveats); its inode cache goes by inodes and times, which fresh sandboxes share; and
+/// the rest names what it may leave out.
+pub const CAREFUL: [(&str, &str); 7] = [
     ("compiler_check", "content"),
     ("depend_mode", "false"),
     ("direct_mode", "false"),
     ("hash_dir", "true"),
     ("ignore_options", ""),
+    ("inode_cache", "false"),
     ("sloppiness", ""),
 ];
 
@@ -152,10 +154,11 @@ mod tests {
         assert_eq!(setting.origin, "/etc/ccache.conf");
         assert_eq!((setting.key, setting.value), ("sloppiness", "time_macros"));
         assert_eq!(Setting::parse("(default) sloppiness = ").unwrap().value, "");
-        let file = |line| config_file(line).map(|path| path.display().to_string());
         let config = "/home/x/.config/ccache/ccache.conf";
-        assert_eq!(file(&format!("Config file:        {config}")).as_deref(), Some(config));
-        assert_eq!(file(&format!("  Primary config:   {config}")).as_deref(), Some(config));
-        assert_eq!(file("System config file: /etc/ccache.conf"), None);
+        for start in ["Config file:        ", "  Primary config:   "] {
+            let found = config_file(&format!("{start}{config}"));
+            assert_eq!(found.as_deref(), Some(Path::new(config)));
+        }
+        assert_eq!(config_file("System config file: /etc/ccache.conf"), None);
     }
 }

@@ -14,32 +14,45 @@ use super::tools::Search;
 use super::{IdentifyError, Looker, Request, shown};
 use crate::digest::Digest;
 
-/// What `go env` says of how and where things are fetched or put, and what differs each time.
-const ASIDE: [&str; 17] = [
-    "GOAUTH",
-    "GOBIN",
+/// What Go is asked for. Not the flags for cgo: to answer those, Go 1.24 tries the C compiler and notes the
+/// result in its build cache, which is not attached yet. They are in the environment.
+const ASKED: [&str; 26] = [
+    "AR",
+    "CC",
+    "CGO_ENABLED",
+    "CXX",
+    "GCCGO",
+    "GO111MODULE",
+    "GO386",
+    "GOAMD64",
+    "GOARCH",
+    "GOARM",
+    "GOARM64",
     "GOCACHE",
-    "GOENV",
-    "GOGCCFLAGS",
-    "GOINSECURE",
+    "GODEBUG",
+    "GOEXPERIMENT",
+    "GOFIPS140",
+    "GOFLAGS",
     "GOMOD",
-    "GONOPROXY",
-    "GONOSUMDB",
-    "GOPRIVATE",
-    "GOPROXY",
-    "GOSUMDB",
-    "GOTELEMETRYDIR",
-    "GOTMPDIR",
-    "GOTOOLCHAIN",
-    "GOVCS",
+    "GOMODCACHE",
+    "GOOS",
+    "GOPATH",
+    "GOPPC64",
+    "GORISCV64",
+    "GOROOT",
+    "GOTOOLDIR",
+    "GOVERSION",
     "GOWORK",
 ];
+
+/// Of that, what says where things are put, and what is part of the sources.
+const ASIDE: [&str; 3] = ["GOCACHE", "GOMOD", "GOWORK"];
 
 /// The parts of `$GOROOT` that reach what is built.
 const ROOT: [&str; 6] = ["VERSION", "bin", "go.env", "lib", "pkg", "src"];
 
 /// What `go env` names programs by.
-const PROGRAMS: [&str; 6] = ["AR", "CC", "CXX", "FC", "GCCGO", "PKG_CONFIG"];
+const PROGRAMS: [&str; 4] = ["AR", "CC", "CXX", "GCCGO"];
 
 /// The Go toolchain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +90,8 @@ pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
     let program = search.find(Path::new("go")).ok_or_else(missing)?;
     let mut caller = place.clone();
     caller.environment.insert("GOTOOLCHAIN".into(), "local".into());
-    let question = caller.ask(&program, &["env", "-json"])?;
+    let words: Vec<&str> = ["env", "-json"].into_iter().chain(ASKED).collect();
+    let question = caller.ask(&program, &words)?;
     Ok(Asked { program, question, caller })
 }
 
@@ -104,12 +118,24 @@ impl Asked {
         });
         let own = ROOT.iter().map(|part| root.join(part));
         for path in programs.chain([self.program]).chain(own) {
-            if let Some(digest) = looker.look_at_real(&path)? {
+            let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            if let Some(digest) = looker.look(&real, is_used)? {
                 files.insert(shown(path.as_os_str().as_bytes()), digest);
             }
         }
         settings.retain(|name, value| !ASIDE.contains(&name.as_str()) && !value.is_empty());
         Ok((Go { settings, files }, place))
+    }
+}
+
+/// Whether something in `$GOROOT` can reach what others build: not its tests, nor the sources of its own
+/// tools.
+fn is_used(path: &Path, is_directory: bool) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    if is_directory {
+        name != b"testdata" && path != Path::new("cmd")
+    } else {
+        !name.ends_with(b"_test.go")
     }
 }
 

@@ -24,6 +24,7 @@ mod named;
 mod packages;
 mod places;
 mod rust;
+mod toolchains;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::toolchains::Questions;
 use crate::config::{Fidelity, Kept, PackageMode};
 use crate::digest::Digest;
 use crate::names::ToolchainId;
@@ -170,16 +172,10 @@ pub fn identify(
         return Err(IdentifyError::NoSource(request.source.clone()));
     }
     let cargo_home = cargo_home(environment);
-    let config = cargo_config::read(&request.source, &cargo_home, environment)?;
+    let config = read_config(request, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
-    let place = ask::Caller { dir: request.source.clone(), environment: environment.clone() };
-    let keeps = |kept: Kept| request.with.contains(&kept);
-    let asked = keeps(Kept::Cargo)
-        .then(|| rust::ask(request, environment, &config, &search))
-        .transpose()?;
-    let go = keeps(Kept::Go).then(|| go::ask(&place, &search)).transpose()?;
-    let ccache = keeps(Kept::Ccache).then(|| ccache::ask(&place, &search)).transpose()?;
+    let asked = Questions::ask(request, environment, &config, &search)?;
     let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
     let limits =
         named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
@@ -188,23 +184,15 @@ pub fn identify(
     let look_at_tools = || {
         let tools = tools::observe(&search, &counting, &config, &mut looker)?;
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
-        let found = asked.map(|asked| asked.observe(&mut looker)).transpose()?;
-        let go = go.map(|go| go.observe(request, &search, &mut looker)).transpose()?;
-        let ccache =
-            ccache.map(|ccache| ccache.judge(request.fidelity, &mut looker)).transpose()?;
-        let own = found.iter().flat_map(|found| found.files.keys());
-        let programs = tools.keys().chain(own).map(PathBuf::from);
-        let libraries = libraries::observe(programs.chain(tools::compilers()), &mut looker)?;
-        let rust = found.map(|found| found.versions(&libraries, before.versions.as_ref()));
-        let (rust, versions) = rust.transpose()?.unzip();
-        let toolchains = Toolchains { rust, go, ccache };
-        Ok::<_, IdentifyError>((tools, named, toolchains, versions, libraries))
+        let known = before.versions.as_ref();
+        let toolchains = asked.observe(request, &search, &tools, known, &mut looker)?;
+        Ok::<_, IdentifyError>((tools, named, toolchains))
     };
     let (around, tools) = rayon::join(around, look_at_tools);
     let ((packages, package_cache), places) = around?;
-    let (tools, named_paths, toolchains, versions, libraries) = tools?;
-    let (go, go_place) = toolchains.go.unzip();
-    let (ccache, ccache_place) = toolchains.ccache.unzip();
+    let (tools, named_paths, toolchains) = tools?;
+    let ((go, go_place), (ccache, ccache_place)) =
+        (toolchains.go.unzip(), toolchains.ccache.unzip());
     let identity = Identity {
         format: FORMAT,
         salt: request.salt.clone(),
@@ -223,32 +211,35 @@ pub fn identify(
         package_mode: request.packages,
         packages: packages.tracked,
         tools,
-        libraries,
+        libraries: toolchains.libraries,
         places: places.digests,
         named_paths,
         environment: environment::shown(&counting),
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
     };
-    let surroundings = Surroundings {
-        go: go_place,
-        ccache: ccache_place,
-        ..Surroundings::new(cargo_home, target, config, environment)
-    };
+    let mut surroundings = Surroundings::new(cargo_home, target, config, environment);
+    (surroundings.go, surroundings.ccache) = (go_place, ccache_place);
     let observed = Observed {
         packages: Some(package_cache),
         places: places.cache,
-        versions: versions.or_else(|| before.versions.clone()),
+        versions: toolchains.versions.or_else(|| before.versions.clone()),
         trees: looker.after,
     };
     Ok((Answer { identity, surroundings }, observed))
 }
 
-/// What the toolchains are that the attached caches belong to.
-struct Toolchains {
-    rust: Option<rust::Rust>,
-    go: Option<(go::Go, GoPlace)>,
-    ccache: Option<(ccache::Ccache, CcachePlace)>,
+/// Cargo's configuration, where Cargo is attached.
+fn read_config(
+    request: &Request,
+    cargo_home: &Path,
+    environment: &Environment,
+) -> Result<cargo_config::CargoConfig, IdentifyError> {
+    if request.with.contains(&Kept::Cargo) {
+        cargo_config::read(&request.source, cargo_home, environment)
+    } else {
+        Ok(cargo_config::CargoConfig::default())
+    }
 }
 
 type Around = ((packages::Packages, packages::PackageCache), places::Observed);

@@ -59,7 +59,8 @@ const TOOLS: [&str; 44] = [
     "go",
 ];
 
-/// The directories of `PATH`.
+/// The directories of `PATH`, and after them that of `CARGO_HOME`: a toolchain in places of its own is put on
+/// the path within the command, where nobody else sees it.
 pub struct Search {
     path: Vec<PathBuf>,
 }
@@ -70,7 +71,9 @@ impl Search {
         let path = environment.get(OsStr::new("PATH"));
         let path = path.map_or_else(|| "/bin:/usr/bin".into(), Clone::clone);
         let absolute = |dir: &PathBuf| dir.is_absolute();
-        Self { path: std::env::split_paths(&path).filter(absolute).collect() }
+        let home = environment.get(OsStr::new("CARGO_HOME"));
+        let own = home.map(|home| Path::new(home).join("bin"));
+        Self { path: std::env::split_paths(&path).chain(own).filter(absolute).collect() }
     }
 
     /// The directories, in order.
@@ -135,4 +138,29 @@ fn first_word(value: &OsStr) -> Option<PathBuf> {
     let word = bytes.split(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
     let fits = word.len() < 256 && !word.contains(&b':') && !word.contains(&b'=');
     fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_toolchain_in_places_of_its_own_is_found_after_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let (usr, home) = (dir.path().join("usr/bin"), dir.path().join("cargo/bin"));
+        for (place, name) in [(&usr, "cargo"), (&home, "cargo"), (&home, "rustc")] {
+            fs::create_dir_all(place).unwrap();
+            fs::write(place.join(name), "").unwrap();
+            fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut environment = Environment::new();
+        environment.insert("PATH".into(), usr.clone().into());
+        assert_eq!(Search::new(&environment).find(Path::new("rustc")), None);
+        environment.insert("CARGO_HOME".into(), dir.path().join("cargo").into());
+        let search = Search::new(&environment);
+        assert_eq!(search.find(Path::new("rustc")), Some(home.join("rustc")));
+        assert_eq!(search.find(Path::new("cargo")), Some(usr.join("cargo")));
+    }
 }

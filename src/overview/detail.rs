@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cargo_layout::{Layout, LayoutError, ProfileDir};
 use crate::output;
 use crate::policy::Usage;
+use crate::store::EntryPaths;
 use crate::usage::{self, Counter};
 
 /// What belongs together.
@@ -22,14 +23,20 @@ pub struct Part {
     pub usage: Usage,
 }
 
-/// The parts of a target directory, the largest first.
-pub fn parts(target: &Path) -> Result<Vec<Part>, LayoutError> {
+/// The parts of a target directory and of the caches beside it, the largest first.
+pub fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
+    let target = &paths.target;
     let layout = Layout::scan(target)?;
     let mut parts: Vec<Part> =
         layout.profiles.iter().flat_map(|profile| of_profile(&layout, profile)).collect();
     let measured = parts.iter().fold(Usage::default(), |sum, part| sum.plus(part.usage));
     let usage = usage::measure(target).minus(measured);
     parts.push(Part { profile: PathBuf::from("."), name: "[the rest]".to_owned(), usage });
+    for cache in std::fs::read_dir(&paths.caches).into_iter().flatten().flatten() {
+        let name = format!("[{}]", cache.file_name().to_string_lossy());
+        let usage = usage::measure(&cache.path());
+        parts.push(Part { profile: PathBuf::from("caches"), name, usage });
+    }
     parts.retain(|part| part.usage.bytes > 0);
     parts.sort_by(|a, b| b.usage.bytes.cmp(&a.usage.bytes).then(a.name.cmp(&b.name)));
     Ok(parts)

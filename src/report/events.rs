@@ -68,7 +68,7 @@ fn by_reason(data: &Data, html: &mut Html) {
     });
     let heads = [(false, "Reason"), (true, "Things"), (true, "Size")];
     table(html, Some("table-reasons"), "Why things went", &heads, rows);
-    let bytes = rest.iter().fold(0, |sum, reason| sum.saturating_add(reason.bytes));
+    let bytes = rest.iter().fold(0u64, |sum, reason| sum.saturating_add(reason.bytes));
     left_out(html, rest.len(), bytes, "further reasons");
 }
 

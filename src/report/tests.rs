@@ -56,7 +56,16 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         verified: None,
     };
     let entry = Entry::Known { record: Box::new(record) };
-    Line { project, toolchain, in_use_by: None, pinned: false, entry, detail: Vec::new() }
+    Line {
+        project,
+        toolchain,
+        in_use_by: None,
+        pinned: false,
+        saved_seconds: 3.0,
+        entry,
+        uses: Vec::new(),
+        detail: Vec::new(),
+    }
 }
 
 fn data(entries: u64, events: u64) -> Data {

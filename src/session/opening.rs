@@ -1,6 +1,6 @@
 //! Opening: what a use needs is found, locked and put together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -9,7 +9,7 @@ use super::waiting::wait_for_cargo;
 use crate::caches::Caches;
 use crate::config::Kept;
 use crate::home::Home;
-use crate::identity::{Answer, Identity};
+use crate::identity::{Answer, Identity, Surroundings};
 use crate::link;
 use crate::output::Output;
 use crate::project::Project;
@@ -28,41 +28,32 @@ impl<'a> Use<'a> {
         output: Output,
     ) -> Result<Self> {
         let Answer { identity, surroundings } = answer;
-        if let Some((dir, by)) = surroundings.build_dir {
+        let has_cargo = project.keeps_cargo();
+        if let Some((dir, by)) = surroundings.build_dir.as_ref().filter(|_| has_cargo) {
             bail!(
                 "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
                 dir.display()
             );
         }
         let outside = |path: &Path| project.place.outside(path, &project.source);
-        let target = project.keeps_cargo().then(|| outside(&surroundings.target));
+        let target = has_cargo.then(|| outside(&surroundings.target));
         target.as_deref().map_or(Ok(()), link::check)?;
-        let home = project
-            .keeps_cargo()
-            .then(|| Home::new(store, outside(&surroundings.cargo_home), project.way));
+        let home = || Home::new(store, outside(&surroundings.cargo_home), project.way);
+        let home = has_cargo.then(home);
         let paths = store.entry(&project.name, identity.id());
-        let caches = Caches::new(&paths, &surroundings, outside, project.way, output);
-        let caches = if project.keeps_cargo() { caches.beside_cargo() } else { caches };
+        let caches = Caches::new(&paths, &surroundings, project, output);
         let nowhere = || paths.dir.join("none");
         let sources = Where {
-            source: project.source.clone(),
             target: target.clone().unwrap_or_else(nowhere),
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
             git: home.as_ref().map_or_else(nowhere, Home::git),
             shared: home.as_ref().is_some_and(Home::is_shared),
-            root: project.place.root().to_owned(),
-            vendor: surroundings.vendor.iter().map(|path| outside(path)).collect(),
-            extra_roots: surroundings.extra_roots.iter().map(|path| outside(path)).collect(),
-            source_date_epoch: surroundings.source_date_epoch,
-            variables: surroundings.variables,
-            home: surroundings.home,
-            times: times(project),
-            ..Where::default()
+            ..sources(project, &surroundings)
         };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
-        let known = [source.clone(), surroundings.target].into_iter().chain(downloads).collect();
-        let view = View { source, known };
+        let known = [source.clone(), surroundings.target].into_iter().chain(downloads);
+        let view = View { known: known.collect(), source };
         let lock = project.lock(store, identity.id(), output)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
         let claim = project.claim(&place, output)?;
@@ -96,6 +87,22 @@ impl<'a> Use<'a> {
             broken,
             wait,
         })
+    }
+}
+
+/// Where the sources are, as far as the tools do not matter.
+fn sources(project: &Project, surroundings: &Surroundings) -> Where {
+    let outside = |path: &PathBuf| project.place.outside(path, &project.source);
+    Where {
+        source: project.source.clone(),
+        root: project.place.root().to_owned(),
+        vendor: surroundings.vendor.iter().map(outside).collect(),
+        extra_roots: surroundings.extra_roots.iter().map(outside).collect(),
+        source_date_epoch: surroundings.source_date_epoch.clone(),
+        variables: surroundings.variables.clone(),
+        home: surroundings.home.clone(),
+        times: times(project),
+        ..Where::default()
     }
 }
 

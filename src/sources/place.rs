@@ -53,7 +53,7 @@ pub struct Where {
 
 impl Where {
     /// How the compiler sees a path of here.
-    pub(super) fn seen_by_compiler(&self, here: &Path) -> PathBuf {
+    pub fn seen_by_compiler(&self, here: &Path) -> PathBuf {
         match here.strip_prefix(&self.root) {
             Ok(inside) => Path::new("/").join(inside),
             Err(_) => here.to_owned(),
@@ -72,7 +72,7 @@ impl Where {
     ///
     /// What mkosi mounts for the chroot alone, such as `/work`, is not below the root from here
     /// but at the same path; so what is missing below the root is looked for beside the source.
-    pub(super) fn real_of_compiler(&self, path: &Path) -> PathBuf {
+    pub fn real_of_compiler(&self, path: &Path) -> PathBuf {
         let inside = resolve(&self.root, path);
         let shared = |other: &Path| path.components().nth(1) == other.components().nth(1);
         let is_outside = !self.source.starts_with(&self.root) && shared(&self.source);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::atomic;
@@ -31,6 +31,30 @@ impl Store {
         atomic::write(&path, &own, 0o755)?;
         Ok(true)
     }
+
+    /// Makes the directory that leads to a store elsewhere: the binary, and where the store is for
+    /// those who see the directory.
+    pub fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
+        let fail = |source| StoreError::Io { verb: "install", path: dir.to_owned(), source };
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        self.make_inner(&format!("{name}/bin"))?;
+        let binary = fs::read(self.binary()).map_err(fail)?;
+        let place = dir.join("bin/larder");
+        if fs::read(&place).ok().as_ref() != Some(&binary) {
+            atomic::write(&place, &binary, 0o755)?;
+        }
+        Ok(atomic::write(&dir.join(POINTER), format!("{to}\n").as_bytes(), 0o644)?)
+    }
+}
+
+/// The file that says where the store is, in a directory that only leads to one.
+const POINTER: &str = "store";
+
+/// The store that a directory leads to.
+pub fn pointed(dir: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(dir.join(POINTER)).ok()?;
+    let path = Path::new(text.strip_suffix('\n')?);
+    path.is_absolute().then(|| path.to_owned())
 }
 
 type Version = Vec<u64>;
@@ -48,7 +72,7 @@ fn parse(version: &str) -> Version {
 }
 
 /// Whether a 64-bit little-endian ELF file asks for no dynamic loader.
-fn is_static(elf: &[u8]) -> bool {
+pub fn is_static(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
         Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))

@@ -228,11 +228,6 @@ impl Store {
         self.root.join("bin/larder")
     }
 
-    /// `mkosi.conf`
-    pub fn mkosi_conf(&self) -> PathBuf {
-        self.root.join("mkosi.conf")
-    }
-
     /// `larder.sh`: the function that build scripts source.
     pub fn snippet(&self) -> PathBuf {
         self.root.join("larder.sh")
@@ -292,6 +287,13 @@ impl Store {
             pin: dir.with_extension("pin"),
             dir,
         }
+    }
+
+    /// Makes a directory of the store's own.
+    pub fn make_inner(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let dir = self.root.join(name);
+        make_dir(&dir)?;
+        Ok(dir)
     }
 
     /// Makes the directory of a project.

@@ -7,6 +7,9 @@
 //!   larder.toml                  policy
 //!   bin/larder                   the static binary that runs inside the sandbox
 //!   mkosi.conf                   the generated include
+//!   mkosi-*.conf                 the same for other kinds of image
+//!   larder-sandbox/              what images with ephemeral build sources mount
+//!   repositories/<digest>.json   what `larder init` did for an image repository
 //!   larder.sh                    the function that build scripts source
 //!   cargo-home/{registry,git}/   shared downloads
 //!   downloads.lock               shared by builds that use them, held alone by who removes them
@@ -55,6 +58,7 @@ mod marker;
 mod open;
 mod target;
 
+pub use binary::{is_static, pointed};
 pub(crate) use entry::rfc3339;
 pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
 pub use guard::Guard;

@@ -1,5 +1,5 @@
-//! Debian's chromium without a window, spoken to through a pipe by its DevTools protocol; and a web server that notes what
-//! it is asked for.
+//! Debian's chromium without a window, spoken to through a pipe by the protocol of its developer tools; and a web server
+//! that notes what it is asked for.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};

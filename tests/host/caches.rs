@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +66,9 @@ impl Kitchen {
         fs::create_dir(world.path("out")).unwrap();
         let environment = vec![("GOPROXY", "off".to_owned()), ("GOFLAGS", String::new())];
         let kitchen = Self { world, with, script: script.to_owned(), environment };
-        files.iter().for_each(|(name, text)| kitchen.world.write(name, text));
+        for (name, text) in files {
+            kitchen.world.write(name, text);
+        }
         kitchen
     }
 
@@ -540,6 +543,38 @@ fn a_killed_build_leaves_nothing_that_is_used() {
 }
 
 #[test]
+fn wherever_larder_is_killed_the_next_build_is_right() {
+    let kitchen = Kitchen::cgo();
+    kitchen.age();
+    kitchen.build();
+    let points = [
+        "store.rename",
+        "evict.rename",
+        "caches.make",
+        "caches.expire",
+        "store.rename:2",
+        "command.exec",
+        "store.sync-file",
+        "store.rename:3",
+        "store.rename:4",
+    ];
+    for (round, point) in points.into_iter().enumerate() {
+        let weight = |weight: usize| format!("#define WEIGHT {}\n", weight % 10);
+        kitchen.forge("include/weight.h", &weight(round));
+        let mut command = kitchen.run_command();
+        let status = command.env("LARDER_FAULT", point).output().unwrap().status;
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{point}");
+        // Every other time what was there before comes back.
+        let now = if round % 2 == 0 { round } else { round + 9 };
+        kitchen.forge("include/weight.h", &weight(now));
+        kitchen.build();
+        assert_eq!(kitchen.says(), (100 + now % 10).to_string(), "{point}");
+        assert_eq!(kitchen.build(), 0, "{point}: {}", kitchen.world.reasons());
+    }
+    kitchen.is_right();
+}
+
+#[test]
 fn two_at_once_wait_for_each_other() {
     let mut kitchen = Kitchen::go();
     kitchen.script = format!("mkdir ../alone && {GO_BUILD} && rmdir ../alone");
@@ -565,6 +600,16 @@ fn a_cache_of_the_builders_own_is_left_alone() {
     assert!(files_below(&own).len() >= before.len() && !before.is_empty());
     kitchen.run().succeeds();
     assert!(kitchen.world.reasons().contains("it held something already"));
+    // Of modules that nobody vouches for, nothing is remembered.
+    fs::remove_dir_all(kitchen.world.path("home")).unwrap();
+    fs::create_dir_all(kitchen.world.path("home/go/pkg/mod/theirs@v1.0.0")).unwrap();
+    kitchen.run().succeeds();
+    kitchen.run().succeeds();
+    assert!(
+        kitchen.world.reasons().contains("because of what is in"),
+        "{}",
+        kitchen.world.reasons()
+    );
 }
 
 #[test]
@@ -576,6 +621,8 @@ fn a_store_is_measured_moved_collected_and_verified_with_all_that_is_kept() {
     assert!(size > 100_000, "{size}");
     kitchen.world.larder(&["status", "--rescan"]).succeeds();
     assert_eq!(kitchen.world.last_entry()["size"].as_u64(), Some(size));
+    let detail = kitchen.world.larder(&["status", "bread", "--detail"]).succeeds().stdout;
+    assert!(detail.contains("[go-build]") && detail.contains("[go-mod]"), "{detail}");
     let explained = kitchen.world.larder(&["explain", "bread"]).succeeds().stdout;
     assert!(explained.contains("cold") && explained.contains("go 1."), "{explained}");
     let arguments = ["verify", "bread", "--with", "go", "--", "true"];
@@ -733,9 +780,12 @@ fn ccache_is_careful_whatever_it_is_told() {
     let said = kitchen.run().succeeds();
     assert!(said.stdout.contains("objects/ccache.conf) direct_mode = false"), "{said:#?}");
     assert_eq!(fs::read_dir(kitchen.world.path("objects")).unwrap().count(), 0);
-    for (name, value) in
-        [("CCACHE_SLOPPINESS", "time_macros"), ("CCACHE_DIRECT", "1"), ("CCACHE_NOHASHDIR", "1")]
-    {
+    for (name, value) in [
+        ("CCACHE_SLOPPINESS", "time_macros"),
+        ("CCACHE_DIRECT", "1"),
+        ("CCACHE_NOHASHDIR", "1"),
+        ("CCACHE_INODECACHE", "1"),
+    ] {
         kitchen.environment.push((name, value.to_owned()));
         kitchen.run().refuses(125, &["ccache's", "--fidelity cargo"]);
         kitchen.environment.pop();

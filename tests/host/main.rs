@@ -8,6 +8,8 @@ mod caches;
 mod clock;
 mod collect;
 mod crash;
+mod doctor;
+mod emit;
 mod history;
 mod power;
 mod prometheus;

@@ -177,6 +177,7 @@ fn write(world: &World, store: &Path, file: &Path) -> u64 {
 
 #[test]
 #[ignore = "needs Debian's chromium: make report-test"]
+#[expect(clippy::disallowed_macros, reason = "tests say what they measured")]
 fn browser_shows_500_directories_without_a_word_or_a_request() {
     let world = World::new();
     let (store, file) = generated(&world, 500);

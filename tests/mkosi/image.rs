@@ -36,7 +36,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let text = [output.stdout.as_slice(), &output.stderr].concat();
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -64,7 +64,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn work() -> PathBuf {
+/// Where everything that the tests make is.
+pub fn work() -> PathBuf {
     let own = || format!("/var/tmp/larder-dev-{}", rustix::process::geteuid().as_raw());
     PathBuf::from(std::env::var("LARDER_WORK").unwrap_or_else(|_| own()))
 }
@@ -79,8 +80,37 @@ pub struct Image {
 }
 
 impl Image {
+    /// A repository with nothing but a configuration, for what needs no image.
+    pub fn bare(name: &str, version: &str, mode: Mode) -> Self {
+        let image = Self::start(name, version, mode);
+        image.reset();
+        image
+    }
+
+    /// Such a repository in place of whatever there is.
+    pub fn reset(&self) {
+        let repository = self.repository();
+        let _ = fs::remove_dir_all(&repository);
+        fs::create_dir_all(&repository).unwrap();
+        let conf = "[Distribution]\nDistribution=debian\nRelease=trixie\n[Output]\nFormat=none\n";
+        fs::write(repository.join("mkosi.conf"), conf).unwrap();
+        self.git_in(&repository, &["init", "-q", "-b", "main"]);
+        self.give_away();
+    }
+
     /// The example as it is.
     pub fn example(name: &str, version: &str, mode: Mode) -> Self {
+        let image = Self::start(name, version, mode);
+        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
+        let made = Command::new(setup).arg(image.repository()).output().unwrap();
+        Said::of(&made).succeeds();
+        image.keep_caches(version);
+        image.rename(name);
+        image.give_away();
+        image
+    }
+
+    fn start(name: &str, version: &str, mode: Mode) -> Self {
         let mkosi = work().join(format!("bin/mkosi-{version}"));
         assert!(mkosi.exists(), "no {}: run scripts/mkosi-setup", mkosi.display());
         if mode != Mode::Own {
@@ -91,12 +121,6 @@ impl Image {
         fs::create_dir_all(&dir).unwrap();
         let image = Self { store: dir.join("store"), dir, mkosi, mode, name: "pantry" };
         image.copy_larder();
-        let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image-setup");
-        let made = Command::new(setup).arg(image.repository()).output().unwrap();
-        Said::of(&made).succeeds();
-        image.keep_caches(version);
-        image.rename(name);
-        image.give_away();
         image
     }
 
@@ -232,6 +256,96 @@ impl Image {
         Said::of(&self.build_command(arguments).output().unwrap())
     }
 
+    /// mkosi itself, with arguments and nothing of larder's.
+    pub fn mkosi(&self, arguments: &[&str]) -> Said {
+        Said::of(&self.command(&self.mkosi).args(arguments).output().unwrap())
+    }
+
+    /// larder, with the image's store.
+    pub fn larder_at(&self, store: &Path, arguments: &[&str]) -> Said {
+        let mut command = self.command(self.larder());
+        Said::of(&command.arg("--store").arg(store).args(arguments).output().unwrap())
+    }
+
+    /// `larder init` with options of its own and arguments for mkosi.
+    pub fn init_with(&self, options: &[&str], arguments: &[&str]) -> Said {
+        let mkosi = self.mkosi.to_str().unwrap();
+        let words = [&["init", "--mkosi", mkosi], options, &["--"], arguments].concat();
+        self.larder_at(&self.store, &words)
+    }
+
+    /// Puts files into the repository, executable if they are scripts, and commits all of it.
+    pub fn put(&self, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = self.repository().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            let mode = if text.starts_with("#!") { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        self.git_in(&self.repository(), &["add", "-A"]);
+        self.git_in(&self.repository(), &["commit", "-q", "--allow-empty", "-m", "next"]);
+        self.give_away();
+    }
+
+    /// What git says of the repository.
+    pub fn changed_files(&self) -> String {
+        self.git_in(&self.repository(), &["status", "--porcelain"])
+    }
+
+    /// The repository, for those who look into it.
+    pub fn root(&self) -> PathBuf {
+        self.repository()
+    }
+
+    /// A copy of the repository elsewhere, with the same store.
+    pub fn checkout(&self, name: &str) -> Self {
+        let dir = work().join("test").join(name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let copied =
+            Command::new("cp").arg("-a").arg(self.repository()).arg(&dir).output().unwrap();
+        Said::of(&copied).succeeds();
+        let copy = Self {
+            store: self.store.clone(),
+            dir,
+            mkosi: self.mkosi.clone(),
+            mode: self.mode,
+            name: self.name,
+        };
+        copy.copy_larder();
+        copy.give_away();
+        copy
+    }
+
+    /// mkosi's caches as a copy of their own, for who removes them.
+    pub fn own_caches(&self) {
+        let cache = self.repository().join("mkosi.cache");
+        let kept = fs::canonicalize(&cache).unwrap();
+        fs::remove_file(&cache).unwrap();
+        let copied = Command::new("cp").arg("-a").arg(kept).arg(&cache).output().unwrap();
+        Said::of(&copied).succeeds();
+        self.give_away();
+    }
+
+    /// How many packages the last use of the project in a store compiled.
+    pub fn compiled_in(&self, store: &Path) -> u64 {
+        let said = self.larder_at(store, &["status", self.name, "--json"]);
+        said.succeeds();
+        let status: serde_json::Value = serde_json::from_str(&said.text).unwrap();
+        status["entries"][0]["record"]["last"]["closed"]["compiled"].as_u64().unwrap()
+    }
+
+    /// The command that starts mkosi.
+    pub fn mkosi_path(&self) -> &str {
+        self.mkosi.to_str().unwrap()
+    }
+
+    /// Removes the repository.
+    pub fn delete(&self) {
+        fs::remove_dir_all(self.repository()).unwrap();
+    }
+
     pub fn build_without_larder(&self) -> Said {
         Said::of(&self.command(&self.mkosi).args(["--force", "build"]).output().unwrap())
     }
@@ -331,10 +445,15 @@ impl Image {
 
     /// Fixed names and dates, so that equal sources are equal commits for every user.
     fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.project(), arguments)
+    }
+
+    #[expect(clippy::unused_self, reason = "all that is done with an image is its own")]
+    fn git_in(&self, dir: &Path, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "safe.directory=*"])
             .args(arguments)
-            .current_dir(self.project())
+            .current_dir(dir)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "larder")))
             .envs(

@@ -8,7 +8,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
+mod clean;
+mod fleet;
 mod image;
+mod settings;
 
 use std::fs;
 use std::path::PathBuf;

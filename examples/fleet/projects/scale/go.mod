@@ -1,0 +1,3 @@
+module example.org/scale
+
+go 1.22

@@ -1,0 +1,60 @@
+//! What stdout can show: how wide it is, and whether it knows more than ASCII.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+/// What text is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Columns of a terminal; nothing where lines may be as long as they are.
+    pub width: Option<usize>,
+    /// Whether it shows more than ASCII.
+    pub unicode: bool,
+}
+
+impl Screen {
+    /// Not a terminal, and not limited.
+    pub const PLAIN: Self = Self { width: None, unicode: true };
+
+    /// Stdout as it is.
+    pub fn stdout() -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        Self { width: is_terminal.then(width).flatten(), unicode: is_unicode() }
+    }
+
+    /// The text as it can be shown.
+    pub fn show(self, text: String) -> String {
+        if self.unicode || text.is_ascii() {
+            return text;
+        }
+        let mut shown = String::with_capacity(text.len());
+        for character in text.chars() {
+            match character {
+                '·' => shown.push('-'),
+                '…' => shown.push('~'),
+                '→' => shown.push_str("->"),
+                '█' => shown.push('#'),
+                '░' => shown.push('.'),
+                other if other.is_ascii() => shown.push(other),
+                _ => shown.push('?'),
+            }
+        }
+        shown
+    }
+}
+
+/// The terminal's own width, unless COLUMNS says otherwise.
+fn width() -> Option<usize> {
+    let said = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let own = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
+    said.or_else(own).filter(|width| *width > 0)
+}
+
+/// What the locale says (`locale(7)`): the first of these variables that is set.
+fn is_unicode() -> bool {
+    let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(name));
+    let locale = name.and_then(|name| env::var(name).ok()).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
