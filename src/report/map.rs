@@ -125,7 +125,7 @@ pub fn draw(data: &Data, canvas: &Canvas) -> Map {
             ("patternTransform", &"rotate(45)"),
         ],
     );
-    map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"/></pattern></defs>");
+    map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"></path></pattern></defs>");
     let sizes: Vec<f64> = groups.iter().map(|group| words::number(group.size())).collect();
     for (group, rect) in groups.iter().zip(squarify(&sizes, frame)) {
         map.group(group, rect, canvas);
