@@ -87,7 +87,7 @@ pub struct Line {
     /// Its record.
     #[serde(flatten)]
     pub entry: Entry,
-    /// Its uses as far back as the history goes, if one project was asked for.
+    /// Its last uses, if one project was asked for.
     #[serde(skip)]
     pub uses: Vec<(Use, SystemTime)>,
     /// What its crates take, if that was asked for.

@@ -8,6 +8,7 @@
 mod attention;
 mod bars;
 mod builds;
+mod events;
 mod freed;
 mod html;
 mod map;
@@ -203,7 +204,9 @@ fn projects(
         let of_all = totals.projects.get(name).copied().unwrap_or_default();
         let ProjectTotals { same, stale, not_reproducible, .. } = of_all;
         let mut sums = Sums::default();
-        uses.iter().for_each(|(_, used)| sums.add(used));
+        for (_, used) in uses {
+            sums.add(used);
+        }
         Project {
             project: name.clone(),
             directories,

@@ -69,7 +69,7 @@ impl Report for Status {
             table::table(self, screen)
         };
         if self.with_reasons {
-            entries.iter().for_each(|line| text.push_str(&story::of(line, self.now)));
+            text.extend(entries.iter().map(|line| line.story(self.now)));
         }
         for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);

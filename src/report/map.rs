@@ -1,5 +1,6 @@
 //! The treemap: projects, their toolchains, and where it was measured their crates.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ pub fn draw(data: &Data, canvas: &Canvas) -> Map {
             ("patternTransform", &"rotate(45)"),
         ],
     );
-    map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"/></pattern></defs>");
+    map.html.raw("<path class=\"hatch\" d=\"M0 0V7\"></path></pattern></defs>");
     let sizes: Vec<f64> = groups.iter().map(|group| words::number(group.size())).collect();
     for (group, rect) in groups.iter().zip(squarify(&sizes, frame)) {
         map.group(group, rect, canvas);
@@ -205,7 +206,7 @@ impl Map {
                 parts,
             });
         }
-        cells.sort_by(|a, b| b.size.cmp(&a.size));
+        cells.sort_by_key(|cell| Reverse(cell.size));
         Group { name, cells }
     }
 

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::html::Html;
-use super::{Data, sections, tables, words};
+use super::{Data, events, sections, tables, words};
 use crate::output;
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -36,8 +36,8 @@ pub fn page(data: &Data) -> Html {
             "builds" => sections::builds(data, &mut html),
             "saved" => sections::saved(data, &mut html),
             "next" => tables::next(data, &mut html),
-            "freed" => tables::freed(data, &mut html),
-            "verified" => tables::verified(data, &mut html),
+            "freed" => events::freed(data, &mut html),
+            "verified" => events::verified(data, &mut html),
             "projects" => tables::projects(data, &mut html),
             _ => {
                 html.raw("Made by larder ").text(data.version);

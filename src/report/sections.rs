@@ -93,12 +93,12 @@ pub fn space(data: &Data, html: &mut Html) {
         ("downloads", "Shared downloads", overview.downloads),
         ("trash", "Trash", overview.trash),
     ];
-    let (whole, what, limit) = match overview.max_size {
-        Some(max) => (max.0.max(overview.size), format!("of max-size {max}"), Some(max.0)),
-        None => {
-            let whole = overview.size.saturating_add(overview.free);
-            (whole, format!("beside {} that are free", words::size(overview.free)), None)
-        }
+    let limit = overview.max_size.map(|max| max.0);
+    let beside = overview.size.saturating_add(overview.free);
+    let whole = limit.map_or(beside, |max| max.max(overview.size));
+    let what = match limit {
+        Some(max) => format!("of max-size {}", words::size(max)),
+        None => format!("beside {} that are free", words::size(overview.free)),
     };
     let shares = parts.map(|(class, name, bytes)| Share {
         class,

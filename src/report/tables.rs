@@ -3,21 +3,16 @@
 use std::cmp::Reverse;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::bars::{self, Bar};
 use super::html::Html;
 use super::sections::frees;
 use super::table::{Cell, dash, table};
 use super::{Data, Project, words};
-use crate::history::{Collection, Collector, Event, Happened};
 use crate::output;
 use crate::overview::Line;
 use crate::policy::{Span, Step};
-use crate::verify::Verdict;
 
 /// So many rows a table has at most; `larder status` and `--json` have all.
 const ROWS: usize = 500;
-/// The same for what happened.
-const EVENTS: usize = 30;
 
 /// The target directories, the largest first.
 pub fn directories(data: &Data, html: &mut Html) {
@@ -114,11 +109,8 @@ fn ago(at: SystemTime, data: &Data) -> Cell {
     Cell::Time(epoch(at), output::ago(at, data.made.0))
 }
 
-fn moment(at: SystemTime) -> Cell {
-    Cell::Time(epoch(at), output::moment(at))
-}
-
-fn epoch(at: SystemTime) -> f64 {
+/// A moment, to sort by.
+pub fn epoch(at: SystemTime) -> f64 {
     words::seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
@@ -157,7 +149,8 @@ pub fn next(data: &Data, html: &mut Html) {
     }
 }
 
-fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
+/// Says what a table leaves out.
+pub fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
     if count > 0 {
         html.raw("<p class=\"note\">").text(format_args!(
             "{} {what} with {} are left out here; ",
@@ -165,168 +158,6 @@ fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
             words::size(bytes),
         ));
         html.raw("<code>larder report --json</code> has all.</p>");
-    }
-}
-
-/// What collection freed, when and why.
-pub fn freed(data: &Data, html: &mut Html) {
-    if data.collections.is_empty() {
-        html.raw("<p>No collection that took anything is known of yet.</p>");
-        return;
-    }
-    html.raw("<div class=\"beside\"><figure><figcaption><h3>By week</h3>Counted back from now</figcaption>");
-    let all: Vec<Bar> = data
-        .weeks
-        .iter()
-        .map(|week| Bar {
-            label: words::day(week.start.0),
-            value: words::number(week.freed),
-            tip: format!(
-                "{}: {} freed",
-                words::days(week.start.0, week.end.0),
-                words::size(week.freed)
-            ),
-        })
-        .collect();
-    html.piece(&bars::bars("Bytes freed, by week", &all, &bars::BYTES)).raw("</figure><div>");
-    let (shown, rest) = data.freed.split_at(data.freed.len().min(EVENTS));
-    let rows = shown.iter().map(|reason| {
-        vec![Cell::Text(reason.why.clone()), Cell::count(reason.things), Cell::size(reason.bytes)]
-    });
-    table(
-        html,
-        Some("table-reasons"),
-        "Why things went",
-        &[(false, "Reason"), (true, "Things"), (true, "Size")],
-        rows,
-    );
-    left_out(
-        html,
-        rest.len(),
-        rest.iter().fold(0, |sum, reason| sum.saturating_add(reason.bytes)),
-        "further reasons",
-    );
-    html.raw("</div></div>");
-    html.raw("<p class=\"note\">What a build sets aside to make room counts when that happens, not once more when the trash is emptied.</p>");
-    html.raw("<details><summary>The weeks as a table</summary>");
-    let weeks = data.weeks.iter().rev().map(|week| {
-        vec![Cell::Name(words::days(week.start.0, week.end.0)), Cell::size(week.freed)]
-    });
-    table(html, None, "Bytes freed by week", &[(false, "Days"), (true, "Freed")], weeks);
-    html.raw("</details>");
-    let heads = [
-        (false, "When (UTC)"),
-        (false, "By"),
-        (true, "Freed"),
-        (true, "Things"),
-        (false, "First of them"),
-        (false, "Why"),
-    ];
-    let rows = data.collections.iter().rev().take(EVENTS).filter_map(collection);
-    table(
-        html,
-        Some("table-collections"),
-        format_args!(
-            "The latest of {}, as recorded",
-            words::count(data.collections.len(), "collection", "collections")
-        ),
-        &heads,
-        rows,
-    );
-}
-
-fn collection(happened: &Happened) -> Option<Vec<Cell>> {
-    let Event::Collection(collection) = &happened.event else { return None };
-    let Collection { by, freed, gone, more, unmet } = collection;
-    let by = match by {
-        Collector::Gc => "larder gc",
-        Collector::Run => "a build",
-        Collector::Rm => "larder rm",
-    };
-    let (what, why) = match (gone.first(), unmet.first()) {
-        (Some(gone), _) => (gone.what.clone(), gone.why.clone()),
-        (None, Some(unmet)) => (dash(), unmet.clone()),
-        (None, None) => (dash(), dash()),
-    };
-    Some(vec![
-        moment(happened.at),
-        Cell::Name(by.to_owned()),
-        Cell::size(*freed),
-        Cell::count(gone.len() + more),
-        Cell::Text(what),
-        Cell::Text(why),
-    ])
-}
-
-/// Comparisons with cold builds.
-pub fn verified(data: &Data, html: &mut Html) {
-    let sum = |of: fn(&Project) -> u64| data.projects.iter().map(of).sum::<u64>();
-    let [same, stale, not] = [sum(|it| it.same), sum(|it| it.stale), sum(|it| it.not_reproducible)];
-    let verified: Vec<&Line> = data
-        .overview
-        .entries
-        .iter()
-        .filter(|line| line.record().is_some_and(|record| record.verified.is_some()))
-        .collect();
-    if same + stale + not == 0 && verified.is_empty() {
-        html.raw("<p>No comparison was made yet. <code>verify-every</code> in <code>larder.toml</code> has builds make one by themselves.</p>");
-        return;
-    }
-    html.element(
-        "p",
-        &[],
-        format_args!(
-            "Since the store was made: {same} the same, {stale} stale, {not} not reproducible."
-        ),
-    );
-    let heads =
-        [(false, "Project"), (false, "Id"), (false, "Last compared (UTC)"), (false, "Result")];
-    let (shown, rest) = verified.split_at(verified.len().min(ROWS / 2));
-    let rows = shown.iter().filter_map(|line| {
-        let verified = line.record()?.verified.as_ref()?;
-        let (name, id) = (Cell::Name(line.project.to_string()), Cell::Id(line.toolchain.short()));
-        Some(vec![
-            name,
-            id,
-            moment(verified.at),
-            Cell::Text(verified.verdict.in_words().to_owned()),
-        ])
-    });
-    if !shown.is_empty() {
-        table(
-            html,
-            Some("table-verified"),
-            "The last comparison of each directory that is kept",
-            &heads,
-            rows,
-        );
-    }
-    left_out(
-        html,
-        rest.len(),
-        rest.iter().fold(0, |sum, line| sum.saturating_add(line.size())),
-        "further directories",
-    );
-    let bad = data.comparisons.iter().rev().filter_map(|happened| match &happened.event {
-        Event::Comparison { project, toolchain, verdict } if *verdict != Verdict::Same => {
-            Some(vec![
-                Cell::Name(project.to_string()),
-                Cell::Id(toolchain.short()),
-                moment(happened.at),
-                Cell::Text(verdict.in_words().to_owned()),
-            ])
-        }
-        _ => None,
-    });
-    let bad: Vec<Vec<Cell>> = bad.take(EVENTS).collect();
-    if !bad.is_empty() {
-        table(
-            html,
-            Some("table-differences"),
-            "The latest comparisons that found a difference",
-            &heads,
-            bad,
-        );
     }
 }
 

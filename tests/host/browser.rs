@@ -1,5 +1,5 @@
-//! Debian's chromium without a window, spoken to through a pipe by its DevTools protocol; and a web server that notes what
-//! it is asked for.
+//! Debian's chromium without a window, spoken to through a pipe by the protocol of its developer tools; and a web server
+//! that notes what it is asked for.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -100,6 +100,19 @@ impl Browser {
     pub fn prefer(&mut self, scheme: &str) {
         let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", &json!({ "features": feature }));
+    }
+
+    /// Whether pages that are opened from now on may run scripts.
+    pub fn allow_scripts(&mut self, allowed: bool) {
+        self.call("Emulation.setScriptExecutionDisabled", &json!({ "value": !allowed }));
+    }
+
+    /// The page as it now is.
+    pub fn source(&mut self) -> String {
+        let document = self.call("DOM.getDocument", &json!({}));
+        let node = json!({ "nodeId": document["root"]["nodeId"] });
+        let source = self.call("DOM.getOuterHTML", &node);
+        source["outerHTML"].as_str().unwrap().to_owned()
     }
 
     /// What a piece of JavaScript gives.

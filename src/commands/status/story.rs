@@ -11,27 +11,29 @@ use crate::store::{Outcome, UseRecord};
 /// So many uses before the last one are told of.
 const USES: usize = 8;
 
-/// Why the last use of a directory was cold, or what it rebuilt; and the uses before.
-pub fn of(line: &Line, now: SystemTime) -> String {
-    let Some(last) = line.record().and_then(|record| record.last.as_ref()) else {
-        return String::new();
-    };
-    let mut text = format!("\n{} was {}", line.toolchain.short(), temper(last.cold));
-    text.push_str(&of_last(last));
-    text.push_str(&verified(line, now));
-    // The last one, unless it is not over yet, is what was told of already.
-    let told = usize::from(last.closed.is_some());
-    let before = line.uses.iter().rev().skip(told).take(USES);
-    before.for_each(|(used, at)| text.push_str(&of_use(used, *at, now)));
-    text
-}
+impl Line {
+    /// Why the last use of this directory was cold, or what it rebuilt; and the uses before.
+    pub fn story(&self, now: SystemTime) -> String {
+        let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
+            return String::new();
+        };
+        let mut text = format!("\n{} was {}", self.toolchain.short(), temper(last.cold));
+        text.push_str(&of_last(last));
+        text.push_str(&self.verified(now));
+        // The last one, unless it is not over yet, is what was told of already.
+        let told = usize::from(last.closed.is_some());
+        let before = self.uses.iter().rev().skip(told).take(USES);
+        before.for_each(|(used, at)| text.push_str(&of_use(used, *at, now)));
+        text
+    }
 
-fn verified(line: &Line, now: SystemTime) -> String {
-    let verified = line.record().and_then(|record| record.verified.as_ref());
-    verified.map_or_else(String::new, |verified| {
-        let (when, verdict) = (output::ago(verified.at, now), verified.verdict.in_words());
-        format!("  verified {when}: {verdict}\n")
-    })
+    fn verified(&self, now: SystemTime) -> String {
+        let verified = self.record().and_then(|record| record.verified.as_ref());
+        verified.map_or_else(String::new, |verified| {
+            let verdict = verified.verdict.in_words();
+            format!("  verified {}: {verdict}\n", output::ago(verified.at, now))
+        })
+    }
 }
 
 fn of_last(last: &UseRecord) -> String {
