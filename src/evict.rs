@@ -25,16 +25,14 @@ use rustix::io::Errno;
 use crate::fault;
 use crate::names::ProjectName;
 use crate::policy::Usage;
+use crate::store::moving::{MOVING, ORIGIN};
 use crate::store::{EntryRecord, Lock, Store, StoreError, atomic};
 
 pub use empty::{empty_scraps, empty_trash, unwatched};
-pub use trash::Trash;
+pub use trash::{Trash, fresh_name};
 
 /// The marker of a store.
 const TAG: &str = "CACHEDIR.TAG";
-
-/// In a copy of a store: where it was copied from.
-pub const ORIGIN: &str = "moved-from.json";
 
 /// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -177,27 +175,42 @@ fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictErr
     remove_empty_dir(path)
 }
 
-/// Removes what is in a store that was copied elsewhere, if a filesystem is mounted where it is.
-pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
+/// Removes a copy of a store that did not become the store. It holds the record of where it was copied
+/// from.
+pub fn remove_copy(path: &Path) -> Result<(), EvictError> {
+    empty_marked(path, ORIGIN)?;
+    remove_empty_dir(path)
+}
+
+/// Takes the marker from a store that was copied elsewhere and that cannot be set aside, because a
+/// filesystem is mounted where it is. From then on it is none.
+pub fn unmark_old_store(root: &Path) -> Result<(), EvictError> {
     Store::open(root)?.reopen()?;
-    empty_marked(root, TAG)
+    empty::remove_tree(&root.join(TAG))
+}
+
+/// Removes what is left in such a store. It holds the record of where it was moved.
+pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
+    empty_marked(root, MOVING)
 }
 
 /// Removes what is in a directory. The marker goes last: until then, what was cut off can be done again.
+/// Before the marker there is at most half of one.
 fn empty_marked(dir: &Path, marker: &str) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: dir.to_owned(), source };
     let marker = dir.join(marker);
-    let names: Vec<_> = fs::read_dir(dir).map_err(fail)?.collect();
-    if !names.is_empty() && fs::symlink_metadata(&marker).is_err() {
+    let names: Result<Vec<_>, _> = fs::read_dir(dir).map_err(fail)?.collect();
+    let names: Vec<_> = names.map_err(fail)?.into_iter().map(|name| name.file_name()).collect();
+    let is_marked = fs::symlink_metadata(&marker).is_ok();
+    if !is_marked && !names.iter().all(|name| name.to_string_lossy().starts_with(".new-")) {
         return Err(fail(io::Error::other("it has no marker of larder's; remove it by hand")));
     }
-    for name in names {
-        let path = name.map_err(fail)?.path();
+    for path in names.iter().map(|name| dir.join(name)) {
         if path != marker && !path.ends_with("lost+found") {
             empty::remove_tree(&path)?;
         }
     }
-    empty::remove_tree(&marker)
+    if is_marked { empty::remove_tree(&marker) } else { Ok(()) }
 }
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.

@@ -66,9 +66,8 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let stays = delete(&store, output);
     taken.splice(0..0, emptied(&plan, stays.first()));
     errors.extend(stays);
-    errors.extend(
-        relocate::finish_removal(&store).err().map(|error| output::one_line(&error.into())),
-    );
+    let settled = relocate::settle(&store);
+    errors.extend(settled.err().map(|error| output::one_line(&error.into())));
     store.measure_downloads(false)?;
     let observed = collect::observe(&store)?;
     let unmet = collect::unmet(&store, &observed, &policy, SystemTime::now())?;

@@ -1,6 +1,6 @@
 //! `larder move`: another place for the whole store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -13,7 +13,7 @@ use crate::config::StorePath;
 use crate::output::{Output, Progress, Report};
 use crate::policy::Usage;
 use crate::relocate;
-use crate::store::{Store, Wait};
+use crate::store::{Store, StoreError, Wait};
 
 #[derive(Serialize)]
 struct Moved {
@@ -23,7 +23,13 @@ struct Moved {
 }
 
 pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) -> Result<u8> {
-    let store = Store::open_writable(StorePath::find(store).path())?;
+    let path = StorePath::find(store);
+    let store = match Store::open_writable(path.path()) {
+        Err(error @ (StoreError::Missing(_) | StoreError::NotAStore(_))) => {
+            return resume(path.path(), arguments, output, error);
+        }
+        other => other?,
+    };
     let wait = arguments.wait.unwrap_or(Wait::AtMost(Duration::ZERO));
     let root = store.root().display();
     let announce = |holder: &str| {
@@ -47,9 +53,23 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
     Ok(DONE)
 }
 
+/// Where there is no store any more, a move that was cut off may have to be gone on with.
+fn resume(from: &Path, arguments: &MoveArgs, output: Output, error: StoreError) -> Result<u8> {
+    let Some(moved) = relocate::resume(from, &arguments.directory)? else { bail!(error) };
+    let usage = collect::observe(&moved)?.usage();
+    let (from, to) = (from.to_owned(), moved.root().to_owned());
+    output.report(&Moved { from, to, usage }, arguments.json)?;
+    Ok(DONE)
+}
+
 impl Report for Moved {
     fn text(&self) -> String {
         let (from, to) = (self.from.display(), self.to.display());
-        format!("{} moved from {from} to {to}\n", crate::output::size(self.usage.bytes))
+        let size = crate::output::size(self.usage.bytes);
+        if self.from == self.to {
+            format!("{size} in {to}, where the store is already\n")
+        } else {
+            format!("{size} moved from {from} to {to}\n")
+        }
     }
 }

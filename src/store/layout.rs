@@ -31,7 +31,7 @@ pub enum StoreError {
     #[error("the store path {} is not a directory; name another with --store", .0.display())]
     NotADirectory(PathBuf),
     /// The directory has no marker of larder's.
-    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so); mount the store that belongs there, or name another with --store", .0.display())]
+    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so, or `larder move` has not finished there); mount the store that belongs there, or name another with --store", .0.display())]
     NotAStore(PathBuf),
     /// The directory has other things in it, so no store is made there.
     #[error("{} is not empty and not a larder store; name an empty or a new directory with --store", .0.display())]
@@ -89,8 +89,8 @@ impl StoreError {
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
-    format: u32,
+    pub(super) root: PathBuf,
+    pub(super) format: u32,
 }
 
 /// The paths of one target directory and its records.
@@ -363,8 +363,8 @@ fn is_vacant(root: &Path) -> Result<bool, StoreError> {
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
-            "lost+found" | "larder.toml" | "lock" | "cargo-home" | "downloads.json"
-            | "downloads.lock" => true,
+            "lost+found" | "larder.toml" | "lock" | "moving.lock" | "cargo-home"
+            | "downloads.json" | "downloads.lock" => true,
             "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::layout::StoreError;
+use super::moving;
 
 /// The file that marks a store, and every other directory of caches.
 pub(super) const TAG: &str = "CACHEDIR.TAG";
@@ -20,8 +21,15 @@ pub(super) fn text(format: u32) -> String {
     format!("{SIGNATURE}\n{MARKER}{format}\n")
 }
 
-/// The format of the store that a directory is, if it is one.
+/// The format of the store that a directory is, if it is one. A copy is none until the store that it was
+/// copied from is given up.
 pub(super) fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
+    let format = marked(root)?;
+    Ok(format.filter(|_| !moving::is_unfinished_copy(root)))
+}
+
+/// The format that the marker in a directory says, if there is one.
+pub(super) fn marked(root: &Path) -> Result<Option<u32>, StoreError> {
     let path = root.join(TAG);
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

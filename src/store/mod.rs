@@ -4,6 +4,9 @@
 //! <store>/
 //!   CACHEDIR.TAG                 the marker, with the format's number
 //!   lock                         shared by all who work here, held alone by `larder move`
+//!   moving.lock                  held by who waits to have `lock` alone; who comes later gives way
+//!   moving.json                  where a move that was begun leads, only meanwhile
+//!   moved-from.json              where a copied store was before, until that is gone
 //!   larder.toml                  policy
 //!   bin/larder                   the static binary that runs inside the sandbox
 //!   mkosi.conf                   the generated include
@@ -47,6 +50,7 @@ mod layout;
 mod listing;
 mod lock;
 mod marker;
+pub mod moving;
 mod open;
 mod target;
 

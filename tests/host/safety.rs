@@ -62,10 +62,15 @@ fn store_of_somebody(world: &World) -> PathBuf {
 
 /// A filter refuses `openat2`, as those of older sandboxes do.
 fn without_openat2(command: &mut Command) {
+    without(command, libc::SYS_openat2);
+}
+
+/// A filter refuses a system call, as if the kernel did not know it.
+pub fn without(command: &mut Command, call: libc::c_long) {
     #[repr(C)]
     struct Program(u16, *const libc::sock_filter);
-    let refuse = || {
-        let number = u32::try_from(libc::SYS_openat2).unwrap_or(0);
+    let refuse = move || {
+        let number = u32::try_from(call).unwrap_or(0);
         let step = |code: u32, jt, jf, k| libc::sock_filter {
             code: u16::try_from(code).unwrap_or(0),
             jt,
