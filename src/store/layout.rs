@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::atomic::{self, RecordError};
 use super::marker::{self, TAG, format_in, format_of};
+use super::vacant::{is_vacant, names_in};
 use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
@@ -355,51 +356,6 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
         }
         _ => StoreError::io("make", path)(error),
     })
-}
-
-/// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
-fn is_vacant(root: &Path) -> Result<bool, StoreError> {
-    const OURS: [&str; 11] = [
-        "lost+found",
-        "bin",
-        "cargo-home",
-        "observed",
-        "projects",
-        "trash",
-        "larder.toml",
-        "lock",
-        "downloads.json",
-        "downloads.lock",
-        "CACHEDIR.TAG",
-    ];
-    let names = names_in(root)?;
-    let vacant = |name: &String| {
-        let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
-        match name.as_str() {
-            "lost+found" | "larder.toml" | "lock" | "moving.lock" | "cargo-home"
-            | "downloads.json" | "downloads.lock" | "history" | "history.old" | "totals.json" => {
-                true
-            }
-            "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
-            name => name.starts_with(".new-") || (OURS.contains(&name) && empty()),
-        }
-    };
-    Ok(names.iter().all(vacant))
-}
-
-fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("read", dir)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(StoreError::io("read", dir))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

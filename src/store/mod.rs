@@ -61,6 +61,7 @@ mod marker;
 pub mod moving;
 mod open;
 mod target;
+mod vacant;
 
 pub use binary::{is_static, pointed};
 pub(crate) use entry::rfc3339;

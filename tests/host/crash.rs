@@ -251,8 +251,12 @@ impl Lab {
     }
 
     /// Dead units are gone, and nothing is compiled that was there.
-    fn check_sweep(&self, _: &Scenario, collected: bool) {
+    fn check_sweep(&self, scenario: &Scenario, collected: bool) {
         let world = &self.world;
+        if scenario.larder[0] == "run" {
+            // What a build that was killed compiled is not vouched for.
+            build_with(world, "");
+        }
         if collected {
             sweep(world);
         }
