@@ -577,7 +577,8 @@ fn wherever_larder_is_killed_the_next_build_is_right() {
 #[test]
 fn two_at_once_wait_for_each_other() {
     let mut kitchen = Kitchen::go();
-    kitchen.script = format!("mkdir ../alone && {GO_BUILD} && rmdir ../alone");
+    // Long enough for the wait to be worth a word, however fast the machine is.
+    kitchen.script = format!("mkdir ../alone && sleep 1 && {GO_BUILD} && rmdir ../alone");
     let start = || kitchen.run_command().stderr(Stdio::piped()).spawn().unwrap();
     let both = [start(), start()];
     let both = both.map(|child| Said::of(&child.wait_with_output().unwrap()).succeeds());

@@ -137,7 +137,7 @@ fn a_damaged_record_is_set_aside_and_said() {
     let record = world.entry_dir().join("entry.json");
     for text in ["", "{", "{}", "null", "\u{0}\u{1}"] {
         fs::write(&record, text).unwrap();
-        assert!(world.larder(&["status"]).succeeds().stdout.contains("lost: "));
+        assert!(world.larder(&["status"]).succeeds().stdout.contains("begins anew"));
         let said = world.run(&BUILD).succeeds();
         assert!(said.stderr.contains("set aside, because"), "{said:#?}");
         assert_eq!(world.compiled(), 2);
