@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::{Fate, Taken};
 use crate::names::{ProjectName, ToolchainId};
+use crate::output::{Output, one_line};
 use crate::policy::{Step, Unmet, What};
-use crate::store::{EntryRecord, Outcome, rfc3339};
+use crate::store::{EntryRecord, Outcome, Store, rfc3339};
 use crate::verify::Verdict;
 
 /// So many reasons of a use are kept, and of a collection so many things that went.
@@ -152,11 +153,37 @@ impl Use {
         })
     }
 
+    /// Whether it was warm, and that its command failed, if so.
+    pub fn in_words(&self) -> String {
+        let temper = temper(self.cold);
+        match self.outcome {
+            Outcome::Succeeded => temper.to_owned(),
+            Outcome::Failed(code) => format!("{temper}, failed ({code})"),
+        }
+    }
+
     /// Seconds that the kept directory saved, if the command succeeded and it is known.
     pub fn saved(&self) -> Option<f64> {
         let succeeded = self.outcome == Outcome::Succeeded;
         let cold = self.cold_seconds.filter(|_| succeeded && !self.cold)?;
         Some((cold - self.seconds).max(0.0))
+    }
+}
+
+/// The first of several things, and how many there are besides; `more` of them are not listed.
+pub fn first_of(things: &[String], more: usize) -> String {
+    let more = things.len().saturating_sub(1) + more;
+    match things.first() {
+        None => String::new(),
+        Some(first) if more == 0 => first.clone(),
+        Some(first) => format!("{first}, and {more} more"),
+    }
+}
+
+/// Adds to a store's history. That it cannot be done is said, and stops nothing.
+pub fn remember(store: &Store, event: Event, output: Output) {
+    if let Err(error) = store.remember(event) {
+        output.warning(&one_line(&error.into()));
     }
 }
 
@@ -190,6 +217,11 @@ impl Gone {
         let (what, why) = (step.what.to_string(), step.why.to_string());
         Self { project, what, why, bytes: step.frees.bytes }
     }
+}
+
+/// What a use was that found an empty directory, or another.
+pub fn temper(cold: bool) -> &'static str {
+    if cold { "cold" } else { "warm" }
 }
 
 fn shortened(reason: &str) -> String {

@@ -22,7 +22,7 @@ use crate::history::{self, Event};
 use crate::home::Home;
 use crate::identity::{Identity, Way, compare, differences};
 use crate::link;
-use crate::output::{Output, Stopwatch, one_line};
+use crate::output::{Output, Stopwatch};
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::{self, Where};
@@ -229,7 +229,9 @@ impl Use<'_> {
         }
         let compiled = after.compiled;
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
-        self.remember(history::Use::of(self.entry.record()).map(Event::Use));
+        if let Some(used) = history::Use::of(self.entry.record()) {
+            history::remember(self.store, Event::Use(used), self.output);
+        }
         if self.home.as_ref().is_some_and(Home::is_shared) {
             self.store.measure_downloads(false)?;
         }
@@ -237,13 +239,6 @@ impl Use<'_> {
             self.output.note("the command built nothing with cargo in this target directory");
         }
         Ok(())
-    }
-
-    /// Adds to the history; that it cannot be done fails no build.
-    fn remember(&self, event: Option<Event>) {
-        if let Some(Err(error)) = event.map(|event| self.store.remember(event)) {
-            self.output.warning(&one_line(&error.into()));
-        }
     }
 
     fn learn(

@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::DONE;
 use crate::cli::HistoryArgs;
 use crate::config::StorePath;
-use crate::history::{Collection, Collector, Event, Happened, Use};
+use crate::history::{Collection, Collector, Event, Happened, Use, first_of};
 use crate::names::ProjectName;
 use crate::output::{self, Output, Report};
-use crate::store::{Outcome, Store};
+use crate::store::Store;
 use crate::verify::Verdict;
 
 /// So many lines are shown to people who do not say how many.
@@ -95,15 +95,10 @@ fn nothing(count: usize) -> impl Iterator<Item = String> {
 }
 
 fn of_use(used: &Use) -> Vec<String> {
-    let temper = if used.cold { "cold" } else { "warm" };
-    let what = match used.outcome {
-        Outcome::Succeeded => temper.to_owned(),
-        Outcome::Failed(code) => format!("{temper}, failed ({code})"),
-    };
     vec![
         used.project.to_string(),
         used.toolchain.short(),
-        what,
+        used.in_words(),
         output::seconds(used.seconds),
         used.saved().map_or_else(|| "-".to_owned(), output::seconds),
         used.compiled.to_string(),
@@ -126,14 +121,4 @@ fn of_collection(collection: &Collection) -> Vec<String> {
         .collect();
     let head = nothing(2).chain([what]).chain(nothing(3));
     head.chain([first_of(&things, collection.more)]).collect()
-}
-
-/// The first of several things, and how many there are besides.
-fn first_of(things: &[String], more: usize) -> String {
-    let more = things.len().saturating_sub(1) + more;
-    match things.first() {
-        None => String::new(),
-        Some(first) if more == 0 => first.clone(),
-        Some(first) => format!("{first}, and {more} more"),
-    }
 }

@@ -10,7 +10,7 @@ use super::{DONE, FAILED, existing_store};
 use crate::cli::RmArgs;
 use crate::collect::{self, Fate};
 use crate::evict::{self, Trash};
-use crate::history::{Collection, Collector, Event, Gone};
+use crate::history::{self, Collection, Collector, Event, Gone};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Progress, Report};
 use crate::policy::Usage;
@@ -52,7 +52,7 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
         bytes: directory.usage.bytes,
     });
     if let Some(collection) = Collection::new(Collector::Rm, gone.collect(), Vec::new()) {
-        store.remember(Event::Collection(collection))?;
+        history::remember(&store, Event::Collection(collection), output);
     }
     let report = Removed { project: arguments.project.clone(), directories };
     output.report(&report, arguments.json)?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::collect::{self, Fate};
 use crate::config;
 use crate::evict;
-use crate::history::{Collection, Collector, Event};
+use crate::history::{self, Collection, Collector, Event};
 use crate::output::{Output, one_line, size};
 use crate::policy::{Headroom, Unmet, Usage};
 use crate::store::Store;
@@ -43,7 +43,7 @@ fn try_make(store: &Store, output: Output) -> Result<()> {
         ));
     }
     if let Some(collection) = Collection::of(Collector::Run, &taken, &plan.unmet) {
-        store.remember(Event::Collection(collection))?;
+        history::remember(store, Event::Collection(collection), output);
     }
     let disk = collect::disk(store)?;
     if !policy.is_free_enough(&disk) && evict::in_trash(store).0 > 0 {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Use;
 use crate::command;
 use crate::evict::Trash;
-use crate::history::Event;
+use crate::history::{self, Event};
 use crate::link;
 use crate::verify::Verdict;
 
@@ -65,7 +65,8 @@ impl Use<'_> {
         }
         let record = self.entry.record();
         let (project, toolchain) = (record.project.clone(), record.toolchain);
-        self.remember(Some(Event::Comparison { project, toolchain, verdict }));
+        let event = Event::Comparison { project, toolchain, verdict };
+        history::remember(self.store, event, self.output);
         Ok(self.entry.verified(verdict)?)
     }
 }

@@ -72,4 +72,9 @@ fn a_history_that_cannot_be_written_fails_no_build() {
     let said = world.run(&["cargo", "build", "--release", "--offline"]).succeeds();
     assert!(said.stderr.contains("larder: warning: cannot write"), "{said:#?}");
     assert_eq!(events(&world, &[]).len(), 0);
+    // Nor does it keep anything from being removed.
+    let said = world.larder(&["rm", "bread"]).succeeds();
+    assert!(said.stderr.contains("larder: warning: cannot write"), "{said:#?}");
+    assert!(said.stdout.contains("removed bread "), "{said:#?}");
+    assert_eq!(fs::read_dir(world.store().join("trash")).unwrap().count(), 0);
 }

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use crate::history::Use;
+use crate::history::{Use, first_of, temper};
 use crate::output;
 use crate::overview::Line;
-use crate::store::{Outcome, UseRecord};
+use crate::store::UseRecord;
 
 /// So many uses before the last one are told of.
 const USES: usize = 8;
@@ -50,18 +50,7 @@ fn of_last(last: &UseRecord) -> String {
 /// One line for a use before the last one.
 fn of_use(used: &Use, at: SystemTime, now: SystemTime) -> String {
     let (when, took) = (output::ago(at, now), output::seconds(used.seconds));
-    let outcome = match used.outcome {
-        Outcome::Succeeded => String::new(),
-        Outcome::Failed(code) => format!(", failed ({code})"),
-    };
-    let why = match used.why.as_slice() {
-        [] => "nothing changed".to_owned(),
-        [why] => why.clone(),
-        [why, more @ ..] => format!("{why}, and {} more", more.len()),
-    };
-    format!("  {when}: {}, {took}{outcome}: {why}\n", temper(used.cold))
-}
-
-fn temper(cold: bool) -> &'static str {
-    if cold { "cold" } else { "warm" }
+    let why =
+        if used.why.is_empty() { "nothing changed".to_owned() } else { first_of(&used.why, 0) };
+    format!("  {when}: {}, {took}: {why}\n", used.in_words())
 }

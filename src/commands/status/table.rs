@@ -1,5 +1,7 @@
 //! The table that people read.
 
+use rayon::prelude::*;
+
 use super::Status;
 use crate::output::{self, Column, Screen};
 use crate::overview::{Entry, Line};
@@ -27,7 +29,7 @@ pub fn table(status: &Status, screen: Screen) -> String {
     let columns = COLUMNS.into_iter().filter(|column| has_budget || column.name != "BUDGET");
     let columns: Vec<Column> = columns.collect();
     let rows =
-        status.overview.entries.iter().map(|line| cells(line, status, columns.len())).collect();
+        status.overview.entries.par_iter().map(|line| cells(line, status, columns.len())).collect();
     output::fitted(&columns, rows, screen)
 }
 
@@ -37,7 +39,7 @@ fn cells(line: &Line, status: &Status, columns: usize) -> Vec<String> {
         Entry::Damaged { damaged } => {
             let mut cells = vec![line.project.to_string(), line.toolchain.short()];
             cells.resize(columns - 1, "-".to_owned());
-            cells.push(format!("lost: {damaged}"));
+            cells.push(format!("{damaged}; the next run begins anew"));
             return cells;
         }
     };

@@ -90,7 +90,7 @@ PROJECT      ID            TOOLCHAIN                            SIZE  BUDGET    
 op-rbuilder  24b463fa8200  rustc 1.85.1 · trixie · 3 flags  11.5 GiB  █████░░░  58%    90 s ago    12  0.4 s  64.8 s  11.7 min  in use by image builder (process 4711, for 12s)
 pantry       79a62db032fe  rustc 1.95.0 · bookworm          89.5 MiB  █░░░░░░░   1%     2 d ago    12  0.4 s  64.8 s  11.7 min  pinned
 pantry       d2758c9e06fa  rustc 1.96.0 · trixie            85.8 MiB  █░░░░░░░   1%  66 min ago    12  0.4 s  64.8 s  11.7 min  ready
-spelt        3ae7d805f678  -                                       -  -                       -     -      -       -         -  lost: it has no entry.json
+spelt        3ae7d805f678  -                                       -  -                       -     -      -       -         -  it has no entry.json; the next run begins anew
 11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
@@ -108,7 +108,7 @@ PROJECT      TOOLCHAIN                           SIZE    LAST USE   TOOK    COLD
 op-rbuilder  rustc 1.85.1 · trixie · 3 fla…  11.5 GiB    90 s ago  0.4 s  64.8 s  11.7 min  in use by image builder (pr…
 pantry       rustc 1.95.0 · bookworm         89.5 MiB     2 d ago  0.4 s  64.8 s  11.7 min  pinned
 pantry       rustc 1.96.0 · trixie           85.8 MiB  66 min ago  0.4 s  64.8 s  11.7 min  ready
-spelt        -                                      -           -      -       -         -  lost: it has no entry.json
+spelt        -                                      -           -      -       -         -  it has no entry.json; the n…
 11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
@@ -126,7 +126,7 @@ PROJECT      TOOLCHAIN             SIZE    LAST USE   TOOK    COLD  STATE
 op-rbuilder  rustc 1.85.1 · …  11.5 GiB    90 s ago  0.4 s  64.8 s  in use by i…
 pantry       rustc 1.95.0 · …  89.5 MiB     2 d ago  0.4 s  64.8 s  pinned
 pantry       rustc 1.96.0 · …  85.8 MiB  66 min ago  0.4 s  64.8 s  ready
-spelt        -                        -           -      -       -  lost: it ha…
+spelt        -                        -           -      -       -  it has no e…
 11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
@@ -144,7 +144,7 @@ PROJECT      TOOLCHAIN           SIZE    LAST USE  STATE
 op-rbuilder  rustc 1.85.1 ~  11.5 GiB    90 s ago  in use b~
 pantry       rustc 1.95.0 ~  89.5 MiB     2 d ago  pinned
 pantry       rustc 1.96.0 ~  85.8 MiB  66 min ago  ready
-spelt        -                      -           -  lost: it~
+spelt        -                      -           -  it has n~
 11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
 21.7 min saved in 20 uses of the last 7 days
 2.5 h saved in 80 uses of the last 30 days
