@@ -2,7 +2,7 @@
 //!
 //! These tools name what they keep by what it was made from, and larder mounts the kept directories at the
 //! very paths where a cold build has empty ones. What a tool does not look at by itself, larder does:
-//! the identity holds all that is outside of the sources, and [`go`] the part of the sources that Go
+//! the identity holds all that is outside of the sources, and `go` the part of the sources that Go
 //! does not read. A cache of the builder's own is left alone: the build would use it without larder too.
 //!
 //! A file that is not as the last close left it is removed: to these tools a missing file is work to be

@@ -7,16 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::foreign::{self, ForeignPathError};
 use crate::mkosi::SANDBOX_STORE;
-
-/// A path that cannot be written where it would be needed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{consumer} cannot take the path {path:?}: it contains {what}; use another path")]
-pub struct ContainerError {
-    consumer: &'static str,
-    path: PathBuf,
-    what: &'static str,
-}
 
 /// A store that containers are to see.
 #[derive(Clone, Debug)]
@@ -29,12 +21,12 @@ pub struct Shared {
 
 impl Shared {
     /// Flags for `podman run`, one on each line.
-    pub fn podman(&self) -> Result<String, ContainerError> {
+    pub fn podman(&self) -> Result<String, ForeignPathError> {
         Ok(mount(&self.store, "podman")? + "\n")
     }
 
     /// Flags for `docker run`, one on each line.
-    pub fn docker(&self) -> Result<String, ContainerError> {
+    pub fn docker(&self) -> Result<String, ForeignPathError> {
         let (user, group) = self.owner;
         let mut lines = vec![mount(&self.store, "docker")?];
         if user != 0 {
@@ -44,7 +36,7 @@ impl Shared {
     }
 
     /// A service for compose.
-    pub fn compose(&self) -> Result<String, ContainerError> {
+    pub fn compose(&self) -> Result<String, ForeignPathError> {
         let store = yaml_text(plain(&self.store, "compose", "$")?);
         let (user, group) = self.owner;
         let user =
@@ -83,7 +75,7 @@ pub fn notes(consumer: &str) -> [String; 2] {
     [place, how.to_owned()]
 }
 
-fn mount(store: &Path, consumer: &'static str) -> Result<String, ContainerError> {
+fn mount(store: &Path, consumer: &'static str) -> Result<String, ForeignPathError> {
     // A list without quoting, and flags that the shell splits at whitespace and expands.
     let store = plain(store, consumer, ",\"'\\$*?[]~ ")?;
     Ok(format!("--mount=type=bind,source={store},target={SANDBOX_STORE}"))
@@ -93,9 +85,9 @@ fn plain<'a>(
     path: &'a Path,
     consumer: &'static str,
     forbidden: &str,
-) -> Result<&'a str, ContainerError> {
-    let refuse = |what| ContainerError { consumer, path: path.to_owned(), what };
-    let text = path.to_str().ok_or_else(|| refuse("bytes that are not UTF-8"))?;
+) -> Result<&'a str, ForeignPathError> {
+    let refuse = |what| ForeignPathError::new(consumer, path, what);
+    let text = foreign::text(path, consumer)?;
     if text
         .chars()
         .any(|character| character.is_control() || (character != ' ' && character.is_whitespace()))

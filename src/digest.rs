@@ -11,6 +11,8 @@ use rustix::fs::{Mode, OFlags};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::encoding::hexadecimal;
+
 /// So many bytes of a file are read at once.
 const CHUNK: usize = 128 * 1024;
 
@@ -112,13 +114,7 @@ impl<W: Write> Write for Hashing<W> {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
-        let mut digits = [0; 64];
-        for (pair, byte) in digits.chunks_mut(2).zip(self.0) {
-            pair[0] = HEXADECIMAL[usize::from(byte >> 4)];
-            pair[1] = HEXADECIMAL[usize::from(byte & 15)];
-        }
-        f.pad(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+        f.pad(&hexadecimal(&self.0))
     }
 }
 

@@ -27,13 +27,10 @@ use crate::fault;
 use crate::names::ProjectName;
 use crate::policy::Usage;
 use crate::store::moving::{MOVING, ORIGIN};
-use crate::store::{EntryRecord, Lock, Store, StoreError, atomic};
+use crate::store::{EntryRecord, Lock, Store, StoreError, TAG, atomic};
 
 pub use empty::{empty_scraps, empty_trash, unwatched};
 pub use trash::{Trash, fresh_name};
-
-/// The marker of a store.
-const TAG: &str = "CACHEDIR.TAG";
 
 /// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]

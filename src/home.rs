@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::attach::Mounts;
+use crate::encoding::hexadecimal;
 use crate::fault;
 use crate::identity::Way;
 use crate::sources::Lockfile;
@@ -106,14 +107,6 @@ pub fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBu
         }
     }
     Ok(found)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {

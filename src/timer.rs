@@ -10,21 +10,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
+use crate::foreign::{self, ForeignPathError};
 
 /// Where services of the system cannot look unless they are allowed to (`ProtectHome=`).
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
 /// What `PrivateTmp=` hides.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
-
-/// A path that cannot be written where it would be needed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{consumer} cannot take the path {path:?}: it contains {what}; use another path")]
-pub struct TimerError {
-    consumer: &'static str,
-    path: PathBuf,
-    what: &'static str,
-}
 
 /// Whose timers start the collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +40,7 @@ pub struct Job {
 
 impl Job {
     /// `larder-gc.service`
-    pub fn service(&self) -> Result<String, TimerError> {
+    pub fn service(&self) -> Result<String, ForeignPathError> {
         let (binary, store) = (program(&self.binary)?, plain(&self.store, SYSTEMD)?);
         // With a colon, `$` is a character like any other; a path has no other way to say so.
         let colon = if [binary, store].iter().any(|path| path.contains('$')) { ":" } else { "" };
@@ -115,7 +107,7 @@ impl Job {
     }
 
     /// A line for `/etc/cron.d` or for a user's own crontab.
-    pub fn cron(&self) -> Result<String, TimerError> {
+    pub fn cron(&self) -> Result<String, ForeignPathError> {
         let (binary, store) = (plain(&self.binary, CRON)?, plain(&self.store, CRON)?);
         let (place, user) = match self.manager {
             Manager::System => ("/etc/cron.d/larder", "root "),
@@ -162,9 +154,9 @@ const SYSTEM: &str = "CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_FOWNER\n\
     ProtectSystem=strict\n";
 
 /// The path as text, if the consumer can take it.
-fn plain<'a>(path: &'a Path, consumer: &'static str) -> Result<&'a str, TimerError> {
-    let refuse = |what| TimerError { consumer, path: path.to_owned(), what };
-    let text = path.to_str().ok_or_else(|| refuse("bytes that are not UTF-8"))?;
+fn plain<'a>(path: &'a Path, consumer: &'static str) -> Result<&'a str, ForeignPathError> {
+    let refuse = |what| ForeignPathError::new(consumer, path, what);
+    let text = foreign::text(path, consumer)?;
     if text.chars().any(char::is_control) {
         return Err(refuse("a control character"));
     }
@@ -176,11 +168,11 @@ fn plain<'a>(path: &'a Path, consumer: &'static str) -> Result<&'a str, TimerErr
 }
 
 /// The path of a program that systemd starts: no quotes or backslashes (`string_is_safe`).
-fn program(path: &Path) -> Result<&str, TimerError> {
+fn program(path: &Path) -> Result<&str, ForeignPathError> {
     let text = plain(path, SYSTEMD)?;
     if text.contains(['"', '\'', '\\']) {
         let what = "a quote or a backslash";
-        return Err(TimerError { consumer: SYSTEMD, path: path.to_owned(), what });
+        return Err(ForeignPathError::new(SYSTEMD, path, what));
     }
     Ok(text)
 }

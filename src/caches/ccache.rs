@@ -17,11 +17,7 @@ pub fn configure(kept: &Path, place: Option<&Path>, config: &Path, copy: &Path) 
     let own = fs::read_to_string(config).unwrap_or_default();
     let careful = CAREFUL.iter().map(|(key, value)| format!("{key} = {value}"));
     let lines: Vec<String> = own.lines().map(str::to_owned).chain(careful).collect();
-    let text = lines.join(
-        "
-",
-    ) + "
-";
+    let text = lines.join("\n") + "\n";
     let write = |path: &Path, text: &str| {
         fault::point("caches.configure");
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))

@@ -14,11 +14,8 @@ use super::{MoveError, beside, sync_parent};
 use crate::collect::rescan;
 use crate::evict;
 use crate::fault;
-use crate::store::Store;
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
-
-/// The tag is copied last: what is copied half is no store.
-const TAG: &str = "CACHEDIR.TAG";
+use crate::store::{Store, TAG};
 
 /// Copies the store beside its new place, brings the copy to disk, and gives it its name.
 pub(super) fn copy_beside(moving: &Moving, progress: &dyn Fn(u64)) -> Result<(), MoveError> {
@@ -31,6 +28,7 @@ pub(super) fn copy_beside(moving: &Moving, progress: &dyn Fn(u64)) -> Result<(),
     Copy { from, to: &staging, links: HashMap::new(), progress }.run()?;
     sync_all(&staging)?;
     measure(&Store::of_copy(staging.clone()))?;
+    // Last: what is copied half is no store.
     copy_file(&from.join(TAG), &staging.join(TAG), progress)?;
     sync_all(&staging)?;
     fault::point("relocate.rename");

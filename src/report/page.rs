@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::html::Html;
 use super::{Data, events, sections, tables, words};
+use crate::encoding::base64;
 use crate::output;
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -72,30 +73,9 @@ fn policy() -> String {
     )
 }
 
-/// Base64 with padding, RFC 4648 section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for piece in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(piece.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place) & 63) as usize;
-            text.push(if place <= piece.len() { char::from(LETTERS[index]) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let shown = ["", "f", "fo", "foo", "foob"].map(|text| base64(text.as_bytes()));
-        assert_eq!(shown, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]);
-    }
 
     #[test]
     fn the_skeleton_names_nothing_that_would_be_loaded() {

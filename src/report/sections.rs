@@ -6,6 +6,7 @@ use super::bars::{self, Bar, Share};
 use super::builds::{Period, Spread, Times};
 use super::html::Html;
 use super::table::{Cell, table};
+use super::tables::epoch;
 use super::{Data, Project, map as treemap, plot, words};
 use crate::output;
 use crate::policy::Step;
@@ -211,10 +212,7 @@ pub fn builds(data: &Data, html: &mut Html) {
 fn of_week(project: &Project, week: &Times) -> Vec<Cell> {
     let mut cells = vec![
         Cell::Name(project.project.to_string()),
-        Cell::Time(
-            words::seconds(week.start.0.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()),
-            words::day(week.start.0),
-        ),
+        Cell::Time(epoch(week.start.0), words::day(week.start.0)),
     ];
     for spread in [&week.warm, &week.cold] {
         let value = |of: fn(&Spread) -> f64| Cell::seconds(spread.as_ref().map(of));

@@ -12,9 +12,7 @@ pub fn size(bytes: u64) -> String {
 /// A stretch of time in its largest unit: `12.3 s`, `4.5 min`, `6.7 h`.
 pub fn duration(seconds: f64) -> String {
     match seconds {
-        s if s < 100.0 => format!("{s:.1} s"),
-        s if s < 6000.0 => format!("{:.1} min", s / 60.0),
-        s if s < 360_000.0 => format!("{:.1} h", s / 3600.0),
+        s if s < 360_000.0 => output::seconds(s),
         s => format!("{:.1} d", s / 86_400.0),
     }
 }

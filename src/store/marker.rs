@@ -8,7 +8,7 @@ use super::layout::StoreError;
 use super::moving;
 
 /// The file that marks a store, and every other directory of caches.
-pub(super) const TAG: &str = "CACHEDIR.TAG";
+pub const TAG: &str = "CACHEDIR.TAG";
 
 /// The first line that every cache directory tag has (bford.info/cachedir).
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";

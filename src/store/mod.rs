@@ -70,5 +70,6 @@ pub use guard::Guard;
 pub use layout::{EntryPaths, FORMAT, Store, StoreError};
 pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
+pub use marker::TAG;
 pub use open::{OpenEntry, OpenError};
 pub use target::{Manifest, TargetError, restore_times, unshare, watch_reads};

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::layout::StoreError;
+use super::marker::TAG;
 
 /// What a store that was begun may hold already.
 const FILES: [&str; 10] = [
@@ -28,7 +29,7 @@ pub fn is_vacant(root: &Path) -> Result<bool, StoreError> {
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
-            "CACHEDIR.TAG" => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
+            TAG => fs::metadata(root.join(name)).is_ok_and(|tag| tag.len() == 0),
             name if FILES.contains(&name) || name.starts_with(".new-") => true,
             name => DIRECTORIES.contains(&name) && empty(),
         }
