@@ -5,9 +5,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::{COLLECTOR, CollectError, rescan};
+use crate::cargo_layout::CargoLocks;
 use crate::evict::{self, Trash};
 use crate::names::{ProjectName, ToolchainId};
 use crate::store::{EntryPaths, Guard, Lock, Names, Store};
+use crate::sweep;
 
 /// Moves everything of that kind into the trash, or removes it; says how many there were.
 pub fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
@@ -60,13 +62,15 @@ impl Tidying<'_> {
         }
     }
 
-    /// Whatever a directory holds besides its records and `target/`. The size that is recorded is
-    /// that of before, so it is measured again.
+    /// Whatever a directory holds besides its records and `target/`, and what a sweep has yet to take.
+    /// The size that is recorded is that of before, so it is measured again.
     fn directory(&mut self, project: &ProjectName, id: ToolchainId) -> Result<usize, CollectError> {
         let paths = self.store.entry(project, id);
         let strangers = strangers(&paths.dir, |name| paths.has(name));
         let record = || self.store.row(project, id, false).record;
-        if strangers.is_empty() && record().is_ok_and(|record| record.is_measured()) {
+        let is_cut_off = sweep::is_pending(&paths);
+        if strangers.is_empty() && !is_cut_off && record().is_ok_and(|record| record.is_measured())
+        {
             return Ok(0);
         }
         let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
@@ -75,8 +79,14 @@ impl Tidying<'_> {
         for path in &strangers {
             self.trash.take(path)?;
         }
+        if is_cut_off {
+            let Some(_cargo) = CargoLocks::try_hold(&paths.target)? else {
+                return Ok(strangers.len());
+            };
+            sweep::finish(self.store, &paths)?;
+        }
         rescan::mend(&paths, record())?;
-        Ok(strangers.len())
+        Ok(strangers.len() + usize::from(is_cut_off))
     }
 
     fn lock_of_nothing(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
