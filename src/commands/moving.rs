@@ -1,7 +1,9 @@
 //! `larder move`: another place for the whole store.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -13,7 +15,10 @@ use crate::config::StorePath;
 use crate::output::{Output, Progress, Report};
 use crate::policy::Usage;
 use crate::relocate;
-use crate::store::{Store, StoreError, Wait};
+use crate::store::{Guard, Store, StoreError, Wait};
+
+/// Between two looks whether a cargo that larder did not start still builds.
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
 struct Moved {
@@ -31,19 +36,7 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
         other => other?,
     };
     let wait = arguments.wait.unwrap_or(Wait::AtMost(Duration::ZERO));
-    let root = store.root().display();
-    let announce = |holder: &str| {
-        output.note(&format!("waiting for the store {root}: in use by {holder}"));
-    };
-    let Some(_alone) = store.hold_alone(wait, announce)? else {
-        bail!("the store {root} was moved away meanwhile");
-    };
-    if let Some((project, id)) = collect::built_by_others(&store)? {
-        bail!(
-            "a cargo that larder did not start builds in {project} {}; try again later",
-            id.short()
-        );
-    }
+    let _alone = hold_unused(&store, wait, output)?;
     let usage = collect::observe(&store)?.usage();
     let progress = Progress::bytes(output, "moving", usage.bytes);
     let moved = relocate::relocate(&store, &arguments.directory, &|bytes| progress.add(bytes))?;
@@ -51,6 +44,39 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
     let (from, to) = (store.root().to_owned(), moved.root().to_owned());
     output.report(&Moved { from, to, usage }, arguments.json)?;
     Ok(DONE)
+}
+
+/// Has the store alone, when also no cargo builds in it that larder did not start. Such a cargo holds
+/// up nobody else: in between, the store is free.
+fn hold_unused(store: &Store, wait: Wait, output: Output) -> Result<Guard> {
+    let root = store.root().display();
+    let announced = Cell::new(false);
+    let announce = |holder: &str| {
+        if !announced.replace(true) {
+            output.note(&format!("waiting for the store {root}: in use by {holder}"));
+        }
+    };
+    let since = Instant::now();
+    loop {
+        let left = match wait {
+            Wait::Forever => wait,
+            Wait::AtMost(limit) => Wait::AtMost(limit.saturating_sub(since.elapsed())),
+        };
+        let Some(alone) = store.hold_alone(left, announce)? else {
+            bail!("the store {root} was moved away meanwhile; run the command again");
+        };
+        let Some((project, id)) = collect::built_by_others(store)? else { return Ok(alone) };
+        drop(alone);
+        let id = id.short();
+        if left == Wait::AtMost(Duration::ZERO) {
+            bail!(
+                "a cargo that larder did not start builds in {project} {id}; try again later, or \
+                 allow more time with --wait"
+            );
+        }
+        announce(&format!("a cargo that larder did not start, in {project} {id}"));
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Where there is no store any more, a move that was cut off may have to be gone on with.

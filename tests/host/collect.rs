@@ -1,6 +1,7 @@
 //! `larder gc`, `rm`, `pin` and `move` on directories that the real cargo filled.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -137,9 +138,18 @@ fn a_cargo_that_larder_did_not_start_is_not_robbed() {
     let mut waits = world.larder_command(&[&words[..], &BUILD[..]].concat());
     let waits = Said::of(&waits.current_dir(&source).output().unwrap());
     waits.refuses(125, &["a cargo that larder did not start builds in", "--wait"]);
+    let elsewhere = world.path("elsewhere");
+    let mut patient = world.larder_command(&["move", "--wait", "10m", elsewhere.to_str().unwrap()]);
+    let patient = patient.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut patient = patient.spawn().unwrap();
+    let mut announced = String::new();
+    BufReader::new(patient.stderr.take().unwrap()).read_line(&mut announced).unwrap();
+    assert!(announced.contains("a cargo that larder did not start"), "{announced}");
+    assert!(!elsewhere.exists());
     fs::write(world.path("go"), "").unwrap();
     let done = cargo.wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(patient.wait().unwrap().success() && elsewhere.join("CACHEDIR.TAG").exists());
     gc(&world, &["--max-size", "0"]).succeeds();
 }
 

@@ -209,7 +209,7 @@ fn move_away(world: &World, round: usize, moves: &AtomicUsize) -> Result<(), Str
             moves.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }
-        // A cargo that larder did not start builds, or somebody was there for too long.
+        // Somebody was there for too long.
         1 if !has_moved && said.stderr.contains("try again later") => Ok(()),
         _ => Err(format!("move, has moved: {has_moved}: {said:#?}")),
     }
