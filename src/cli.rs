@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Fidelity, Kept, PackageMode};
 use crate::names::ProjectName;
+use crate::output::{Color, LogFormat};
 use crate::policy::{Amount, ByteSize, Span};
 use crate::store::Wait;
 
@@ -40,18 +41,10 @@ pub struct Global {
     /// Whether to colour what people read
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
-}
-
-/// Whether to colour what people read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+    /// How lines on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(env = "LARDER_LOG_FORMAT")]
+    pub log_format: LogFormat,
 }
 
 /// What to do.

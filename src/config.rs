@@ -88,13 +88,12 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file says something that larder does not know.
-    #[error("{} cannot be used; correct it, or remove the line", path.display())]
+    #[error("{} cannot be used: {why}; correct it, or remove the line", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
+        why: String,
     },
 }
 
@@ -145,7 +144,7 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        Self::parse(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })
+        Self::parse(&text).map_err(|error| ConfigError::Parse { path, why: why(&text, &error) })
     }
 
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
@@ -197,6 +196,13 @@ impl Keys {
             pin: self.pin.unwrap_or(general.pin),
         }
     }
+}
+
+/// What is wrong with a text, and in which line, where that is known.
+fn why(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{}{}", line.unwrap_or_default(), error.message())
 }
 
 /// Root's store where nobody names one.

@@ -60,7 +60,7 @@ pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) 
 fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
     let id = named::find(records.iter().map(|record| record.toolchain), text)?;
     let found = records.iter().find(|record| record.toolchain == id);
-    found.with_context(|| format!("the record of {} cannot be read", id.short()))
+    found.with_context(|| format!("the record of {} cannot be read; its next build makes it anew", id.short()))
 }
 
 fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {
@@ -77,7 +77,7 @@ fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explan
 fn identity(store: &Store, record: &EntryRecord) -> Result<Identity> {
     store.identity(&record.project, record.toolchain).with_context(|| {
         let id = record.toolchain.short();
-        format!("the identity of {} {id} cannot be read; its next build mends it", record.project)
+        format!("the identity of {} {id} cannot be read; its next build makes it anew", record.project)
     })
 }
 

@@ -12,7 +12,7 @@ use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
 use crate::history::{Collection, Collector, Event};
-use crate::output::{self, Output, Progress, Report};
+use crate::output::{self, Output, Progress, Report, Stopwatch};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
 use crate::relocate;
 use crate::store::{Store, atomic};
@@ -39,6 +39,7 @@ struct Collected {
 }
 
 pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     let (store, guard) = existing_store(store, output)?;
     let policy = overridden(config::budgets(&store)?, arguments);
     let mut errors = Vec::new();
@@ -49,24 +50,29 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let (leftovers, more) =
         if arguments.dry_run { (0, Vec::new()) } else { tidy::tidy(&store, &guard) };
     errors.extend(more.iter().map(output::one_line));
+    watch.step("measure and tidy up");
     let now = SystemTime::now();
     let mut observed = collect::observe(&store)?;
     let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
     for small in &plan.too_small {
         output.warning(&small.to_string());
     }
+    watch.step("plan");
     if arguments.dry_run {
         let code = if plan.unmet.is_empty() { DONE } else { UNMET };
         let report = Planned { store: store.root().to_owned(), plan };
         output.report(&report, arguments.json)?;
+        output.detail(&watch.summary());
         return Ok(code);
     }
     let before = plan.before;
     let mut taken = collect::carry_out(&store, &observed, &plan);
     tidy::remove_vacant(&store);
+    watch.step("set aside");
     let stays = delete(&store, output);
     taken.splice(0..0, emptied(&plan, stays.first()));
     errors.extend(stays);
+    watch.step("delete");
     let settled = relocate::settle(&store);
     errors.extend(settled.err().map(|error| output::one_line(&error.into())));
     store.measure_downloads(false)?;
@@ -91,6 +97,8 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
         errors,
     };
     output.report(&report, arguments.json)?;
+    watch.step("look again");
+    output.detail(&watch.summary());
     Ok(report.code(output))
 }
 

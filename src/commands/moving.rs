@@ -10,7 +10,7 @@ use super::DONE;
 use crate::cli::MoveArgs;
 use crate::collect;
 use crate::config::StorePath;
-use crate::output::{Output, Progress, Report};
+use crate::output::{Output, Progress, Report, size};
 use crate::policy::Usage;
 use crate::relocate;
 use crate::store::{Store, StoreError, Wait};
@@ -36,7 +36,7 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
         output.note(&format!("waiting for the store {root}: in use by {holder}"));
     };
     let Some(_alone) = store.hold_alone(wait, announce)? else {
-        bail!("the store {root} was moved away meanwhile");
+        bail!("the store {root} was moved away meanwhile; name its new place with --store to move it again");
     };
     if let Some((project, id)) = collect::built_by_others(&store)? {
         bail!(
@@ -45,7 +45,8 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
         );
     }
     let usage = collect::observe(&store)?.usage();
-    let progress = Progress::bytes(output, "moving", usage.bytes);
+    let what = format!("moving {} from {root}", size(usage.bytes));
+    let progress = Progress::bytes(output, what, usage.bytes);
     let moved = relocate::relocate(&store, &arguments.directory, &|bytes| progress.add(bytes))?;
     drop(progress);
     let (from, to) = (store.root().to_owned(), moved.root().to_owned());
@@ -65,7 +66,7 @@ fn resume(from: &Path, arguments: &MoveArgs, output: Output, error: StoreError) 
 impl Report for Moved {
     fn text(&self) -> String {
         let (from, to) = (self.from.display(), self.to.display());
-        let size = crate::output::size(self.usage.bytes);
+        let size = size(self.usage.bytes);
         if self.from == self.to {
             format!("{size} in {to}, where the store is already\n")
         } else {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{DONE, make_store};
+use super::{DONE, make_store, run};
 use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{Output, Report};
+use crate::output::{Output, Report, Stopwatch};
 use crate::project::Project;
 use crate::store::{OpenEntry, Store, Wait};
 
@@ -30,10 +30,13 @@ struct Entry {
 }
 
 pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
     let ProvisionArgs { project, source, with, command, .. } = arguments;
     let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
-    let answer = project.identify(&store)?;
+    watch.step("prepare");
+    let answer = run::identify(&project, &store, output)?;
+    watch.step("identify");
     store.make_project(&project.name)?;
     let summary = answer.identity.summary();
     let entry = match arguments.command.as_slice() {
@@ -43,6 +46,8 @@ pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Outp
     let store = store.root().to_owned();
     let report = Provisioned { store, project: project.name, summary, entry };
     output.report(&report, arguments.json)?;
+    watch.step("open");
+    output.detail(&watch.summary());
     Ok(DONE)
 }
 

@@ -16,7 +16,7 @@ use super::{DONE, existing_store, prometheus};
 use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::StorePath;
-use crate::output::{self, Output, Report, Screen};
+use crate::output::{self, Output, Progress, Report, Screen, Stopwatch};
 use crate::overview::{Overview, Scope, detail};
 use crate::store::Store;
 
@@ -31,12 +31,14 @@ struct Status {
 }
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     if arguments.rescan {
         let (store, _guard) = existing_store(store.clone(), output)?;
         for error in collect::rescan::rescan(&store, output)? {
             output.warning(&error);
         }
     }
+    watch.step("measure");
     let store = Store::open(StorePath::find(store).path())?;
     if arguments.prometheus {
         output::print(&prometheus::exposition(&store)?)?;
@@ -44,7 +46,11 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     }
     let (history, now) = (store.history(), SystemTime::now());
     let scope = Scope { project: arguments.project.as_ref(), detail: arguments.detail };
+    watch.step("open");
+    let looking = Progress::step(output, "looking at what is kept");
     let overview = Overview::of(&store, scope, &history, now)?;
+    drop(looking);
+    watch.step("look");
     if let Some(name) = scope.project.filter(|_| overview.entries.is_empty()) {
         bail!(
             "no project {name} in {}; `larder status` lists those there are",
@@ -53,6 +59,8 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     }
     let report = Status { overview, with_reasons: arguments.project.is_some(), now };
     output.report(&report, arguments.json)?;
+    watch.step("print");
+    output.detail(&watch.summary());
     Ok(DONE)
 }
 

@@ -1,5 +1,7 @@
 //! What the documents say is what the program and the Makefile do.
 
+mod messages;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +30,7 @@ fn help(verb: &[&str]) -> String {
         .arg("-h")
         .env("COLUMNS", "100")
         .env_remove("LARDER_STORE")
+        .env_remove("LARDER_LOG_FORMAT")
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -111,4 +114,14 @@ fn the_map_names_every_room() {
         let known = map.contains(&format!("\n{name} ")) || map.contains(&format!("\n  {name} "));
         assert!(known || has_directory, "ARCHITECTURE.md's map lacks src/{name}");
     }
+}
+
+#[test]
+fn every_message_is_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let said = messages::document();
+    if std::env::var_os("LARDER_RENEW").is_some() {
+        fs::write(&path, &said).unwrap();
+    }
+    assert!(read("docs/errors.md") == said, "docs/errors.md is behind the sources: make errors-page");
 }
