@@ -274,11 +274,12 @@ pub enum Unmet {
     },
 }
 
-/// A budget in which not even one build of a project fits.
+/// A budget in which not even one build of a project fits. Exit code 0: a warning, but FAILED in
+/// `larder doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error(
-    "{}max-size {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {}",
-    words::table(project, *own), build.twice()
+    "{budget} {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {enough}",
+    budget = words::budget(project, *own), enough = build.twice()
 )]
 pub struct TooSmall {
     /// The project.

@@ -238,7 +238,7 @@ impl Use<'_> {
             self.store.measure_downloads(false)?;
         }
         if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
-            self.output.note("the command built nothing with cargo in this target directory");
+            self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
         Ok(())
     }

@@ -27,16 +27,16 @@ pub enum Amount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
-/// A text that is no size, share or time. Exit code 2 on the command line.
+/// A text that is no size, share or time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseLimitError {
-    /// Where a size has to be, as in `max-size`.
+    /// Where a size has to be, as in `max-size`. Exit code 2 on the command line.
     #[error("`{0}` is no size; write it as 20GiB or 500MB")]
     Size(String),
-    /// Where a share may be, as in `min-free`.
+    /// Where a share may be, as in `min-free`. Exit code 2 on the command line.
     #[error("`{0}` is no share; write it as 10%, at most 100%")]
     Share(String),
-    /// Where a time has to be, as in `max-age`.
+    /// Where a time has to be, as in `max-age`. Exit code 2 on the command line.
     #[error("`{0}` is no time; write it as 30d or 12h")]
     Time(String),
 }

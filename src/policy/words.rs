@@ -46,7 +46,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// The table of `larder.toml` in which a budget stands.
-pub(super) fn table(project: &ProjectName, own: bool) -> String {
-    if own { format!("[project.{project}] ") } else { String::new() }
+/// How a budget is found in `larder.toml`.
+pub(super) fn budget(project: &ProjectName, own: bool) -> String {
+    if own { format!("[project.{project}] max-size") } else { "max-size".to_owned() }
 }

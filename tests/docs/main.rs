@@ -1,6 +1,7 @@
 //! What the documents say is what the program and the Makefile do.
 
 mod messages;
+mod scan;
 
 use std::fs;
 use std::path::Path;
