@@ -33,7 +33,9 @@ const HIGH_DESCRIPTOR: i32 = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// There is no such program. Exit code 127.
-    #[error("cannot run {0}: command not found; install it where the command runs, or correct its name")]
+    #[error(
+        "cannot run {0}: command not found; install it where the command runs, or correct its name"
+    )]
     NotFound(String),
     /// The program cannot be executed. Exit code 126.
     #[error("cannot run {program}; it has to be executable, and made for this machine")]

@@ -49,7 +49,10 @@ impl Digest {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; move it away, or put a file in its place"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file; move it away, or put a file in its place",
+            ));
         }
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(CHUNK, 0);

@@ -158,7 +158,9 @@ pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: path.to_owned(), source };
     let is_plain = fs::symlink_metadata(path).map_err(fail)?.is_file();
     if !is_plain || fs::read(path).map_err(fail)? != written {
-        return Err(fail(io::Error::other("it is not as larder wrote it; remove it by hand if nobody needs it")));
+        return Err(fail(io::Error::other(
+            "it is not as larder wrote it; remove it by hand if nobody needs it",
+        )));
     }
     fault::point("evict.unlink-added");
     rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
@@ -194,7 +196,8 @@ fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictErr
         return Ok(());
     }
     if !has_ending(&name, ending) {
-        let source = io::Error::other("it is not larder's own; remove it by hand if nobody needs it");
+        let source =
+            io::Error::other("it is not larder's own; remove it by hand if nobody needs it");
         return Err(EvictError::Io { path: path.to_owned(), source });
     }
     empty_marked(path, marker)?;

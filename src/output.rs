@@ -10,7 +10,7 @@ pub use log::{Color, LogFormat};
 pub use progress::Progress;
 pub use remedy::{OTHERWISE, REMEDIES};
 pub use screen::Screen;
-pub use table::{Column, fitted, table};
+pub use table::{Column, fitted, table, wrapped};
 
 use std::ffi::OsString;
 use std::io::{self, Write};

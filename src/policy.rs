@@ -255,7 +255,9 @@ pub enum Unmet {
         max_size: ByteSize,
     },
     /// `min-free`, of the bytes. Exit code 3 from `gc`, none from `run`.
-    #[error("{free} are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml")]
+    #[error(
+        "{free} are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml"
+    )]
     MinFree {
         /// What is free.
         free: ByteSize,

@@ -18,6 +18,8 @@ mod rm;
 mod room;
 mod run;
 mod status;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::ffi::OsString;
@@ -45,14 +47,14 @@ pub const DIFFERENT: u8 = 3;
 pub const UNMET: u8 = 3;
 
 /// Runs the verb that the arguments ask for.
-pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let wraps = wraps_a_command(&arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let wraps = wraps_a_command(arguments);
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let wrong = if wraps { LARDER_FAILED } else { USAGE };
             let code = if error.use_stderr() { wrong } else { DONE };
-            Output::of_wrong(&arguments).usage(&error, code);
+            Output::of_wrong(arguments).usage(&error, code);
             return ExitCode::from(code);
         }
     };

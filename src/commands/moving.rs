@@ -36,7 +36,9 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
         output.note(&format!("waiting for the store {root}: in use by {holder}"));
     };
     let Some(_alone) = store.hold_alone(wait, announce)? else {
-        bail!("the store {root} was moved away meanwhile; name its new place with --store to move it again");
+        bail!(
+            "the store {root} was moved away meanwhile; name its new place with --store to move it again"
+        );
     };
     if let Some((project, id)) = collect::built_by_others(&store)? {
         bail!(

@@ -10,23 +10,23 @@ use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{Output, Report, Stopwatch};
+use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
 use crate::project::Project;
 use crate::store::{OpenEntry, Store, Wait};
 
 #[derive(Serialize)]
-struct Provisioned {
-    store: PathBuf,
-    project: ProjectName,
-    summary: String,
-    entry: Option<Entry>,
+pub(super) struct Provisioned {
+    pub(super) store: PathBuf,
+    pub(super) project: ProjectName,
+    pub(super) summary: String,
+    pub(super) entry: Option<Entry>,
 }
 
 #[derive(Serialize)]
-struct Entry {
-    toolchain: ToolchainId,
-    target: PathBuf,
-    new: bool,
+pub(super) struct Entry {
+    pub(super) toolchain: ToolchainId,
+    pub(super) target: PathBuf,
+    pub(super) new: bool,
 }
 
 pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
@@ -68,15 +68,20 @@ fn make_entry(
 
 impl Report for Provisioned {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let (project, summary) = (&self.project, &self.summary);
         let store = self.store.display();
-        match &self.entry {
+        let text = match &self.entry {
             None => format!("{project}: {summary} in {store}\n"),
             Some(Entry { toolchain, target, new }) => {
                 let made = if *new { "made" } else { "there already" };
                 let (id, target) = (toolchain.short(), target.display());
                 format!("{project} {id}: {summary}, {made}\n{target}\n")
             }
-        }
+        };
+        wrapped(&text, 2, screen)
     }
 }

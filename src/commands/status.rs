@@ -3,7 +3,7 @@
 mod story;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -21,11 +21,11 @@ use crate::overview::{Overview, Scope, detail};
 use crate::store::Store;
 
 #[derive(Serialize)]
-struct Status {
+pub(super) struct Status {
     #[serde(flatten)]
-    overview: Overview,
+    pub(super) overview: Overview,
     #[serde(skip)]
-    with_reasons: bool,
+    pub(super) with_reasons: bool,
     #[serde(skip)]
     now: SystemTime,
 }
@@ -77,13 +77,14 @@ impl Report for Status {
             table::table(self, screen)
         };
         if self.with_reasons {
-            text.extend(entries.iter().map(|line| line.story(self.now)));
+            let stories: String = entries.iter().map(|line| line.story(self.now)).collect();
+            text.push_str(&output::wrapped(&stories, 2, screen));
         }
         for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);
             text.push_str(&detail::table(&line.detail));
         }
-        text + &self.sums()
+        text + &output::wrapped(&self.sums(), 2, screen)
     }
 }
 

@@ -50,8 +50,11 @@ impl Progress {
         if output.quiet {
             return Self { bar, later: None };
         }
-        let (bars, spinner) =
-            if screen::is_unicode() { ("━━ ", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ") } else { ("##-", "-\\|/ ") };
+        let (bars, spinner) = if screen::is_unicode() {
+            ("━━ ", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+        } else {
+            ("##-", "-\\|/ ")
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars(bars).tick_chars(spinner));
         }

@@ -10,7 +10,10 @@ pub const REMEDIES: [(Errno, &str); 18] = [
     (Errno::PERM, "run larder as the owner of that path; `lsattr` shows whether it is immutable"),
     (Errno::NOENT, "try again; if it is still missing, look who removes it while larder works"),
     (Errno::NOSPC, "free some space: `larder gc` deletes what the policy does not keep"),
-    (Errno::DQUOT, "free some space of your quota: `larder gc` deletes what the policy does not keep"),
+    (
+        Errno::DQUOT,
+        "free some space of your quota: `larder gc` deletes what the policy does not keep",
+    ),
     (Errno::ROFS, "remount the filesystem read-write, or name a store on another with --store"),
     (Errno::IO, "look into the kernel's log (`dmesg`): the disk or its filesystem has a fault"),
     (Errno::STALE, "move the store to a local disk: larder does not work on network filesystems"),

@@ -43,6 +43,7 @@ pub enum ParseLimitError {
 
 impl ByteSize {
     /// Two times as much.
+    #[must_use]
     pub fn twice(self) -> Self {
         Self(self.0.saturating_mul(2))
     }

@@ -286,7 +286,9 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if metadata.is_file() && metadata.nlink() <= 1 {
         Ok(file)
     } else {
-        Err(io::Error::other("the lock file is not a plain file with one name; remove it by hand while nobody builds"))
+        Err(io::Error::other(
+            "the lock file is not a plain file with one name; remove it by hand while nobody builds",
+        ))
     }
 }
 

@@ -124,5 +124,8 @@ fn every_message_is_explained() {
     if std::env::var_os("LARDER_RENEW").is_some() {
         fs::write(&path, &said).unwrap();
     }
-    assert!(read("docs/errors.md") == said, "docs/errors.md is behind the sources: make errors-page");
+    assert!(
+        read("docs/errors.md") == said,
+        "docs/errors.md is behind the sources: make errors-page"
+    );
 }

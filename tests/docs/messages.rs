@@ -30,7 +30,10 @@ const ROOMS: [(&str, &str); 29] = [
     ("larder doctor", "`larder doctor`"),
     ("larder status", "`larder status`"),
     ("larder explain", "`larder explain`"),
-    ("larder pin, unpin, rm, explain", "`larder pin`, `unpin`, `rm`, `explain`: directories by their ids"),
+    (
+        "larder pin, unpin, rm, explain",
+        "`larder pin`, `unpin`, `rm`, `explain`: directories by their ids",
+    ),
     ("larder rm", "`larder rm`"),
     ("larder move", "`larder move`"),
     ("larder man", "`larder man`"),
@@ -69,7 +72,9 @@ fn parted(message: &Message) -> (&str, Option<&str>) {
 fn entry(message: &Message, exit_code: &str, verbs: &str) -> String {
     let (what, remedy) = parted(message);
     let (meaning, code) = match message.meaning.split_once("Exit code ") {
-        Some((meaning, code)) => (meaning.trim(), format!("Exit code {}", code.trim_end_matches('.'))),
+        Some((meaning, code)) => {
+            (meaning.trim(), format!("Exit code {}", code.trim_end_matches('.')))
+        }
         None => (message.meaning.as_str(), exit_code.to_owned()),
     };
     let kind = match message.kind {
@@ -85,12 +90,22 @@ fn entry(message: &Message, exit_code: &str, verbs: &str) -> String {
     let helps = match (remedy, message.kind) {
         (Some(remedy), _) => format!("{}.", remedy.trim_end_matches('.')),
         (None, Kind::Unusable) => "nothing; the next `larder run` begins anew.".to_owned(),
-        (None, Kind::Stays) => "try again when that is over; `larder gc` by the clock does.".to_owned(),
-        (None, Kind::Note) => return format!("\n### {shown}\n\nFor your information: nothing failed.\n"),
-        (None, _) if message.has_cause => "what helps against [the cause](#what-the-system-says) behind it.".to_owned(),
+        (None, Kind::Stays) => {
+            "try again when that is over; `larder gc` by the clock does.".to_owned()
+        }
+        (None, Kind::Note) => {
+            return format!("\n### {shown}\n\nFor your information: nothing failed.\n");
+        }
+        (None, _) if message.has_cause => {
+            "what helps against [the cause](#what-the-system-says) behind it.".to_owned()
+        }
         (None, _) => panic!("no remedy behind a semicolon: {message:?}"),
     };
-    let verbs = if what.contains("VERB") && !verbs.is_empty() { format!("VERB is {verbs}. ") } else { String::new() };
+    let verbs = if what.contains("VERB") && !verbs.is_empty() {
+        format!("VERB is {verbs}. ")
+    } else {
+        String::new()
+    };
     let meaning = if meaning.is_empty() { String::new() } else { format!("{meaning} ") };
     format!("\n### {shown}\n\n{meaning}{verbs}{kind}\n**What to do:** {helps}\n")
 }

@@ -142,13 +142,14 @@ struct Scan<'a> {
 /// What stands in `///` above something.
 fn documentation(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
-    let lines = lines.filter_map(|attribute| match &attribute.meta.require_name_value().ok()?.value {
-        Expr::Lit(literal) => match &literal.lit {
-            Lit::Str(text) => Some(text.value().trim().to_owned()),
+    let lines =
+        lines.filter_map(|attribute| match &attribute.meta.require_name_value().ok()?.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    });
+        });
     lines.collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 

@@ -44,7 +44,10 @@ fn bash_completes_commands_options_and_values() {
     let said = ask(&world, "bash", script);
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].ends_with(" -F _larder larder"), "{said}");
-    assert_eq!(lines[1..], ["status", "--max-size --max-age", "json", "systemd-service systemd-timer"]);
+    assert_eq!(
+        lines[1..],
+        ["status", "--max-size --max-age", "json", "systemd-service systemd-timer"]
+    );
 }
 
 #[test]

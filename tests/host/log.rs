@@ -14,9 +14,8 @@ use crate::world::{Said, World};
 
 /// Every line as the JSON object that it has to be.
 fn records(stderr: &str) -> Vec<Value> {
-    let parse = |line: &str| {
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-    };
+    let parse =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
     stderr.lines().map(parse).collect()
 }
 
@@ -69,7 +68,8 @@ fn json_lines_of_a_run_stand_beside_the_words_of_the_command() {
     command.env("LARDER_LOG_FORMAT", "json");
     let said = Said::of(&command.output().unwrap());
     assert_eq!((said.code, said.stderr.as_str()), (7, "words\n"));
-    let mut verbose = world.larder_command(&["-v", "run", "bread", "--", "sh", "-c", "echo words >&2"]);
+    let mut verbose =
+        world.larder_command(&["-v", "run", "bread", "--", "sh", "-c", "echo words >&2"]);
     verbose.current_dir(world.source()).env("LARDER_LOG_FORMAT", "json");
     let said = Said::of(&verbose.output().unwrap()).succeeds();
     let (words, own): (Vec<&str>, Vec<&str>) = said.stderr.lines().partition(|it| *it == "words");
@@ -82,7 +82,8 @@ fn json_lines_of_a_run_stand_beside_the_words_of_the_command() {
 /// What larder says to a stderr that is, or is not, what JOURNAL_STREAM names.
 fn said_to(world: &World, stderr: OwnedFd, mut reader: impl Read, off_by: u64) -> String {
     let stat = rustix::fs::fstat(&stderr).unwrap();
-    let mut command: Command = world.larder_command(&["-v", "run", "bread", "--", "/nowhere/cargo"]);
+    let mut command: Command =
+        world.larder_command(&["-v", "run", "bread", "--", "/nowhere/cargo"]);
     command
         .current_dir(world.source())
         .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino + off_by))
