@@ -142,6 +142,7 @@ bench: build-setup build
 	benches/run $(abspath $(BINARY))
 	benches/exactness $(abspath $(BINARY))
 	benches/collection $(abspath $(BINARY))
+	benches/start $(abspath $(BINARY))
 
 # The table of docs/fleet.md: a quarter of an hour.
 .PHONY: fleet-table

@@ -16,6 +16,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde::Serialize;
 
 use self::log::{Failure, Level, Log};
@@ -110,7 +112,13 @@ impl Output {
     pub fn usage(self, error: &clap::Error, exit_code: u8) {
         if matches!(self.log, Log::People { .. }) || !error.use_stderr() {
             // There is nobody left to tell if the terminal is gone.
-            let _ = error.print();
+            let _ = match error.kind() {
+                // With a variable of larder's in the environment clap does not see that nothing was said.
+                ErrorKind::MissingSubcommand => {
+                    write!(io::stderr(), "{}", crate::cli::Cli::command().render_help())
+                }
+                _ => error.print(),
+            };
             return;
         }
         let text = flat(&error.render().to_string());
@@ -269,5 +277,11 @@ mod tests {
         let said = one_line(&anyhow::Error::new(full).context("cannot write /x"));
         assert!(said.starts_with("cannot write /x: No space left on device"), "{said}");
         assert!(said.ends_with("`larder gc` deletes what the policy does not keep"), "{said}");
+        let wrapped = io::Error::new(io::ErrorKind::NotFound, "not found at /x");
+        let said = one_line(&anyhow::Error::new(wrapped).context("cannot write /x"));
+        assert_eq!(
+            said,
+            "cannot write /x: not found at /x; make what is missing, or correct the path"
+        );
     }
 }

@@ -37,6 +37,9 @@ pub(super) struct History {
     /// How many earlier ones are known.
     #[serde(skip)]
     pub(super) earlier: usize,
+    /// The project that was asked for.
+    #[serde(skip)]
+    pub(super) project: Option<ProjectName>,
 }
 
 pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) -> Result<u8> {
@@ -53,7 +56,12 @@ pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) 
     let last = arguments.last.unwrap_or(if all { usize::MAX } else { SCREEN });
     let earlier = events.len().saturating_sub(last);
     let events = events.split_off(earlier);
-    let report = History { store: store.root().to_owned(), events, earlier };
+    let report = History {
+        store: store.root().to_owned(),
+        events,
+        earlier,
+        project: arguments.project.clone(),
+    };
     output.report(&report, arguments.json)?;
     Ok(DONE)
 }
@@ -74,7 +82,12 @@ impl Report for History {
 
     fn text_for(&self, screen: Screen) -> String {
         if self.events.is_empty() {
-            return format!("nothing is known to have happened in {}\n", self.store.display());
+            let to = self.project.as_ref().map(|project| format!("to {project} "));
+            let (to, store) = (to.unwrap_or_default(), self.store.display());
+            let text = format!(
+                "nothing is known to have happened {to}in {store}; `larder status` shows what is there\n"
+            );
+            return output::wrapped(&text, 2, screen);
         }
         let mut text = output::fitted(&COLUMNS, self.events.iter().map(cells).collect(), screen);
         if self.earlier > 0 {

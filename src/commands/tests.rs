@@ -140,7 +140,7 @@ fn happened() -> history::History {
     let at = |index: usize| UNIX_EPOCH + Duration::from_secs(1_800_000_000 + 60 * index as u64);
     let events = events.into_iter().enumerate();
     let events = events.map(|(index, event)| Happened { at: at(index), event }).collect();
-    history::History { store: STORE.into(), events, earlier: 112 }
+    history::History { store: STORE.into(), events, earlier: 112, project: None }
 }
 
 fn explained(cold: bool) -> explain::Explanation {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 pub const REMEDIES: [(Errno, &str); 18] = [
     (Errno::ACCESS, "run larder as the owner of that path, or mend the permissions of the path"),
     (Errno::PERM, "run larder as the owner of that path; `lsattr` shows whether it is immutable"),
-    (Errno::NOENT, "try again; if it is still missing, look who removes it while larder works"),
+    (Errno::NOENT, "make what is missing, or correct the path"),
     (Errno::NOSPC, "free some space: `larder gc` deletes what the policy does not keep"),
     (
         Errno::DQUOT,
@@ -35,7 +35,17 @@ pub const OTHERWISE: &str = "`larder doctor` looks whether everything holds that
 /// What helps against the error of the system that is among the causes.
 pub(super) fn remedy(error: &anyhow::Error) -> Option<&'static str> {
     let said = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>())?;
-    let number = said.raw_os_error()?;
-    let known = REMEDIES.iter().find(|(errno, _)| errno.raw_os_error() == number);
-    Some(known.map_or(OTHERWISE, |(_, remedy)| remedy))
+    let is_same = |errno: &Errno| match said.raw_os_error() {
+        Some(number) => errno.raw_os_error() == number,
+        // Somebody put words around it, and only the kind is left, where there is one for it.
+        None => io::Error::from(*errno).kind() == said.kind() && said.kind() != vague(),
+    };
+    let is_of_system = said.raw_os_error().is_some();
+    let known = REMEDIES.iter().find(|(errno, _)| is_same(errno)).map(|(_, remedy)| *remedy);
+    known.or(is_of_system.then_some(OTHERWISE))
+}
+
+/// The kind of what has no kind of its own.
+fn vague() -> io::ErrorKind {
+    io::Error::from(Errno::IO).kind()
 }

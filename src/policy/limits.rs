@@ -36,6 +36,9 @@ pub enum ParseLimitError {
     /// Where a share may be, as in `min-free`. Exit code 2 on the command line.
     #[error("`{0}` is no share; write it as 10%, at most 100%")]
     Share(String),
+    /// Where a time to wait has to be, as in `wait`. Exit code 2 on the command line.
+    #[error("`{0}` is no time to wait; write it as 10m, or forever")]
+    Wait(String),
     /// Where a time has to be, as in `max-age`. Exit code 2 on the command line.
     #[error("`{0}` is no time; write it as 30d or 12h")]
     Time(String),

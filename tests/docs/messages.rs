@@ -10,14 +10,14 @@ use super::scan::{Kind, Message, Said, scan};
 fn room(path: &str) -> String {
     let mut names = path.split('/');
     match (names.next().unwrap_or_default(), names.next()) {
-        ("commands", Some("moving")) => "larder move".to_owned(),
         ("commands", Some("named" | "pin")) => "larder pin, unpin, rm, explain".to_owned(),
         ("commands", Some("mod")) => "every command".to_owned(),
-        ("commands", Some("room")) => "larder run".to_owned(),
-        ("commands", Some(command)) => format!("larder {command}"),
         ("doctor", _) => "larder doctor".to_owned(),
-        ("relocate", _) => "larder move".to_owned(),
-        ("project" | "session" | "command" | "link", _) => "larder run".to_owned(),
+        ("relocate", _) | ("commands", Some("moving")) => "larder move".to_owned(),
+        ("project" | "session" | "command" | "link", _) | ("commands", Some("room")) => {
+            "larder run".to_owned()
+        }
+        ("commands", Some(command)) => format!("larder {command}"),
         (room, _) => room.to_owned(),
     }
 }
@@ -137,6 +137,20 @@ fn snippets() -> String {
     said.concat()
 }
 
+fn chapter(room: &str, title: &str, mut said: Said) -> String {
+    said.messages.sort_by(|a, b| (a.kind, &a.text).cmp(&(b.kind, &b.text)));
+    said.messages.dedup_by(|a, b| a.text == b.text);
+    let code = match room {
+        "larder run" => "Exit code 125, from `provision` 1",
+        "larder verify" => "Exit code 125",
+        room if room.starts_with("larder ") => "Exit code 1",
+        _ => "Exit code 1, from `run` and `verify` 125",
+    };
+    let verbs = one_of(said.verbs);
+    let entries = said.messages.iter().map(|message| entry(message, code, &verbs));
+    format!("\n## {title}\n{}", entries.collect::<String>())
+}
+
 /// The whole document.
 pub fn document() -> String {
     let mut rooms: BTreeMap<String, Said> = BTreeMap::new();
@@ -153,21 +167,11 @@ pub fn document() -> String {
     }
     let _ = writeln!(text, "| anything else of the system | {} |", larder::output::OTHERWISE);
     for (room, title) in ROOMS {
-        let Some(mut said) = rooms.remove(room) else {
-            panic!("ROOMS has {room}, in which nothing is said");
-        };
-        said.messages.sort_by(|a, b| (a.kind, &a.text).cmp(&(b.kind, &b.text)));
-        said.messages.dedup_by(|a, b| a.text == b.text);
-        let code = match room {
-            "larder run" => "Exit code 125, from `provision` 1",
-            "larder verify" => "Exit code 125",
-            room if room.starts_with("larder ") => "Exit code 1",
-            _ => "Exit code 1, from `run` and `verify` 125",
-        };
-        let verbs = one_of(said.verbs);
-        let _ = writeln!(text, "\n## {title}");
-        text.extend(said.messages.iter().map(|message| entry(message, code, &verbs)));
+        let said = rooms.remove(room).unwrap_or_else(|| panic!("nothing is said in {room}"));
+        text.push_str(&chapter(room, title, said));
     }
-    assert!(rooms.is_empty(), "ROOMS lacks {:?}", rooms.keys());
+    for (room, said) in rooms {
+        text.push_str(&chapter(&room, &format!("`{room}`"), said));
+    }
     text + "\n## `larder.sh` and `packages.sh` in build scripts\n" + &snippets()
 }

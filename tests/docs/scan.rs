@@ -335,7 +335,9 @@ pub fn scan() -> Vec<(String, Said)> {
         ("CARGO_PKG_VERSION".to_owned(), "VERSION".to_owned()),
         ("ENTER".to_owned(), "mkosi-chroot".to_owned()),
     ]));
-    files.iter().for_each(|(_, file)| values.visit_file(file));
+    for (_, file) in &files {
+        values.visit_file(file);
+    }
     let said = files.into_iter().map(|(path, file)| {
         let mut scan = Scan { constants: &values.0, said: Said::default() };
         scan.visit_file(&file);

@@ -79,7 +79,7 @@ fn json_lines_of_a_run_stand_beside_the_words_of_the_command() {
     assert!(steps["message"].as_str().unwrap().contains("identify "), "{steps}");
 }
 
-/// What larder says to a stderr that is, or is not, what JOURNAL_STREAM names.
+/// What larder says to a stderr that is, or is not, what `JOURNAL_STREAM` names.
 fn said_to(world: &World, stderr: OwnedFd, mut reader: impl Read, off_by: u64) -> String {
     let stat = rustix::fs::fstat(&stderr).unwrap();
     let mut command: Command =
@@ -137,4 +137,32 @@ fn every_long_command_says_where_the_time_went() {
         let line = said.stderr.lines().find(|line| line.contains(step) && line.contains(" ms"));
         assert!(line.is_some_and(|line| line.contains("memory ")), "{words:?}: {said:#?}");
     }
+}
+
+/// What larder says to a terminal, by script(1) of util-linux.
+fn on_a_terminal(world: &World, variables: &[(&str, &str)], words: &str) -> String {
+    let line = format!("{} {words}", env!("CARGO_BIN_EXE_larder"));
+    let mut command = world.command("script");
+    command.args(["-q", "-c", &line, "/dev/null"]).env("TERM", "xterm");
+    Said::of(&command.envs(variables.iter().copied()).output().unwrap()).stdout
+}
+
+#[test]
+fn a_terminal_gets_what_it_understands() {
+    let world = World::new();
+    let colored = on_a_terminal(&world, &[], "status nope");
+    assert!(colored.contains("\x1b[31merror\x1b[0m: no project nope"), "{colored:?}");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("LARDER_LOG_FORMAT", "json")] {
+        let plain = on_a_terminal(&world, &[(name, value)], "status nope");
+        assert!(plain.contains("no project nope") && !plain.contains('\x1b'), "{plain:?}");
+    }
+    let always = on_a_terminal(&world, &[("NO_COLOR", "1")], "--color always status nope");
+    assert!(always.contains("\x1b[31m"), "{always:?}");
+    let run = format!("run bread --source {} -- true", world.source().display());
+    for variables in [[("TERM", "dumb"), ("LANG", "C.UTF-8")], [("TERM", "dumb"), ("LANG", "C")]] {
+        let text = on_a_terminal(&world, &variables, &run);
+        assert!(!text.contains('\x1b'), "nothing is drawn on {variables:?}: {text:?}");
+    }
+    let ascii = on_a_terminal(&world, &[("LC_ALL", "C"), ("TERM", "dumb")], "status");
+    assert!(ascii.is_ascii() && ascii.contains("bread"), "{ascii:?}");
 }
