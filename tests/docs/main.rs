@@ -88,7 +88,8 @@ fn the_commands_of_make_exist() {
         let code =
             calls.filter(|(_, before)| before.ends_with("$ ") || before.ends_with(['`', '\n']));
         for (after, _) in code {
-            let target: String = after.chars().take_while(char::is_ascii_lowercase).collect();
+            let is_name = |c: &char| c.is_ascii_lowercase() || *c == '-';
+            let target: String = after.chars().take_while(is_name).collect();
             let rule = format!("\n{target}:");
             assert!(makefile.contains(&rule), "{name} names `make {target}`, which does not exist");
         }
