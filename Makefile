@@ -116,6 +116,11 @@ staleness-table: build-setup
 	scripts/staleness-table cargo=$(TABLES)/cargo larder=$(TABLES)/larder \
 		'larder, newer layout'=$(TABLES)/newer > docs/staleness.md
 
+# What larder can say, from its sources, as docs/errors.md.
+.PHONY: errors-page
+errors-page: build-setup
+	LARDER_RENEW=1 cargo test $(CARGO_FLAGS) --test docs every_message
+
 # The page of `larder report` in the real browser, which make test does not install.
 .PHONY: report-test
 report-test: build-setup
@@ -137,6 +142,7 @@ bench: build-setup build
 	benches/run $(abspath $(BINARY))
 	benches/exactness $(abspath $(BINARY))
 	benches/collection $(abspath $(BINARY))
+	benches/start $(abspath $(BINARY))
 
 # The table of docs/fleet.md: a quarter of an hour.
 .PHONY: fleet-table

@@ -76,3 +76,34 @@ compare() {
     awk -v text="$1" -v a="$one" -v b="$other" \
         'BEGIN { printf "  %-42s %+9.0f ms %+7.1f %%\n", text, a - b, (a - b) / b * 100 }'
 }
+
+# make_store STORE ENTRIES: a store with one real entry, copied under other names as often as that. Needs $dir
+# and $larder.
+make_store() {
+    # shellcheck disable=SC2154 # the script has it
+    local project=$dir/heap
+    mkdir -p "$project/src"
+    printf '[package]\nname = "heap"\nversion = "0.1.0"\nedition = "2021"\n' >"$project/Cargo.toml"
+    printf 'fn main() {}\n' >"$project/src/main.rs"
+    cargo generate-lockfile -q --manifest-path "$project/Cargo.toml"
+    "$larder" provision heap --store "$1" --source "$project" >/dev/null
+    quietly "$larder" run heap --store "$1" --source "$project" -- \
+        cargo build --manifest-path "$project/Cargo.toml"
+    python3 - "$1" "$2" <<'PYTHON'
+import json, os, pathlib, shutil, sys
+
+projects = pathlib.Path(sys.argv[1]) / "projects"
+(entry,) = [path for path in (projects / "heap").iterdir() if path.is_dir()]
+record = json.loads((entry / "entry.json").read_text())
+for number in range(int(sys.argv[2])):
+    project, toolchain = f"project-{number % 100}", f"{number:064x}"
+    made = projects / project / toolchain
+    made.mkdir(parents=True)
+    (made / "target").mkdir()
+    text = json.dumps(record | {"project": project, "toolchain": toolchain}, indent=2)
+    (made / "entry.json").write_text(text + "\n")
+    shutil.copyfile(entry / "identity.json", made / "identity.json")
+    made.with_suffix(".lock").touch()
+PYTHON
+    rm -rf "$project"
+}

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Fidelity, Kept, PackageMode};
 use crate::names::ProjectName;
+use crate::output::{Color, LogFormat};
 use crate::policy::{Amount, ByteSize, Span};
 use crate::store::Wait;
 
@@ -27,6 +28,7 @@ pub struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The store [default: /var/cache/larder for root, else `$XDG_CACHE_HOME/larder`]
     #[arg(long, global = true, value_name = "DIR", env = "LARDER_STORE")]
@@ -40,18 +42,10 @@ pub struct Global {
     /// Whether to colour what people read
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
-}
-
-/// Whether to colour what people read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
+    /// How lines on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(env = "LARDER_LOG_FORMAT")]
+    pub log_format: LogFormat,
 }
 
 /// What to do.
@@ -81,7 +75,7 @@ pub enum Verb {
     /// Show what the store holds, saved, freed and is about to free, as one page for a browser
     #[command(after_long_help = examples::REPORT)]
     Report(ReportArgs),
-    /// Collect what the policy does not keep
+    /// Delete what the policy in larder.toml does not keep
     #[command(after_long_help = examples::GC)]
     Gc(GcArgs),
     /// Keep target directories whatever the policy says
@@ -168,13 +162,13 @@ pub struct RunArgs {
     /// What is kept warm; can be given more than once [default: cargo]
     #[arg(long, value_enum, value_name = "CACHE")]
     pub with: Vec<Kept>,
-    /// Which of the sandbox's packages make a directory of their own
+    /// Which of the sandbox's packages make a directory of their own [default: as in larder.toml]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub packages: Option<PackageMode>,
-    /// How far the build may be from a cold one
+    /// How far the build may be from a cold one [default: as in larder.toml]
     #[arg(long, value_enum, value_name = "HOW")]
     pub fidelity: Option<Fidelity>,
-    /// How long to wait for a directory in use: `10m`, or `forever`
+    /// How long to wait for a directory in use: `10m`, or `forever` [default: as in larder.toml]
     #[arg(long, value_name = "TIME", value_parser = crate::config::parse_wait)]
     pub wait: Option<Wait>,
     /// The command and its arguments

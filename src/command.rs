@@ -32,11 +32,13 @@ const HIGH_DESCRIPTOR: i32 = 200;
 /// A command that did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such program.
-    #[error("cannot run {0}: command not found")]
+    /// There is no such program. Exit code 127.
+    #[error(
+        "cannot run {0}: command not found; install it where the command runs, or correct its name"
+    )]
     NotFound(String),
-    /// The program cannot be executed.
-    #[error("cannot run {program}")]
+    /// The program cannot be executed. Exit code 126.
+    #[error("cannot run {program}; it has to be executable, and made for this machine")]
     NotExecutable {
         /// The program.
         program: String,
@@ -44,10 +46,10 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
-    /// The mounts could not be made.
-    #[error("cannot attach the target directory")]
+    /// The mounts could not be made. Exit code 125.
+    #[error("cannot attach the target directory; `larder doctor` says what mounting needs here")]
     Attach(#[source] io::Error),
-    /// The system refused something else.
+    /// The command could not be started or waited for, for reasons of the system. Exit code 125.
     #[error("cannot supervise the command")]
     Supervise(#[source] io::Error),
 }

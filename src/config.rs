@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::names::ProjectName;
+use crate::policy::limits::ParseLimitError;
 use crate::policy::{self, Amount, ByteSize, Limits, Span};
 use crate::store::{self, Store, Wait};
 
@@ -88,13 +89,12 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file says something that larder does not know.
-    #[error("{} cannot be used; correct it, or remove the line", path.display())]
+    #[error("{} cannot be used: {why}; correct it, or remove the line", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
+        why: String,
     },
 }
 
@@ -145,18 +145,23 @@ impl File {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Read { path, source }),
         };
-        Self::parse(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })
+        Self::parse(&text).map_err(|error| ConfigError::Parse { path, why: why(&text, &error) })
     }
 
     fn parse(text: &str) -> Result<Self, toml::de::Error> {
         let mut table: toml::Table = toml::from_str(text)?;
-        let projects: BTreeMap<ProjectName, Keys> =
+        let named: BTreeMap<ProjectName, toml::Table> =
             table.remove("project").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
+        let projects = named.into_iter().map(|(name, table)| {
+            let place = format!("[project.{name}] ");
+            Ok((name, keys(&place, table)?))
+        });
+        let projects = projects.collect::<Result<BTreeMap<_, _>, toml::de::Error>>()?;
         if let Some((name, _)) = projects.iter().find(|(_, keys)| keys.min_free.is_some()) {
             let why = format!("min-free is of the whole store, and cannot be set for {name} alone");
             return Err(serde::de::Error::custom(why));
         }
-        Ok(Self { general: table.try_into()?, projects })
+        Ok(Self { general: keys("", table)?, projects })
     }
 
     fn budgets(self) -> policy::Policy {
@@ -197,6 +202,27 @@ impl Keys {
             pin: self.pin.unwrap_or(general.pin),
         }
     }
+}
+
+/// Reads keys; what is wrong is said with the key, and with the table it is in.
+fn keys(place: &str, table: toml::Table) -> Result<Keys, toml::de::Error> {
+    for (key, value) in &table {
+        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(error) = alone.try_into::<Keys>() {
+            // Numbers here count something.
+            let why = error.message().replace("expected usize", "expected a number from 0 on");
+            let why = why.replace("expected u64", "expected a number from 0 on");
+            return Err(serde::de::Error::custom(format!("{place}{key}: {why}")));
+        }
+    }
+    table.try_into()
+}
+
+/// What is wrong with a text, and in which line, where that is known.
+fn why(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{}{}", line.unwrap_or_default(), error.message())
 }
 
 /// Root's store where nobody names one.
@@ -259,11 +285,12 @@ fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) ->
 }
 
 /// Reads `forever` or a duration such as `10m`.
-pub fn parse_wait(text: &str) -> Result<Wait, humantime::DurationError> {
-    match text {
-        "forever" => Ok(Wait::Forever),
-        text => humantime::parse_duration(text).map(Wait::AtMost),
+pub fn parse_wait(text: &str) -> Result<Wait, ParseLimitError> {
+    if text == "forever" {
+        return Ok(Wait::Forever);
     }
+    let limit = humantime::parse_duration(text).map(Wait::AtMost);
+    limit.map_err(|_| ParseLimitError::Wait(text.to_owned()))
 }
 
 fn deserialize_wait<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Wait>, D::Error> {

@@ -27,7 +27,7 @@ pub struct Digest([u8; 32]);
 
 /// A text that is not 64 hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
-#[error("not a digest of 64 hexadecimal digits")]
+#[error("not a digest of 64 hexadecimal digits; copy it whole from `larder status --json`")]
 pub struct ParseDigestError;
 
 impl Digest {
@@ -49,7 +49,10 @@ impl Digest {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file; move it away, or put a file in its place",
+            ));
         }
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(CHUNK, 0);

@@ -68,7 +68,15 @@ impl Check {
 
     /// It does not hold, as an error says with its causes and its remedy.
     pub fn error(name: &'static str, error: impl Into<anyhow::Error>) -> Self {
-        let found = crate::output::one_line(&error.into());
-        Self { name, state: State::Failed, found, remedy: None }
+        Self::said(name, State::Failed, &crate::output::one_line(&error.into()))
+    }
+
+    /// As a message says, whose remedy is behind a semicolon.
+    pub fn said(name: &'static str, state: State, message: &str) -> Self {
+        let (found, remedy) = match message.split_once("; ") {
+            Some((found, remedy)) => (found, Some(remedy.to_owned())),
+            None => (message, None),
+        };
+        Self { name, state, found: found.to_owned(), remedy }
     }
 }

@@ -45,7 +45,7 @@ pub enum EvictError {
         source: io::Error,
     },
     /// The path is not in the store.
-    #[error("refusing to remove {}: it is not inside the store {}", path.display(), store.display())]
+    #[error("refusing to remove {}: it is not inside the store {}; look for a symlink on the way, and put a directory in its place", path.display(), store.display())]
     Outside {
         /// What stays.
         path: PathBuf,
@@ -158,7 +158,9 @@ pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: path.to_owned(), source };
     let is_plain = fs::symlink_metadata(path).map_err(fail)?.is_file();
     if !is_plain || fs::read(path).map_err(fail)? != written {
-        return Err(fail(io::Error::other("it is not as larder wrote it")));
+        return Err(fail(io::Error::other(
+            "it is not as larder wrote it; remove it by hand if nobody needs it",
+        )));
     }
     fault::point("evict.unlink-added");
     rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
@@ -194,7 +196,8 @@ fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictErr
         return Ok(());
     }
     if !has_ending(&name, ending) {
-        let source = io::Error::other("not larder's own");
+        let source =
+            io::Error::other("it is not larder's own; remove it by hand if nobody needs it");
         return Err(EvictError::Io { path: path.to_owned(), source });
     }
     empty_marked(path, marker)?;
@@ -257,7 +260,7 @@ pub fn remove_symlink(path: &Path) -> Result<(), EvictError> {
             rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
                 .map_err(|error| EvictError::new(path, error))
         }
-        Ok(_) => Err(fail(io::Error::other("not a symlink"))),
+        Ok(_) => Err(fail(io::Error::other("it is no symlink; move it away by hand"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(fail(error)),
     }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    larder::commands::main(std::env::args_os().collect())
+    larder::commands::main(&std::env::args_os().collect::<Vec<_>>())
 }

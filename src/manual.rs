@@ -29,22 +29,31 @@ const WRAPPING_CODES: [(&str, &str); 5] = [
     ("128 + n", "signal n ended the command"),
 ];
 
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 6] = [
     ("LARDER_STORE", "the store, where --store does not name one"),
     (
         "XDG_CACHE_HOME",
         "where the store of everybody but root is: larder below it, or below ~/.cache",
     ),
+    (
+        "LARDER_LOG_FORMAT",
+        "json: each line on stderr is a JSON object, where --log-format does not say otherwise",
+    ),
     ("NO_COLOR", "if it is set and not empty, nothing is coloured"),
+    (
+        "JOURNAL_STREAM",
+        "set by systemd: lines on stderr begin with priorities, if it is the journal",
+    ),
     ("BUILDROOT", "set by mkosi: a source below it is compiled through mkosi-chroot"),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (SYSTEM_STORE, "root's store"),
     ("~/.cache/larder", "everybody else's"),
     ("STORE/larder.toml", "the store's policy: larder.toml(5)"),
     ("STORE/mkosi.conf", "what `larder init` writes for mkosi's --include"),
     ("STORE/larder.sh", "the function that build scripts source"),
+    ("/usr/share/doc/larder/errors.md", "everything that larder says, and what to do"),
 ];
 
 /// All pages: one for larder, one for each command, and one for `larder.toml`.

@@ -43,10 +43,12 @@ pub enum MkosiError {
         character: char,
     },
     /// mkosi's summary is not what mkosi 25 to 27 print.
-    #[error("mkosi's summary cannot be understood: {0}; larder knows mkosi 25.3 to 27.1")]
+    #[error(
+        "mkosi's summary cannot be understood: {0}; use mkosi 25.3 to 27.1, which larder knows"
+    )]
     Summary(String),
     /// The include file did not have its effect.
-    #[error("mkosi does not mount the store {} at {SANDBOX_STORE} with {}; is BuildSources= reset by a later file?", store.display(), include.display())]
+    #[error("mkosi does not mount the store {} at {SANDBOX_STORE} with {}; look whether a later file resets BuildSources=", store.display(), include.display())]
     NotMounted {
         /// The store.
         store: PathBuf,

@@ -12,9 +12,11 @@ use crate::digest::{Digest, ParseDigestError};
 #[serde(try_from = "String", into = "String")]
 pub struct ProjectName(String);
 
-/// A project name that cannot be a directory of the store.
+/// A project name that cannot be a directory of the store. Exit code 2, from `run` and `verify` 125.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a project name is 1 to 128 of the letters A-Z a-z 0-9 . _ - and begins with no dot")]
+#[error(
+    "not a project name; take 1 to 128 of the letters A-Z a-z 0-9 . _ - with no dot at the beginning"
+)]
 pub struct ParseProjectNameError;
 
 impl ProjectName {

@@ -1,19 +1,27 @@
 //! The only room that prints. stdout is data, stderr is everything else.
 
+mod log;
 mod progress;
+mod remedy;
 mod screen;
 mod table;
 
+pub use log::{Color, LogFormat};
 pub use progress::Progress;
+pub use remedy::{OTHERWISE, REMEDIES};
 pub use screen::Screen;
-pub use table::{Column, fitted, table};
+pub use table::{Column, fitted, table, wrapped};
 
-use std::io::{self, IsTerminal, Write};
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use serde::Serialize;
 
-use crate::cli::{Color, Global};
+use self::log::{Failure, Level, Log};
+use crate::cli::Global;
 
 /// The version of every JSON report.
 pub const SCHEMA: u32 = 1;
@@ -41,21 +49,27 @@ struct Versioned<'a, R> {
 pub struct Output {
     verbose: bool,
     quiet: bool,
-    colored: bool,
+    log: Log,
 }
 
 impl Output {
     /// As the flags and the terminal say.
     pub fn new(global: &Global) -> Self {
-        let colored = match global.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
-                io::stderr().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
-        };
-        Self { verbose: global.verbose, quiet: global.quiet, colored }
+        let log = Log::new(global.log_format, global.color);
+        Self { verbose: global.verbose, quiet: global.quiet, log }
+    }
+
+    /// For a command line that cannot be understood.
+    pub fn of_wrong(arguments: &[OsString]) -> Self {
+        let variable = std::env::var_os("LARDER_LOG_FORMAT");
+        let own = || arguments.iter().take_while(|word| *word != "--");
+        let named = own().zip(own().skip(1)).find(|(option, _)| *option == "--log-format");
+        let named = named.map(|(_, format)| format.clone());
+        let joined = || own().find_map(|word| word.to_str()?.strip_prefix("--log-format="));
+        let format = named.or_else(|| joined().map(OsString::from)).or(variable);
+        let is_json = format.is_some_and(|format| format == "json");
+        let format = if is_json { LogFormat::Json } else { LogFormat::Text };
+        Self { verbose: false, quiet: false, log: Log::new(format, Color::Auto) }
     }
 
     /// Prints a report to stdout. A reader that went away is no error.
@@ -72,35 +86,55 @@ impl Output {
     /// What the user should know while it happens.
     pub fn note(self, text: &str) {
         if !self.quiet {
-            self.say(text);
+            self.log.write(Level::Notice, text, None);
         }
     }
 
     /// What only `-v` shows.
     pub fn detail(self, text: &str) {
         if self.verbose {
-            self.say(text);
+            self.log.write(Level::Debug, text, None);
         }
     }
 
     /// What went wrong, but does not end the work.
     pub fn warning(self, text: &str) {
-        self.say(&format!("{}: {text}", self.paint("33", "warning")));
+        self.log.write(Level::Warning, text, None);
     }
 
-    /// What ended the work: the error and its causes, on one line.
-    pub fn error(self, error: &anyhow::Error) {
-        self.say(&format!("{}: {}", self.paint("31", "error"), one_line(error)));
+    /// What ended the work: the error and its causes, on one line; and the exit code that follows.
+    pub fn error(self, error: &anyhow::Error, exit_code: u8) {
+        let causes = error.chain().skip(1).map(|cause| flat(&cause.to_string())).collect();
+        self.log.write(Level::Error, &one_line(error), Some(&Failure { causes, exit_code }));
     }
 
-    fn say(self, text: &str) {
-        // There is nobody left to tell if stderr is closed.
-        let line = text.replace('\n', " ");
-        let _ = writeln!(io::stderr().lock(), "{}: {line}", self.paint("1", "larder"));
+    /// What is wrong with the command line, in as many lines as people can have.
+    pub fn usage(self, error: &clap::Error, exit_code: u8) {
+        if matches!(self.log, Log::People { .. }) || !error.use_stderr() {
+            // There is nobody left to tell if the terminal is gone.
+            let _ = match error.kind() {
+                // With a variable of larder's in the environment clap does not see that nothing was said.
+                ErrorKind::MissingSubcommand => {
+                    write!(io::stderr(), "{}", crate::cli::Cli::command().render_help())
+                }
+                _ => error.print(),
+            };
+            return;
+        }
+        let text = flat(&error.render().to_string());
+        let text = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
+        let failure = Failure { causes: Vec::new(), exit_code };
+        self.log.write(Level::Error, &text, Some(&failure));
     }
 
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.colored { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    /// What takes long, where no bar can be shown.
+    fn info(self, text: &str) {
+        self.log.write(Level::Info, text, None);
+    }
+
+    /// Whether progress may be drawn, if there is a terminal.
+    fn may_draw(self) -> bool {
+        !self.quiet && matches!(self.log, Log::People { .. })
     }
 }
 
@@ -113,22 +147,41 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, and what helps at its end.
 pub fn one_line(error: &anyhow::Error) -> String {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    join(&causes).replace('\n', " ")
+    let causes: Vec<String> = error.chain().map(|cause| flat(&cause.to_string())).collect();
+    join(&causes, remedy::remedy(error))
 }
 
-/// Joins an error and its causes, leaving out a cause that its error already repeats.
-fn join(causes: &[String]) -> String {
-    let mut text = String::new();
+/// Several lines on one.
+fn flat(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// Joins an error and its causes, leaving out a cause that its error already repeats. What stands
+/// behind a semicolon is the remedy, and comes last; if there is none, `otherwise` is.
+fn join(causes: &[String], otherwise: Option<&str>) -> String {
+    let (mut text, mut remedies) = (String::new(), Vec::new());
     for cause in causes {
-        if text.is_empty() {
-            text.push_str(cause);
-        } else if !text.contains(cause.as_str()) {
-            text.push_str(": ");
-            text.push_str(cause);
+        if text.contains(cause.as_str()) {
+            continue;
         }
+        let (what, remedy) = match cause.split_once("; ") {
+            Some((what, remedy)) => (what, Some(remedy)),
+            None => (cause.as_str(), None),
+        };
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(what);
+        remedies.extend(remedy);
+    }
+    if remedies.is_empty() {
+        remedies.extend(otherwise);
+    }
+    for remedy in remedies {
+        text.extend(["; ", remedy]);
     }
     text
 }
@@ -213,6 +266,22 @@ mod tests {
     #[test]
     fn a_cause_is_not_said_twice() {
         let causes = ["cannot read /x: gone", "gone", "really"].map(str::to_owned);
-        assert_eq!(join(&causes), "cannot read /x: gone: really");
+        assert_eq!(join(&causes, None), "cannot read /x: gone: really");
+    }
+
+    #[test]
+    fn what_helps_comes_last_and_is_never_missing() {
+        let causes = ["cannot write /x; mount it", "no space"].map(str::to_owned);
+        assert_eq!(join(&causes, Some("free some")), "cannot write /x: no space; mount it");
+        let full = io::Error::from(rustix::io::Errno::NOSPC);
+        let said = one_line(&anyhow::Error::new(full).context("cannot write /x"));
+        assert!(said.starts_with("cannot write /x: No space left on device"), "{said}");
+        assert!(said.ends_with("`larder gc` deletes what the policy does not keep"), "{said}");
+        let wrapped = io::Error::new(io::ErrorKind::NotFound, "not found at /x");
+        let said = one_line(&anyhow::Error::new(wrapped).context("cannot write /x"));
+        assert_eq!(
+            said,
+            "cannot write /x: not found at /x; make what is missing, or correct the path"
+        );
     }
 }

@@ -44,7 +44,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Identify(#[from] IdentifyError),
     /// larder did not start inside the sandbox.
-    #[error("cannot ask inside the sandbox: `{ENTER} {} probe` failed: {message}", binary.display())]
+    #[error("cannot ask inside the sandbox: `{ENTER} {} probe` failed: {message}; `larder init` puts this larder into the store, `larder doctor` tries whether it starts", binary.display())]
     NoReply {
         /// The binary that was to start.
         binary: PathBuf,

@@ -229,10 +229,13 @@ pub struct Step {
 }
 
 /// A budget that does not hold although nothing more may go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "budget", rename_all = "kebab-case")]
 pub enum Unmet {
-    /// A project's `max-size`.
+    /// A project's `max-size`. Exit code 3 from `gc`, none from `run`.
+    #[error(
+        "{project} takes {size} of max-size {max_size}, and what is left is in use, pinned or within grace; wait, unpin something, or raise it in larder.toml"
+    )]
     ProjectSize {
         /// The project.
         project: ProjectName,
@@ -241,21 +244,30 @@ pub enum Unmet {
         /// `max-size`
         max_size: ByteSize,
     },
-    /// The store's `max-size`.
+    /// The store's `max-size`. Exit code 3 from `gc`, none from `run`.
+    #[error(
+        "the store takes {size} of max-size {max_size}, and what is left is in use, pinned or within grace; wait, unpin something, or raise it in larder.toml"
+    )]
     MaxSize {
         /// What it takes.
         size: ByteSize,
         /// `max-size`
         max_size: ByteSize,
     },
-    /// `min-free`
+    /// `min-free`, of the bytes. Exit code 3 from `gc`, none from `run`.
+    #[error(
+        "{free} are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml"
+    )]
     MinFree {
         /// What is free.
         free: ByteSize,
         /// `min-free` in bytes
         min_free: ByteSize,
     },
-    /// `min-free`, of the inodes.
+    /// `min-free`, of the inodes. Exit code 3 from `gc`, none from `run`.
+    #[error(
+        "{free} inodes are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml"
+    )]
     MinFreeInodes {
         /// What is free.
         free: u64,
@@ -264,8 +276,13 @@ pub enum Unmet {
     },
 }
 
-/// A budget in which not even one build of a project fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A budget in which not even one build of a project fits. Exit code 0: a warning, but FAILED in
+/// `larder doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error(
+    "{budget} {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {enough}",
+    budget = words::budget(project, *own), enough = build.twice()
+)]
 pub struct TooSmall {
     /// The project.
     pub project: ProjectName,

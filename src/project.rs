@@ -111,9 +111,9 @@ impl Project {
         let directory = target.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
-        let announce = || {
+        let announce = |holder: &str| {
             let directory = directory.display();
-            output.note(&format!("waiting for {directory}: another larder builds there"));
+            output.note(&format!("waiting for {directory}: in use by {holder}"));
         };
         Ok(Claim::acquire(directory, self.settings.wait, announce)?)
     }

@@ -22,7 +22,7 @@ use crate::history::{self, Event};
 use crate::home::Home;
 use crate::identity::{Identity, Way, compare, differences};
 use crate::link;
-use crate::output::{Output, Stopwatch};
+use crate::output::{Output, Progress, Stopwatch};
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
 use crate::sources::{self, Where};
@@ -98,6 +98,7 @@ impl Use<'_> {
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
     fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Found)> {
+        let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
         let mut findings =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
@@ -192,6 +193,7 @@ impl Use<'_> {
         found: &Found,
         started: tree::Nanoseconds,
     ) -> Result<()> {
+        let _progress = Progress::step(self.output, "recording what the command left");
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target)?;
         let uplifted = situation::uplifted(&layout);
@@ -236,7 +238,7 @@ impl Use<'_> {
             self.store.measure_downloads(false)?;
         }
         if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
-            self.output.note("the command built nothing with cargo in this target directory");
+            self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
         Ok(())
     }

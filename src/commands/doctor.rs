@@ -1,7 +1,6 @@
 //! `larder doctor`: what has to hold here, one line each.
 
 use std::ffi::OsString;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -17,14 +16,14 @@ use crate::collect;
 use crate::config::{self, StorePath};
 use crate::doctor::{self, Check, Places, State};
 use crate::mkosi::{self, Include};
-use crate::output::{self, Output, Report};
+use crate::output::{self, Output, Report, Screen};
 use crate::store::Store;
 
 #[derive(Serialize)]
-struct Diagnosis {
-    checks: Vec<Check>,
-    failed: usize,
-    warnings: usize,
+pub(super) struct Diagnosis {
+    pub(super) checks: Vec<Check>,
+    pub(super) failed: usize,
+    pub(super) warnings: usize,
 }
 
 pub fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Output) -> Result<u8> {
@@ -167,6 +166,10 @@ fn mounts(store: &Store, mkosi: &Mkosi, words: &[OsString], repository: &Path) -
 
 impl Report for Diagnosis {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let mut text = String::new();
         for check in &self.checks {
             let state = match check.state {
@@ -175,11 +178,10 @@ impl Report for Diagnosis {
                 State::Failed => "FAILED     ",
                 State::NotChecked => "not checked",
             };
-            let _ = write!(text, "{state}  {}: {}", check.name, check.found);
-            if let Some(remedy) = &check.remedy {
-                let _ = write!(text, "; {remedy}");
-            }
-            text.push('\n');
+            let remedy = check.remedy.iter().map(|remedy| format!("; {remedy}"));
+            let remedy = remedy.collect::<String>();
+            let line = format!("{state}  {}: {}{remedy}", check.name, check.found);
+            text.push_str(&output::wrapped(&line, state.len() + 2, screen));
         }
         text
     }

@@ -11,13 +11,13 @@ use crate::cli::ExplainArgs;
 use crate::config::StorePath;
 use crate::identity::{Difference, Identity, differences};
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{Output, Report};
+use crate::output::{Output, Report, Screen, wrapped};
 use crate::store::{EntryRecord, Store, UseRecord};
 
 /// What became of the last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Kind {
+pub(super) enum Kind {
     /// A new directory, or one that was begun anew.
     Cold,
     /// Something had to go.
@@ -29,19 +29,19 @@ enum Kind {
 }
 
 #[derive(Serialize)]
-struct Explanation {
-    project: ProjectName,
-    toolchain: ToolchainId,
-    summary: String,
-    kind: Kind,
+pub(super) struct Explanation {
+    pub(super) project: ProjectName,
+    pub(super) toolchain: ToolchainId,
+    pub(super) summary: String,
+    pub(super) kind: Kind,
     /// Packages that were compiled, if the use came to its end.
-    compiled: Option<usize>,
+    pub(super) compiled: Option<usize>,
     /// What was recorded when the use began.
-    why: Vec<String>,
+    pub(super) why: Vec<String>,
     /// The directory that a new one, or the one asked for, is compared with.
-    compared_with: Option<ToolchainId>,
+    pub(super) compared_with: Option<ToolchainId>,
     /// Every part of the identity in which the two differ.
-    differences: Vec<Difference>,
+    pub(super) differences: Vec<Difference>,
 }
 
 pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) -> Result<u8> {
@@ -60,7 +60,9 @@ pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) 
 fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
     let id = named::find(records.iter().map(|record| record.toolchain), text)?;
     let found = records.iter().find(|record| record.toolchain == id);
-    found.with_context(|| format!("the record of {} cannot be read", id.short()))
+    found.with_context(|| {
+        format!("the record of {} cannot be read; its next build makes it anew", id.short())
+    })
 }
 
 fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {
@@ -77,7 +79,10 @@ fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explan
 fn identity(store: &Store, record: &EntryRecord) -> Result<Identity> {
     store.identity(&record.project, record.toolchain).with_context(|| {
         let id = record.toolchain.short();
-        format!("the identity of {} {id} cannot be read; its next build mends it", record.project)
+        format!(
+            "the identity of {} {id} cannot be read; its next build makes it anew",
+            record.project
+        )
     })
 }
 
@@ -124,6 +129,10 @@ fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Re
 
 impl Report for Explanation {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let head = format!("{} {} ({})", self.project, self.toolchain.short(), self.summary);
         let compiled = match self.compiled {
             Some(1) => ", 1 package compiled".to_owned(),
@@ -133,21 +142,17 @@ impl Report for Explanation {
         let with = self.compared_with.map(|id| format!("compared with {}", id.short()));
         let mut text = match (self.kind, with) {
             (Kind::Compared, Some(with)) if self.differences.is_empty() => {
-                return format!("{head}, {with}: no difference\n");
+                format!("{head}, {with}: no difference")
             }
-            (Kind::Compared, with) => format!("{head}, {}:\n", with.unwrap_or_default()),
-            (Kind::Cold, None) => format!("{head}: cold{compiled}\n"),
-            (Kind::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}\n"),
-            (Kind::Rebuilt, _) => format!("{head}: warm{compiled}\n"),
-            (Kind::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed\n"),
+            (Kind::Compared, with) => format!("{head}, {}:", with.unwrap_or_default()),
+            (Kind::Cold, None) => format!("{head}: cold{compiled}"),
+            (Kind::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}"),
+            (Kind::Rebuilt, _) => format!("{head}: warm{compiled}"),
+            (Kind::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed"),
         };
         let differences: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
         let lines = if differences.is_empty() { &self.why } else { &differences };
-        for line in lines {
-            text.push_str("  ");
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
+        text.extend(lines.iter().map(|line| format!("\n  {line}")));
+        wrapped(&text, 2, screen)
     }
 }

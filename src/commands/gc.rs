@@ -12,33 +12,34 @@ use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
 use crate::history::{Collection, Collector, Event};
-use crate::output::{self, Output, Progress, Report};
+use crate::output::{self, Column, Output, Progress, Report, Screen, Stopwatch};
 use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
 use crate::relocate;
 use crate::store::{Store, atomic};
 
 /// What would go.
 #[derive(Serialize)]
-struct Planned {
-    store: PathBuf,
+pub(super) struct Planned {
+    pub(super) store: PathBuf,
     #[serde(flatten)]
-    plan: Plan,
+    pub(super) plan: Plan,
 }
 
 /// What went.
 #[derive(Serialize)]
-struct Collected {
-    store: PathBuf,
-    taken: Vec<Taken>,
+pub(super) struct Collected {
+    pub(super) store: PathBuf,
+    pub(super) taken: Vec<Taken>,
     /// Files and directories that were left by work that was cut off.
-    leftovers: usize,
-    before: Usage,
-    after: Usage,
-    unmet: Vec<Unmet>,
-    errors: Vec<String>,
+    pub(super) leftovers: usize,
+    pub(super) before: Usage,
+    pub(super) after: Usage,
+    pub(super) unmet: Vec<Unmet>,
+    pub(super) errors: Vec<String>,
 }
 
 pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     let (store, guard) = existing_store(store, output)?;
     let policy = overridden(config::budgets(&store)?, arguments);
     let mut errors = Vec::new();
@@ -49,24 +50,29 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     let (leftovers, more) =
         if arguments.dry_run { (0, Vec::new()) } else { tidy::tidy(&store, &guard) };
     errors.extend(more.iter().map(output::one_line));
+    watch.step("measure and tidy up");
     let now = SystemTime::now();
     let mut observed = collect::observe(&store)?;
     let plan = collect::decide(&store, &mut observed, &policy, Headroom::Exact, now)?;
     for small in &plan.too_small {
         output.warning(&small.to_string());
     }
+    watch.step("plan");
     if arguments.dry_run {
         let code = if plan.unmet.is_empty() { DONE } else { UNMET };
         let report = Planned { store: store.root().to_owned(), plan };
         output.report(&report, arguments.json)?;
+        output.detail(&watch.summary());
         return Ok(code);
     }
     let before = plan.before;
     let mut taken = collect::carry_out(&store, &observed, &plan);
     tidy::remove_vacant(&store);
+    watch.step("set aside");
     let stays = delete(&store, output);
     taken.splice(0..0, emptied(&plan, stays.first()));
     errors.extend(stays);
+    watch.step("delete");
     let settled = relocate::settle(&store);
     errors.extend(settled.err().map(|error| output::one_line(&error.into())));
     store.measure_downloads(false)?;
@@ -91,6 +97,8 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
         errors,
     };
     output.report(&report, arguments.json)?;
+    watch.step("look again");
+    output.detail(&watch.summary());
     Ok(report.code(output))
 }
 
@@ -140,6 +148,10 @@ impl Collected {
 
 impl Report for Planned {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let mut rows: Vec<Vec<String>> = Vec::new();
         for step in &self.plan.steps {
             rows.push(vec![
@@ -151,18 +163,21 @@ impl Report for Planned {
         let mut text = if rows.is_empty() {
             "nothing would go\n".to_owned()
         } else {
-            rows.insert(0, ["WOULD GO", "SIZE", "WHY"].map(str::to_owned).to_vec());
-            output::table(&rows)
+            output::fitted(&columns("WOULD GO"), rows, screen)
         };
         text.push_str(&sums(self.plan.before, self.plan.after, &self.store));
-        text.push_str(&sentences(&self.plan.unmet));
+        text.push_str(&sentences(&self.plan.unmet, screen));
         text
     }
 }
 
 impl Report for Collected {
     fn text(&self) -> String {
-        let mut rows = vec![["WENT", "SIZE", "WHY"].map(str::to_owned).to_vec()];
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
+        let mut rows = Vec::new();
         for Taken { step, fate } in &self.taken {
             let why = match fate {
                 Fate::Gone => step.why.to_string(),
@@ -171,14 +186,22 @@ impl Report for Collected {
             };
             rows.push(vec![step.what.to_string(), output::size(step.frees.bytes), why]);
         }
-        let table = if rows.len() > 1 { output::table(&rows) } else { String::new() };
+        let table = match rows.as_slice() {
+            [] => String::new(),
+            _ => output::fitted(&columns("WENT"), rows, screen),
+        };
         let leftovers = match self.leftovers {
             0 => String::new(),
             count => format!("{count} left by work that was cut off: gone\n"),
         };
         let sums = sums(self.before, self.after, &self.store);
-        [table, leftovers, sums, sentences(&self.unmet)].concat()
+        [table, leftovers, sums, sentences(&self.unmet, screen)].concat()
     }
+}
+
+/// What goes is never cut: it is what `rm` and `pin` take.
+const fn columns(what: &'static str) -> [Column; 3] {
+    [Column::new(what, 0), Column::new("SIZE", 0), Column::cut("WHY", 0, (40, 16))]
 }
 
 fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
@@ -190,6 +213,6 @@ fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
     }
 }
 
-fn sentences(unmet: &[Unmet]) -> String {
-    unmet.iter().flat_map(|unmet| [unmet.to_string(), "\n".to_owned()]).collect()
+fn sentences(unmet: &[Unmet], screen: Screen) -> String {
+    unmet.iter().map(|unmet| output::wrapped(&unmet.to_string(), 2, screen)).collect()
 }

@@ -12,20 +12,34 @@ use crate::cli::HistoryArgs;
 use crate::config::StorePath;
 use crate::history::{Collection, Collector, Event, Happened, Use, first_of};
 use crate::names::ProjectName;
-use crate::output::{self, Output, Report};
+use crate::output::{self, Column, Output, Report, Screen};
 use crate::store::Store;
 use crate::verify::Verdict;
 
 /// So many lines are shown to people who do not say how many.
 const SCREEN: usize = 50;
 
+const COLUMNS: [Column; 8] = [
+    Column::new("WHEN (UTC)", 0),
+    Column::new("PROJECT", 0),
+    Column::new("ID", 7),
+    Column::cut("WHAT", 0, (26, 12)),
+    Column::new("TIME", 2),
+    Column::new("SAVED", 5),
+    Column::new("COMPILED", 6),
+    Column::cut("WHY", 1, (40, 20)),
+];
+
 #[derive(Serialize)]
-struct History {
-    store: PathBuf,
-    events: Vec<Happened>,
+pub(super) struct History {
+    pub(super) store: PathBuf,
+    pub(super) events: Vec<Happened>,
     /// How many earlier ones are known.
     #[serde(skip)]
-    earlier: usize,
+    pub(super) earlier: usize,
+    /// The project that was asked for.
+    #[serde(skip)]
+    pub(super) project: Option<ProjectName>,
 }
 
 pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) -> Result<u8> {
@@ -42,7 +56,12 @@ pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) 
     let last = arguments.last.unwrap_or(if all { usize::MAX } else { SCREEN });
     let earlier = events.len().saturating_sub(last);
     let events = events.split_off(earlier);
-    let report = History { store: store.root().to_owned(), events, earlier };
+    let report = History {
+        store: store.root().to_owned(),
+        events,
+        earlier,
+        project: arguments.project.clone(),
+    };
     output.report(&report, arguments.json)?;
     Ok(DONE)
 }
@@ -58,13 +77,19 @@ fn is_of(event: &Event, wanted: &ProjectName) -> bool {
 
 impl Report for History {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         if self.events.is_empty() {
-            return format!("nothing is known to have happened in {}\n", self.store.display());
+            let to = self.project.as_ref().map(|project| format!("to {project} "));
+            let (to, store) = (to.unwrap_or_default(), self.store.display());
+            let text = format!(
+                "nothing is known to have happened {to}in {store}; `larder status` shows what is there\n"
+            );
+            return output::wrapped(&text, 2, screen);
         }
-        let head = ["WHEN (UTC)", "PROJECT", "ID", "WHAT", "TIME", "SAVED", "COMPILED", "WHY"];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(self.events.iter().map(cells));
-        let mut text = output::table(&rows);
+        let mut text = output::fitted(&COLUMNS, self.events.iter().map(cells).collect(), screen);
         if self.earlier > 0 {
             let _ = writeln!(text, "{} earlier: --last NUMBER shows more", self.earlier);
         }

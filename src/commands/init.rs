@@ -29,7 +29,8 @@ const SNIPPET: &str = include_str!("../../mkosi-snippets/larder.sh");
 
 pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
     let path = std::path::absolute(StorePath::find(store).path())?;
-    let repository = std::env::current_dir().context("the current directory is gone")?;
+    let repository = std::env::current_dir()
+        .context("the current directory is gone; change to the image repository")?;
     if arguments.undo {
         return undo::undo(path, &repository, arguments.json, output);
     }

@@ -18,6 +18,8 @@ mod rm;
 mod room;
 mod run;
 mod status;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::ffi::OsString;
@@ -45,15 +47,15 @@ pub const DIFFERENT: u8 = 3;
 pub const UNMET: u8 = 3;
 
 /// Runs the verb that the arguments ask for.
-pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let wraps = wraps_a_command(&arguments);
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    let wraps = wraps_a_command(arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // There is nobody left to tell if the terminal is gone.
-            let _ = error.print();
             let wrong = if wraps { LARDER_FAILED } else { USAGE };
-            return ExitCode::from(if error.use_stderr() { wrong } else { DONE });
+            let code = if error.use_stderr() { wrong } else { DONE };
+            Output::of_wrong(arguments).usage(&error, code);
+            return ExitCode::from(code);
         }
     };
     let output = Output::new(&cli.global);
@@ -77,8 +79,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Verb::Probe => probe::probe(),
     };
     ExitCode::from(done.unwrap_or_else(|error| {
-        output.error(&error);
-        if wraps { LARDER_FAILED } else { FAILED }
+        let code = if wraps { LARDER_FAILED } else { FAILED };
+        output.error(&error, code);
+        code
     }))
 }
 
@@ -126,7 +129,7 @@ fn wraps_a_command(arguments: &[OsString]) -> bool {
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
-            Some("--store" | "--color") => drop(words.next()),
+            Some("--store" | "--color" | "--log-format") => drop(words.next()),
             Some(option) if option.starts_with('-') => {}
             verb => return matches!(verb, Some("run" | "verify")),
         }

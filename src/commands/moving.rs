@@ -12,7 +12,7 @@ use super::DONE;
 use crate::cli::MoveArgs;
 use crate::collect;
 use crate::config::StorePath;
-use crate::output::{Output, Progress, Report};
+use crate::output::{Output, Progress, Report, size};
 use crate::policy::Usage;
 use crate::relocate;
 use crate::store::{Guard, Store, StoreError, Wait};
@@ -38,7 +38,8 @@ pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) ->
     let wait = arguments.wait.unwrap_or(Wait::AtMost(Duration::ZERO));
     let _alone = hold_unused(&store, wait, output)?;
     let usage = collect::observe(&store)?.usage();
-    let progress = Progress::bytes(output, "moving", usage.bytes);
+    let what = format!("moving {} from {}", size(usage.bytes), store.root().display());
+    let progress = Progress::bytes(output, what, usage.bytes);
     let moved = relocate::relocate(&store, &arguments.directory, &|bytes| progress.add(bytes))?;
     drop(progress);
     let (from, to) = (store.root().to_owned(), moved.root().to_owned());
@@ -63,7 +64,9 @@ fn hold_unused(store: &Store, wait: Wait, output: Output) -> Result<Guard> {
             Wait::AtMost(limit) => Wait::AtMost(limit.saturating_sub(since.elapsed())),
         };
         let Some(alone) = store.hold_alone(left, announce)? else {
-            bail!("the store {root} was moved away meanwhile; run the command again");
+            bail!(
+                "the store {root} was moved away meanwhile; name its new place with --store to move it again"
+            );
         };
         let Some((project, id)) = collect::built_by_others(store)? else { return Ok(alone) };
         drop(alone);
@@ -91,7 +94,7 @@ fn resume(from: &Path, arguments: &MoveArgs, output: Output, error: StoreError) 
 impl Report for Moved {
     fn text(&self) -> String {
         let (from, to) = (self.from.display(), self.to.display());
-        let size = crate::output::size(self.usage.bytes);
+        let size = size(self.usage.bytes);
         if self.from == self.to {
             format!("{size} in {to}, where the store is already\n")
         } else {

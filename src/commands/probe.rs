@@ -10,8 +10,10 @@ use crate::place::{Reply, identify_here};
 
 pub fn probe() -> Result<u8> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read the question")?;
-    let request = serde_json::from_str(&text).context("cannot understand the question")?;
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .context("cannot read the question; only `larder run` can ask it")?;
+    let request = serde_json::from_str(&text).context("cannot understand the question; only `larder run` of the same version can ask it: run `larder init` again")?;
     let reply = match identify_here(&request) {
         Ok(answer) => Reply::Answer(Box::new(answer)),
         Err(error) => Reply::Error(output::one_line(&error.into())),

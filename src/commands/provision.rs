@@ -5,35 +5,38 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{DONE, make_store};
+use super::{DONE, make_store, run};
 use crate::cli::ProvisionArgs;
 use crate::config::StorePath;
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{Output, Report};
+use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
 use crate::project::Project;
 use crate::store::{OpenEntry, Store, Wait};
 
 #[derive(Serialize)]
-struct Provisioned {
-    store: PathBuf,
-    project: ProjectName,
-    summary: String,
-    entry: Option<Entry>,
+pub(super) struct Provisioned {
+    pub(super) store: PathBuf,
+    pub(super) project: ProjectName,
+    pub(super) summary: String,
+    pub(super) entry: Option<Entry>,
 }
 
 #[derive(Serialize)]
-struct Entry {
-    toolchain: ToolchainId,
-    target: PathBuf,
-    new: bool,
+pub(super) struct Entry {
+    pub(super) toolchain: ToolchainId,
+    pub(super) target: PathBuf,
+    pub(super) new: bool,
 }
 
 pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
     let ProvisionArgs { project, source, with, command, .. } = arguments;
     let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
-    let answer = project.identify(&store)?;
+    watch.step("prepare");
+    let answer = run::identify(&project, &store, output)?;
+    watch.step("identify");
     store.make_project(&project.name)?;
     let summary = answer.identity.summary();
     let entry = match arguments.command.as_slice() {
@@ -43,6 +46,8 @@ pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Outp
     let store = store.root().to_owned();
     let report = Provisioned { store, project: project.name, summary, entry };
     output.report(&report, arguments.json)?;
+    watch.step("open");
+    output.detail(&watch.summary());
     Ok(DONE)
 }
 
@@ -63,15 +68,20 @@ fn make_entry(
 
 impl Report for Provisioned {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let (project, summary) = (&self.project, &self.summary);
         let store = self.store.display();
-        match &self.entry {
+        let text = match &self.entry {
             None => format!("{project}: {summary} in {store}\n"),
             Some(Entry { toolchain, target, new }) => {
                 let made = if *new { "made" } else { "there already" };
                 let (id, target) = (toolchain.short(), target.display());
                 format!("{project} {id}: {summary}, {made}\n{target}\n")
             }
-        }
+        };
+        wrapped(&text, 2, screen)
     }
 }

@@ -12,22 +12,22 @@ use crate::collect::{self, Fate};
 use crate::evict::{self, Trash};
 use crate::history::{self, Collection, Collector, Event, Gone};
 use crate::names::{ProjectName, ToolchainId};
-use crate::output::{self, Output, Progress, Report};
+use crate::output::{self, Output, Progress, Report, Screen};
 use crate::policy::Usage;
 use crate::store::EntryRecord;
 
 #[derive(Serialize)]
-struct Removed {
-    project: ProjectName,
-    directories: Vec<Directory>,
+pub(super) struct Removed {
+    pub(super) project: ProjectName,
+    pub(super) directories: Vec<Directory>,
 }
 
 #[derive(Serialize)]
-struct Directory {
-    toolchain: ToolchainId,
-    usage: Usage,
+pub(super) struct Directory {
+    pub(super) toolchain: ToolchainId,
+    pub(super) usage: Usage,
     #[serde(flatten)]
-    fate: Fate,
+    pub(super) fate: Fate,
 }
 
 pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<u8> {
@@ -66,6 +66,10 @@ pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<
 
 impl Report for Removed {
     fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
         let line = |directory: &Directory| {
             let (project, id) = (&self.project, directory.toolchain.short());
             match &directory.fate {
@@ -76,6 +80,6 @@ impl Report for Removed {
                 Fate::Failed { error } => format!("{project} {id} stays: {error}\n"),
             }
         };
-        self.directories.iter().map(line).collect()
+        output::wrapped(&self.directories.iter().map(line).collect::<String>(), 2, screen)
     }
 }

@@ -9,7 +9,8 @@ use super::{DONE, open_store, room};
 use crate::cli::RunArgs;
 use crate::command::{self, LARDER_FAILED};
 use crate::evict;
-use crate::output::{self, Output, Stopwatch};
+use crate::identity::Answer;
+use crate::output::{self, Output, Progress, Stopwatch};
 use crate::project::Project;
 use crate::session::{Done, Use};
 use crate::store::{Store, Wait};
@@ -20,7 +21,7 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     let (store, guard) = open_store(store, arguments.wait.unwrap_or(Wait::Forever), output)?;
     let project = project(&store, arguments, output)?;
     watch.step("prepare");
-    let answer = project.identify(&store)?;
+    let answer = identify(&project, &store, output)?;
     watch.step("identify");
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
@@ -58,8 +59,15 @@ pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Proj
     Ok(project)
 }
 
+/// Asks the place where the compiler will run. The first time all of the toolchain is read.
+pub fn identify(project: &Project, store: &Store, output: Output) -> Result<Answer> {
+    let _progress = Progress::step(output, "looking at the toolchain");
+    project.identify(store)
+}
+
 /// Deletes what builds took from their own directories; whole ones are left to `larder gc`.
 pub fn empty_scraps(store: &Store, output: Output) {
+    let _progress = Progress::step(output, "deleting what was set aside");
     for error in evict::empty_scraps(store) {
         output.warning(&output::one_line(&error.into()));
     }
@@ -95,14 +103,14 @@ pub fn exit_code(done: Done, output: Output) -> Result<u8> {
         Ok(ended) => u8::try_from(ended.code).unwrap_or(LARDER_FAILED),
         Err(error) => {
             let code = error.code();
-            output.error(&error.into());
+            output.error(&error.into(), code);
             code
         }
     };
     match done.closed {
         Err(error) if code == DONE => Err(error),
         Err(error) => {
-            output.error(&error);
+            output.error(&error, code);
             Ok(code)
         }
         Ok(()) => Ok(code),

@@ -3,7 +3,7 @@
 mod story;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -16,27 +16,29 @@ use super::{DONE, existing_store, prometheus};
 use crate::cli::StatusArgs;
 use crate::collect;
 use crate::config::StorePath;
-use crate::output::{self, Output, Report, Screen};
+use crate::output::{self, Output, Progress, Report, Screen, Stopwatch};
 use crate::overview::{Overview, Scope, detail};
 use crate::store::Store;
 
 #[derive(Serialize)]
-struct Status {
+pub(super) struct Status {
     #[serde(flatten)]
-    overview: Overview,
+    pub(super) overview: Overview,
     #[serde(skip)]
-    with_reasons: bool,
+    pub(super) with_reasons: bool,
     #[serde(skip)]
     now: SystemTime,
 }
 
 pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
     if arguments.rescan {
         let (store, _guard) = existing_store(store.clone(), output)?;
         for error in collect::rescan::rescan(&store, output)? {
             output.warning(&error);
         }
     }
+    watch.step("measure");
     let store = Store::open(StorePath::find(store).path())?;
     if arguments.prometheus {
         output::print(&prometheus::exposition(&store)?)?;
@@ -44,7 +46,11 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     }
     let (history, now) = (store.history(), SystemTime::now());
     let scope = Scope { project: arguments.project.as_ref(), detail: arguments.detail };
+    watch.step("open");
+    let looking = Progress::step(output, "looking at what is kept");
     let overview = Overview::of(&store, scope, &history, now)?;
+    drop(looking);
+    watch.step("look");
     if let Some(name) = scope.project.filter(|_| overview.entries.is_empty()) {
         bail!(
             "no project {name} in {}; `larder status` lists those there are",
@@ -53,6 +59,8 @@ pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) ->
     }
     let report = Status { overview, with_reasons: arguments.project.is_some(), now };
     output.report(&report, arguments.json)?;
+    watch.step("print");
+    output.detail(&watch.summary());
     Ok(DONE)
 }
 
@@ -69,13 +77,14 @@ impl Report for Status {
             table::table(self, screen)
         };
         if self.with_reasons {
-            text.extend(entries.iter().map(|line| line.story(self.now)));
+            let stories: String = entries.iter().map(|line| line.story(self.now)).collect();
+            text.push_str(&output::wrapped(&stories, 2, screen));
         }
         for line in entries.iter().filter(|line| !line.detail.is_empty()) {
             text.extend(["\n", &line.toolchain.short(), " takes\n"]);
             text.push_str(&detail::table(&line.detail));
         }
-        text + &self.sums()
+        text + &output::wrapped(&self.sums(), 2, screen)
     }
 }
 

@@ -31,8 +31,11 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
             "verify compares what cargo leaves in target/; add --with cargo, or compare what the command leaves elsewhere by hand"
         );
     }
-    let answer = project.identify(&store)?;
+    watch.step("prepare");
+    let answer = run::identify(&project, &store, output)?;
+    watch.step("identify");
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;
+    watch.step("open");
     let command = project.words();
     let done = warm.carry_out(&command, &mut watch)?;
     let code = exit_code(done, output)?;
@@ -43,10 +46,14 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
         output.report(&report, arguments.json)?;
         if verdict == Verdict::Same { DONE } else { DIFFERENT }
     } else {
+        output.note("the command failed, so nothing was compared; mend the build first");
         code
     };
     drop(warm);
+    watch.step("compare");
     run::empty_scraps(&store, output);
+    watch.step("empty trash");
+    output.detail(&watch.summary());
     Ok(code)
 }
 

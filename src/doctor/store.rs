@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rustix::fs::{Access, FlockOperation, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::Check;
+use super::{Check, State};
 use crate::output;
 use crate::policy::{self, Disk, Headroom, Observed, Policy, Unmet};
 use crate::store::{FORMAT, Store, StoreError};
@@ -194,17 +194,13 @@ pub fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTim
     const NAME: &str = "budgets";
     let plan = policy::plan(observed, policy, disk, Headroom::Exact, now);
     if let Some(small) = plan.too_small.first() {
-        return Check::failed(
-            NAME,
-            small.to_string(),
-            "raise it in larder.toml: no build is ever warm otherwise",
-        );
+        return Check::said(NAME, State::Failed, &small.to_string());
     }
     // What is free is a check of its own.
     let is_size =
         |unmet: &&Unmet| !matches!(unmet, Unmet::MinFree { .. } | Unmet::MinFreeInodes { .. });
     match plan.unmet.iter().find(is_size) {
-        Some(unmet) => Check::warning(NAME, unmet.to_string(), "raise it, or unpin something"),
+        Some(unmet) => Check::said(NAME, State::Warning, &unmet.to_string()),
         None if policy.max_size.is_none() => {
             Check::ok(NAME, "no max-size is set; min-free alone limits the store")
         }

@@ -87,11 +87,11 @@ fn installed(service: &Path, places: &Places) -> Check {
     if places.units.iter().any(wanted) {
         return Check::ok(NAME, format!("enabled, by {}", service.display()));
     }
-    let user = places.user;
+    let systemctl = format!("systemctl{}", places.user);
     Check::warning(
         NAME,
         format!("{} is installed, but its timer is not enabled", service.display()),
-        format!("systemctl{user} enable --now larder-gc.timer"),
+        format!("{systemctl} enable --now larder-gc.timer"),
     )
 }
 

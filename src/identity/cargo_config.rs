@@ -109,8 +109,12 @@ impl CargoConfig {
         let bytes = std::fs::read(path).map_err(fail)?;
         self.digests.insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let table: Table = toml::from_str(&text)
-            .map_err(|error: toml::de::Error| fail(io::Error::other(error.message().to_owned())))?;
+        let table: Table = toml::from_str(&text).map_err(|error: toml::de::Error| {
+            fail(io::Error::other(format!(
+                "{}; correct it, as cargo needs it too",
+                error.message()
+            )))
+        })?;
         self.text.push_str(&text);
         self.text.push('\n');
         self.take(&table, path, base);

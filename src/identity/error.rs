@@ -22,7 +22,7 @@ pub enum IdentifyError {
         path: String,
     },
     /// A tool is there and does not answer.
-    #[error("`{command}` failed in {}: {message}", dir.display())]
+    #[error("`{command}` failed in {}: {message}; make it work there, as the build will need it", dir.display())]
     Silent {
         /// What was asked.
         command: String,

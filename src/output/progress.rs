@@ -1,53 +1,79 @@
-//! How far something is that takes long: a line on a terminal, and nothing anywhere else.
+//! What takes long: a bar on a terminal, and one line where there is none.
 
 use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Output;
+use super::{Output, screen};
 
 /// Nothing is shown of what is done sooner.
 const SOON: Duration = Duration::from_millis(300);
 
+/// Without a terminal nothing is said of what is done sooner.
+const LATE: Duration = Duration::from_secs(5);
+
 /// A bar, gone when it is dropped.
 pub struct Progress {
     bar: ProgressBar,
+    /// What shows the bar, or says the line, when it is time; and what stops that.
+    later: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
     /// Of so many bytes.
-    pub fn bytes(output: Output, what: &'static str, total: u64) -> Self {
+    pub fn bytes(output: Output, what: impl Into<String>, total: u64) -> Self {
         let template = "larder: {msg} {wide_bar} {bytes} of {total_bytes} {eta}";
-        Self::new(output, what, Some(total), template)
+        Self::new(output, what.into(), Some(total), template)
     }
 
     /// Of files, nobody knows how many.
-    pub fn files(output: Output, what: &'static str) -> Self {
-        Self::new(output, what, None, "larder: {spinner} {msg} {human_pos} files, {elapsed}")
+    pub fn files(output: Output, what: impl Into<String>) -> Self {
+        Self::new(output, what.into(), None, "larder: {spinner} {msg} {human_pos} files, {elapsed}")
     }
 
     /// Of so many directories.
-    pub fn directories(output: Output, what: &'static str, total: usize) -> Self {
+    pub fn directories(output: Output, what: impl Into<String>, total: usize) -> Self {
         let total = u64::try_from(total).ok();
-        Self::new(output, what, total, "larder: {msg} {wide_bar} {pos} of {len}")
+        Self::new(output, what.into(), total, "larder: {msg} {wide_bar} {pos} of {len}")
     }
 
-    fn new(output: Output, what: &'static str, total: Option<u64>, template: &str) -> Self {
-        let is_seen = io::stderr().is_terminal() && !output.quiet;
-        let target = if is_seen {
-            ProgressDrawTarget::stderr_with_hz(8)
+    /// Of a step of which nobody knows how far it is.
+    pub fn step(output: Output, what: impl Into<String>) -> Self {
+        Self::new(output, what.into(), None, "larder: {spinner} {msg}, {elapsed}")
+    }
+
+    fn new(output: Output, what: String, total: Option<u64>, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        if output.quiet {
+            return Self { bar, later: None };
+        }
+        let (bars, spinner) = if screen::is_unicode() {
+            ("━━ ", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
         } else {
-            ProgressDrawTarget::hidden()
+            ("##-", "-\\|/ ")
         };
-        let bar = ProgressBar::with_draw_target(total, target).with_message(what);
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━━ "));
+            bar.set_style(style.progress_chars(bars).tick_chars(spinner));
         }
-        if is_seen {
-            bar.enable_steady_tick(SOON);
-        }
-        Self { bar }
+        let is_drawn = io::stderr().is_terminal() && output.may_draw() && !screen::is_dumb();
+        let (stop, stopped) = mpsc::channel();
+        let shown = bar.clone().with_message(what.clone());
+        let later = thread::spawn(move || {
+            let patience = if is_drawn { SOON } else { LATE };
+            if stopped.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            if is_drawn {
+                shown.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+                shown.enable_steady_tick(SOON);
+            } else {
+                output.info(&what);
+            }
+        });
+        Self { bar, later: Some((stop, later)) }
     }
 
     /// So much more is done.
@@ -58,6 +84,11 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        if let Some((stop, later)) = self.later.take() {
+            drop(stop);
+            // It prints at most; a panic there is none of ours.
+            let _ = later.join();
+        }
         self.bar.finish_and_clear();
     }
 }

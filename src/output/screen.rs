@@ -50,8 +50,19 @@ fn width() -> Option<usize> {
     said.or_else(own).filter(|width| *width > 0)
 }
 
+/// Whether colours are wanted and understood, as far as the environment says (no-color.org, term(7)).
+pub(super) fn has_colors() -> bool {
+    let unset = |name| env::var_os(name).is_none_or(|value| value.is_empty());
+    unset("NO_COLOR") && !is_dumb()
+}
+
+/// Whether the terminal knows nothing but text from left to right.
+pub(super) fn is_dumb() -> bool {
+    env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
 /// What the locale says (`locale(7)`): the first of these variables that is set.
-fn is_unicode() -> bool {
+pub(super) fn is_unicode() -> bool {
     let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(name));
     let locale = name.and_then(|name| env::var(name).ok()).unwrap_or_default();

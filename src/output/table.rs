@@ -52,6 +52,33 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Lines of words, which go on in further lines where a screen is too narrow; those are so much more
+/// indented than what they belong to.
+pub fn wrapped(text: &str, indent: usize, screen: Screen) -> String {
+    text.lines().map(|line| wrapped_line(line, indent, screen) + "\n").collect()
+}
+
+fn wrapped_line(line: &str, indent: usize, screen: Screen) -> String {
+    let room = screen.width.unwrap_or(usize::MAX);
+    let indent = indent + line.len() - line.trim_start_matches(' ').len();
+    let (mut text, mut taken) = (String::new(), 0);
+    for (index, word) in line.split(' ').enumerate() {
+        let length = word.chars().count();
+        if taken > indent && length > 0 && taken + 1 + length > room {
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent));
+            taken = indent;
+        } else if index > 0 {
+            text.push(' ');
+            taken += 1;
+        }
+        text.push_str(word);
+        taken += length;
+    }
+    text
+}
+
 /// Columns from this rank on are good to have, others are missed.
 const GOOD_TO_HAVE: u8 = 4;
 
@@ -145,6 +172,15 @@ long    10
 
 "]]
         );
+    }
+
+    #[test]
+    fn words_go_on_in_the_next_line() {
+        let wrap = |width| wrapped("ok    store: all is well", 6, Screen { width, unicode: true });
+        assert_eq!(wrap(None), "ok    store: all is well\n");
+        assert_eq!(wrap(Some(24)), wrap(None));
+        assert_eq!(wrap(Some(18)), "ok    store: all\n      is well\n");
+        assert_eq!(wrap(Some(3)), "ok    store:\n      all\n      is\n      well\n");
     }
 
     #[test]

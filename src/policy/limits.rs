@@ -29,14 +29,34 @@ pub struct Span(pub Duration);
 
 /// A text that is no size, share or time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ParseLimitError(String);
+pub enum ParseLimitError {
+    /// Where a size has to be, as in `max-size`. Exit code 2 on the command line.
+    #[error("`{0}` is no size; write it as 20GiB or 500MB")]
+    Size(String),
+    /// Where a share may be, as in `min-free`. Exit code 2 on the command line.
+    #[error("`{0}` is no share; write it as 10%, at most 100%")]
+    Share(String),
+    /// Where a time to wait has to be, as in `wait`. Exit code 2 on the command line.
+    #[error("`{0}` is no time to wait; write it as 10m, or forever")]
+    Wait(String),
+    /// Where a time has to be, as in `max-age`. Exit code 2 on the command line.
+    #[error("`{0}` is no time; write it as 30d or 12h")]
+    Time(String),
+}
+
+impl ByteSize {
+    /// Two times as much.
+    #[must_use]
+    pub fn twice(self) -> Self {
+        Self(self.0.saturating_mul(2))
+    }
+}
 
 impl FromStr for ByteSize {
     type Err = ParseLimitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ParseLimitError(format!("`{text}` is no size; write it as 20GiB or 500MB"));
+        let wrong = || ParseLimitError::Size(text.to_owned());
         let size: bytesize::ByteSize = text.trim().parse().map_err(|_| wrong())?;
         Ok(Self(size.as_u64()))
     }
@@ -49,8 +69,7 @@ impl FromStr for Amount {
         let Some(number) = text.trim().strip_suffix('%') else {
             return text.parse().map(Self::Bytes);
         };
-        let wrong =
-            || ParseLimitError(format!("`{text}` is no share; write it as 10%, at most 100%"));
+        let wrong = || ParseLimitError::Share(text.to_owned());
         let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
         let plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
         if !plain(whole) || !plain(fraction) || fraction.is_empty() || fraction.len() > 2 {
@@ -70,7 +89,7 @@ impl FromStr for Span {
         if text.trim() == "0" {
             return Ok(Self::default());
         }
-        let wrong = || ParseLimitError(format!("`{text}` is no time; write it as 30d or 12h"));
+        let wrong = || ParseLimitError::Time(text.to_owned());
         humantime::parse_duration(text.trim()).map(Self).map_err(|_| wrong())
     }
 }

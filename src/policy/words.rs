@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{ByteSize, Span, TooSmall, Unmet, What, Why};
+use super::{Span, What, Why};
+use crate::names::ProjectName;
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,35 +46,7 @@ impl fmt::Display for Why {
     }
 }
 
-impl fmt::Display for Unmet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rest = "what is left is in use, pinned or within grace";
-        match self {
-            Self::ProjectSize { project, size, max_size } => {
-                write!(f, "{project} takes {size} of max-size {max_size}, and {rest}")
-            }
-            Self::MaxSize { size, max_size } => {
-                write!(f, "the store takes {size} of max-size {max_size}, and {rest}")
-            }
-            Self::MinFree { free, min_free } => {
-                write!(f, "{free} are free of min-free {min_free}; {rest}, or not larder's")
-            }
-            Self::MinFreeInodes { free, min_free } => {
-                write!(f, "{free} inodes are free of min-free {min_free}; {rest}, or not larder's")
-            }
-        }
-    }
-}
-
-impl fmt::Display for TooSmall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { project, build, max_size, own } = self;
-        let place = if *own { format!("[project.{project}] ") } else { String::new() };
-        let more = ByteSize(build.0.saturating_mul(2));
-        write!(
-            f,
-            "{place}max-size {max_size} is less than one build of {project} ({build}), which will \
-             always be cold; allow at least {more}"
-        )
-    }
+/// How a budget is found in `larder.toml`.
+pub(super) fn budget(project: &ProjectName, own: bool) -> String {
+    if own { format!("[project.{project}] max-size") } else { "max-size".to_owned() }
 }

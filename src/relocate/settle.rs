@@ -40,7 +40,7 @@ fn settle_record(
     if is_missing(&record) {
         return Ok(());
     }
-    let _claim = match Claim::acquire(&record, Wait::AtMost(Duration::ZERO), || {}) {
+    let _claim = match Claim::acquire(&record, Wait::AtMost(Duration::ZERO), |_| {}) {
         Err(LockError::Busy { .. }) => return Ok(()),
         Err(error) if error.is_gone() => return Ok(()),
         other => other?,

@@ -36,6 +36,9 @@ impl Use<'_> {
 
     /// Runs the command with an empty directory in place of the kept one.
     pub fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
+        let project = &self.entry.record().project;
+        let why = if number == 1 { "to compare" } else { "because it differs" };
+        self.output.note(&format!("building {project} cold beside the warm one, {why}"));
         let dir = self.entry.paths().cold(number);
         let caches = self.entry.paths().cold_caches(number);
         let mut trash = Trash::new(self.store);

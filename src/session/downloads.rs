@@ -33,9 +33,9 @@ impl Use<'_> {
         }
         findings.state_is_recorded = false;
         let lock = shared.lock();
-        let busy = || {
+        let busy = |holder: &str| {
             let lock = lock.display();
-            self.output.note(&format!("waiting for {lock}: other builds use the downloads"));
+            self.output.note(&format!("waiting for the downloads {lock}: in use by {holder}"));
         };
         let _alone = Claim::acquire(&lock, self.wait, busy)?;
         let mut trash = Trash::new(self.store);

@@ -39,7 +39,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// The record is not what larder wrote.
-    #[error("{} is damaged", path.display())]
+    #[error("{} is damaged; remove it, and it is made anew", path.display())]
     Damaged {
         /// The record.
         path: PathBuf,

@@ -77,7 +77,9 @@ impl Store {
         loop {
             let file = lock::open(&path)?;
             if !lock::try_for(&file, How::Alone, PATIENCE)? {
-                return Err(io::Error::other("somebody else is writing to it all the time"));
+                return Err(io::Error::other(
+                    "somebody else is writing to it all the time; nothing is lost but this line",
+                ));
             }
             if lock::is_at(&file, &path)? {
                 return Ok(file);

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
-use super::atomic;
+use super::atomic::{self, RecordError};
 use super::entry::EntryRecord;
 use super::layout::{EntryPaths, FORMAT, Store, StoreError};
 use super::lock::{self, Lock};
@@ -203,7 +203,8 @@ pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
         }
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err("it has no entry.json".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(RecordError::Damaged { .. }) => Err("its entry.json is damaged".to_owned()),
+        Err(error) => Err(crate::output::one_line(&error.into())),
     }
 }
 

@@ -75,16 +75,18 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Claims a directory, calling `announce` once if it has to wait.
-    pub fn acquire(path: &Path, wait: Wait, announce: impl FnOnce()) -> Result<Self, LockError> {
+    /// Claims a directory, calling `announce` with who has it once if it has to wait.
+    pub fn acquire(
+        path: &Path,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
         let directory = File::open(path).map_err(fail)?;
-        let busy = |waited| LockError::Busy {
-            path: path.to_owned(),
-            holder: "another larder".to_owned(),
-            waited,
-        };
-        take(&directory, How::Alone, wait, announce).map_err(fail)?.map_err(busy)?;
+        let busy =
+            |waited| LockError::Busy { path: path.to_owned(), holder: owner(&directory), waited };
+        let say = || announce(&owner(&directory));
+        take(&directory, How::Alone, wait, say).map_err(fail)?.map_err(busy)?;
         Ok(Self { directory })
     }
 }
@@ -136,11 +138,7 @@ pub(super) fn take(
         Wait::Forever => wait_for(file, how).map(|()| true)?,
         Wait::AtMost(limit) => try_for(file, how, limit)?,
     };
-    Ok(if taken { Ok(()) } else { Err(Duration::from_millis(elapsed_millis(started))) })
-}
-
-fn elapsed_millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    Ok(if taken { Ok(()) } else { Err(Duration::from_secs(started.elapsed().as_secs())) })
 }
 
 pub(super) fn try_for(file: &File, how: How, limit: Duration) -> io::Result<bool> {
@@ -286,7 +284,9 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if metadata.is_file() && metadata.nlink() <= 1 {
         Ok(file)
     } else {
-        Err(io::Error::other("the lock file is not a plain file with one name"))
+        Err(io::Error::other(
+            "the lock file is not a plain file with one name; remove it by hand while nobody builds",
+        ))
     }
 }
 
@@ -302,6 +302,26 @@ pub(super) fn holder(path: &Path) -> String {
     let Holder { pid, what, .. } = holder;
     let seen = if is_running(pid) { "" } else { " that is gone or not seen from here" };
     format!("{what} (process {pid}{seen}, for {age})")
+}
+
+/// Who has the lock of a file that holds no words of who has it: by `proc_locks(5)`, where the process
+/// is seen from here.
+fn owner(file: &File) -> String {
+    let number = || {
+        let found = file.metadata().ok()?;
+        let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
+        let place = format!("{major:02x}:{minor:02x}:{}", found.ino());
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let mut lines = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find_map(|words| match words.as_slice() {
+            [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse().ok(),
+            _ => None,
+        })
+    };
+    match number().filter(|pid: &u32| *pid > 0) {
+        Some(pid) => format!("another larder (process {pid})"),
+        None => "another larder".to_owned(),
+    }
 }
 
 /// Whether a process is there. If not, what it started has the lock, or it is in another namespace.
@@ -331,6 +351,18 @@ mod tests {
         drop(first);
         assert_eq!(Lock::holder(&path), None);
         Lock::acquire(&path, "image two", limit, |_| panic!("free")).unwrap();
+    }
+
+    #[test]
+    fn of_a_claimed_directory_the_process_is_named() {
+        // Some filesystems number their inodes otherwise in /proc/locks; tmpfs does not.
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let _first = Claim::acquire(dir.path(), Wait::Forever, |_| panic!("free")).unwrap();
+        let mut heard = String::new();
+        let limit = Wait::AtMost(Duration::from_millis(10));
+        let second = Claim::acquire(dir.path(), limit, |who| heard.push_str(who));
+        assert!(matches!(second, Err(LockError::Busy { .. })));
+        assert_eq!(heard, format!("another larder (process {})", std::process::id()));
     }
 
     #[test]

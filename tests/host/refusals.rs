@@ -25,6 +25,11 @@ fn names_and_usage() {
         assert!(said.stderr.contains("project name"), "{said:#?}");
     }
     assert_eq!(world.larder(&["run", "x"]).code, 125);
+    let nothing = world.larder(&[]);
+    assert!(nothing.code == 2 && nothing.stderr.contains("Commands:"), "{nothing:#?}");
+    assert!(!nothing.stderr.contains("probe"), "what larder runs by itself is shown: {nothing:#?}");
+    let soon = world.larder(&["run", "x", "--wait", "soon", "--", "true"]);
+    assert!(soon.code == 125 && soon.stderr.contains("write it as 10m, or forever"), "{soon:#?}");
     assert_eq!(world.larder(&["status", "--nonsense"]).code, 2);
     assert_eq!(world.larder(&["provision", "../x"]).code, 2);
     assert_eq!(world.larder(&["--version"]).code, 0);
@@ -166,6 +171,17 @@ fn a_misspelt_policy_names_the_file() {
     let world = World::new();
     fs::write(world.store().join("larder.toml"), "pakages = 'build'\n").unwrap();
     world.run(&BUILD).refuses(125, &["larder.toml", "pakages"]);
+    for (text, said) in [
+        (
+            "keep = -1\n",
+            "keep: invalid value: integer `-1`, expected a number from 0 on; correct it",
+        ),
+        ("[project.bread]\nmax-size = 5\n", "[project.bread] max-size: invalid type"),
+        ("salt = ''\nwait = \n", "line 2: "),
+    ] {
+        fs::write(world.store().join("larder.toml"), text).unwrap();
+        world.run(&BUILD).refuses(125, &["larder.toml", said]);
+    }
 }
 
 #[test]

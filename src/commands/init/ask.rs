@@ -20,7 +20,7 @@ impl Mkosi {
     pub fn new(command: &str) -> Result<Self> {
         let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
-            bail!("--mkosi names no command");
+            bail!("--mkosi names no command; give it one, such as --mkosi 'sudo mkosi'");
         }
         Ok(Self { words })
     }
@@ -36,7 +36,10 @@ impl Mkosi {
         let text = String::from_utf8_lossy(&said.stdout);
         match mkosi::version(&text) {
             Some(version) if said.status.success() => Ok(version.to_owned()),
-            _ => bail!("`{} --version` does not say a version of mkosi", self.name()),
+            _ => bail!(
+                "`{} --version` does not say a version of mkosi; name what starts mkosi with --mkosi",
+                self.name()
+            ),
         }
     }
 
@@ -48,7 +51,11 @@ impl Mkosi {
         words.extend(["--json", "summary"].map(OsStr::new));
         let said = self.run(&words)?;
         if !said.status.success() {
-            bail!("`{} --json summary` failed: {}", self.name(), last_line(&said));
+            bail!(
+                "`{} --json summary` failed: {}; mend the configuration, or give what your image builds give to mkosi behind `--`",
+                self.name(),
+                last_line(&said)
+            );
         }
         Ok(Summary::parse(&String::from_utf8_lossy(&said.stdout))?)
     }

@@ -1,4 +1,4 @@
-//! How the report looks on screens of all kinds.
+//! A report for the tests of how reports look.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ fn record_of(project: &ProjectName, toolchain: ToolchainId) -> EntryRecord {
     serde_json::from_str(&text).unwrap()
 }
 
-fn report() -> Status {
+pub(in crate::commands) fn report() -> Status {
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let mut entries = vec![
         line("op-rbuilder", "rustc 1.85.1 · trixie · 3 flags", 12_345_678_901, 90, now),
@@ -74,81 +74,4 @@ fn report() -> Status {
         entries,
     };
     Status { overview, with_reasons: false, now }
-}
-
-fn shown(width: Option<usize>, unicode: bool) -> String {
-    let screen = Screen { width, unicode };
-    screen.show(report().text_for(screen))
-}
-
-#[test]
-fn on_no_terminal_nothing_is_left_out() {
-    snapbox::assert_data_eq!(
-        shown(None, true),
-        snapbox::str![[r"
-PROJECT      ID            TOOLCHAIN                            SIZE  BUDGET           LAST USE  USES   TOOK    COLD     SAVED  STATE
-op-rbuilder  24b463fa8200  rustc 1.85.1 · trixie · 3 flags  11.5 GiB  █████░░░  58%    90 s ago    12  0.4 s  64.8 s  11.7 min  in use by image builder (process 4711, for 12s)
-pantry       79a62db032fe  rustc 1.95.0 · bookworm          89.5 MiB  █░░░░░░░   1%     2 d ago    12  0.4 s  64.8 s  11.7 min  pinned
-pantry       d2758c9e06fa  rustc 1.96.0 · trixie            85.8 MiB  █░░░░░░░   1%  66 min ago    12  0.4 s  64.8 s  11.7 min  ready
-spelt        3ae7d805f678  -                                       -  -                       -     -      -       -         -  it has no entry.json; the next run begins anew
-11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
-21.7 min saved in 20 uses of the last 7 days
-2.5 h saved in 80 uses of the last 30 days
-
-"]]
-    );
-}
-
-#[test]
-fn on_120_columns() {
-    snapbox::assert_data_eq!(
-        shown(Some(120), true),
-        snapbox::str![[r"
-PROJECT      TOOLCHAIN                           SIZE    LAST USE   TOOK    COLD     SAVED  STATE
-op-rbuilder  rustc 1.85.1 · trixie · 3 fla…  11.5 GiB    90 s ago  0.4 s  64.8 s  11.7 min  in use by image builder (pr…
-pantry       rustc 1.95.0 · bookworm         89.5 MiB     2 d ago  0.4 s  64.8 s  11.7 min  pinned
-pantry       rustc 1.96.0 · trixie           85.8 MiB  66 min ago  0.4 s  64.8 s  11.7 min  ready
-spelt        -                                      -           -      -       -         -  it has no entry.json; the n…
-11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
-21.7 min saved in 20 uses of the last 7 days
-2.5 h saved in 80 uses of the last 30 days
-
-"]]
-    );
-}
-
-#[test]
-fn on_80_columns() {
-    snapbox::assert_data_eq!(
-        shown(Some(80), true),
-        snapbox::str![[r"
-PROJECT      TOOLCHAIN             SIZE    LAST USE   TOOK    COLD  STATE
-op-rbuilder  rustc 1.85.1 · …  11.5 GiB    90 s ago  0.4 s  64.8 s  in use by i…
-pantry       rustc 1.95.0 · …  89.5 MiB     2 d ago  0.4 s  64.8 s  pinned
-pantry       rustc 1.96.0 · …  85.8 MiB  66 min ago  0.4 s  64.8 s  ready
-spelt        -                        -           -      -       -  it has no e…
-11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
-21.7 min saved in 20 uses of the last 7 days
-2.5 h saved in 80 uses of the last 30 days
-
-"]]
-    );
-}
-
-#[test]
-fn on_60_columns_without_unicode() {
-    snapbox::assert_data_eq!(
-        shown(Some(60), false),
-        snapbox::str![[r"
-PROJECT      TOOLCHAIN           SIZE    LAST USE  STATE
-op-rbuilder  rustc 1.85.1 ~  11.5 GiB    90 s ago  in use b~
-pantry       rustc 1.95.0 ~  89.5 MiB     2 d ago  pinned
-pantry       rustc 1.96.0 ~  85.8 MiB  66 min ago  ready
-spelt        -                      -           -  it has n~
-11.7 GiB of max-size 20 GiB with 66.8 MiB downloads in /var/cache/larder, 37.3 GiB free
-21.7 min saved in 20 uses of the last 7 days
-2.5 h saved in 80 uses of the last 30 days
-
-"]]
-    );
 }

@@ -36,7 +36,11 @@ fn succeeded(output: Output) -> io::Result<Output> {
         return Ok(output);
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("rpm -qa: {}: {}", output.status, words.trim())))
+    Err(io::Error::other(format!(
+        "rpm -qa: {}: {}; mend rpm's database, such as with rpm --rebuilddb",
+        output.status,
+        words.trim()
+    )))
 }
 
 fn parse(text: &str) -> Packages {

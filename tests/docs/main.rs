@@ -1,5 +1,8 @@
 //! What the documents say is what the program and the Makefile do.
 
+mod messages;
+mod scan;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +31,7 @@ fn help(verb: &[&str]) -> String {
         .arg("-h")
         .env("COLUMNS", "100")
         .env_remove("LARDER_STORE")
+        .env_remove("LARDER_LOG_FORMAT")
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -84,7 +88,8 @@ fn the_commands_of_make_exist() {
         let code =
             calls.filter(|(_, before)| before.ends_with("$ ") || before.ends_with(['`', '\n']));
         for (after, _) in code {
-            let target: String = after.chars().take_while(char::is_ascii_lowercase).collect();
+            let is_name = |c: &char| c.is_ascii_lowercase() || *c == '-';
+            let target: String = after.chars().take_while(is_name).collect();
             let rule = format!("\n{target}:");
             assert!(makefile.contains(&rule), "{name} names `make {target}`, which does not exist");
         }
@@ -111,4 +116,17 @@ fn the_map_names_every_room() {
         let known = map.contains(&format!("\n{name} ")) || map.contains(&format!("\n  {name} "));
         assert!(known || has_directory, "ARCHITECTURE.md's map lacks src/{name}");
     }
+}
+
+#[test]
+fn every_message_is_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let said = messages::document();
+    if std::env::var_os("LARDER_RENEW").is_some() {
+        fs::write(&path, &said).unwrap();
+    }
+    assert!(
+        read("docs/errors.md") == said,
+        "docs/errors.md is behind the sources: make errors-page"
+    );
 }
