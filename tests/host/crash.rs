@@ -68,6 +68,9 @@ const PLAIN: Scenario = Scenario {
     check: Lab::check,
 };
 
+/// Everything may go, and how full the disk is otherwise is no matter.
+const POLICY: &str = "grace = '0s'\nmin-free = '0%'\n";
+
 /// Where a store is moved, seen from the sources: on the same filesystem, and on another one.
 const MOVES: [&[&str]; 2] = [&["move", "../moved"], &["move", "../other/moved"]];
 
@@ -83,7 +86,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let world = World::new();
-        fs::write(world.store().join("larder.toml"), "grace = '0s'\nmin-free = '0%'\n").unwrap();
+        fs::write(world.store().join("larder.toml"), POLICY).unwrap();
         // /dev/shm is a filesystem of its own; what is made there is gone after the test.
         let other = tempfile::Builder::new().prefix("larder-test-").tempdir_in("/dev/shm").unwrap();
         let device = |path: &Path| fs::metadata(path).unwrap().dev();
@@ -190,6 +193,8 @@ impl Lab {
         if scenario.again {
             let again = world.larder_command(scenario.larder).current_dir(world.source()).output();
             sound::asks_nothing(&Said::of(&again.unwrap()).succeeds());
+            // A store that was made anew has the policy of one.
+            fs::write(world.store().join("larder.toml"), POLICY).unwrap();
         }
         if collected {
             sound::collect(world);
