@@ -14,7 +14,7 @@ use super::{Output, screen};
 const SOON: Duration = Duration::from_millis(300);
 
 /// Without a terminal nothing is said of what is done sooner.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(10);
 
 /// How many bars are on the terminal.
 static SHOWN: AtomicUsize = AtomicUsize::new(0);
