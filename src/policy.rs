@@ -280,7 +280,7 @@ pub enum Unmet {
 /// `larder doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error(
-    "{budget} {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {enough}",
+    "{budget} {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {enough} in larder.toml",
     budget = words::budget(project, *own), enough = build.twice()
 )]
 pub struct TooSmall {

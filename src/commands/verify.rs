@@ -46,7 +46,7 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
         output.report(&report, arguments.json)?;
         if verdict == Verdict::Same { DONE } else { DIFFERENT }
     } else {
-        output.note("the command failed, so nothing was compared; mend the build first");
+        output.warning("the command failed, so nothing was compared; mend the build first");
         code
     };
     drop(warm);

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::SCHEMA;
 use super::screen::{self, Screen};
+use super::{SCHEMA, progress};
 
 /// Whether to colour what people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -102,6 +102,7 @@ impl Log {
     /// Writes a line, whole in one step: the command may write there at the same time.
     pub fn write(self, level: Level, text: &str, failure: Option<&Failure>) {
         let line = self.line(level, &text.replace('\n', " "), failure) + "\n";
+        let line = if progress::is_shown() { format!("\r\x1b[K{line}") } else { line };
         // There is nobody left to tell if stderr is closed.
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }

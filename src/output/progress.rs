@@ -1,6 +1,7 @@
 //! What takes long: a bar on a terminal, and one line where there is none.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -13,13 +14,21 @@ use super::{Output, screen};
 const SOON: Duration = Duration::from_millis(300);
 
 /// Without a terminal nothing is said of what is done sooner.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(10);
+
+/// How many bars are on the terminal.
+static SHOWN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the cursor stands behind a bar, which a line has to take away before it is written.
+pub(super) fn is_shown() -> bool {
+    SHOWN.load(Ordering::Relaxed) > 0
+}
 
 /// A bar, gone when it is dropped.
 pub struct Progress {
     bar: ProgressBar,
     /// What shows the bar, or says the line, when it is time; and what stops that.
-    later: Option<(Sender<()>, JoinHandle<()>)>,
+    later: Option<(Sender<()>, JoinHandle<bool>)>,
 }
 
 impl Progress {
@@ -64,14 +73,16 @@ impl Progress {
         let later = thread::spawn(move || {
             let patience = if is_drawn { SOON } else { LATE };
             if stopped.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
-                return;
+                return false;
             }
             if is_drawn {
+                SHOWN.fetch_add(1, Ordering::Relaxed);
                 shown.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
                 shown.enable_steady_tick(SOON);
             } else {
                 output.info(&what);
             }
+            is_drawn
         });
         Self { bar, later: Some((stop, later)) }
     }
@@ -84,11 +95,13 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((stop, later)) = self.later.take() {
+        let later = self.later.take().map(|(stop, later)| {
             drop(stop);
-            // It prints at most; a panic there is none of ours.
-            let _ = later.join();
-        }
+            later.join()
+        });
         self.bar.finish_and_clear();
+        if matches!(later, Some(Ok(true))) {
+            SHOWN.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

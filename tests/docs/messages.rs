@@ -69,6 +69,12 @@ fn parted(message: &Message) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether somebody who reads a message is left alone with it.
+fn lacks_remedy(message: &Message) -> bool {
+    let needs_one = [Kind::Error, Kind::Cause, Kind::Warning, Kind::Check].contains(&message.kind);
+    needs_one && !message.has_cause && parted(message).1.is_none()
+}
+
 fn entry(message: &Message, exit_code: &str, verbs: &str) -> String {
     let (what, remedy) = parted(message);
     let (meaning, code) = match message.meaning.split_once("Exit code ") {
@@ -154,11 +160,15 @@ fn chapter(room: &str, title: &str, mut said: Said) -> String {
 /// The whole document.
 pub fn document() -> String {
     let mut rooms: BTreeMap<String, Said> = BTreeMap::new();
+    let mut lacking = Vec::new();
     for (path, mut said) in scan() {
+        let without = said.messages.iter().filter(|message| lacks_remedy(message));
+        lacking.extend(without.map(|message| format!("src/{path}.rs: {}", message.text)));
         let room = rooms.entry(room(&path)).or_default();
         room.messages.append(&mut said.messages);
         room.verbs.append(&mut said.verbs);
     }
+    assert!(lacking.is_empty(), "say what helps, behind a semicolon, in:\n{}", lacking.join("\n"));
     rooms.retain(|_, said| !said.messages.is_empty());
     let mut text = include_str!("errors-head.md").to_owned();
     text.push_str("\n## What the system says\n\n| the cause | what to do |\n|---|---|\n");

@@ -57,7 +57,7 @@ fn fish_completes_commands_options_and_values() {
     assert_eq!(words(&ask("larder sta")), ["status"]);
     let options = ask("larder gc --max-");
     assert_eq!(words(&options), ["--max-age", "--max-size"], "{options}");
-    assert_eq!(words(&ask("larder --log-format j")), ["json"]);
+    assert_eq!(words(&ask("larder gc --log-format j")), ["json"]);
 }
 
 /// zsh completes at a terminal only, so it gets one of its own.
