@@ -30,12 +30,14 @@ all: build
 build:
 	cargo build --release $(CARGO_FLAGS)
 
-# What larder and its tests are built with; mkosi besides.
-.PHONY: build-setup mkosi-setup
+# What larder and its tests are built with; mkosi besides; what sharing between machines is tested with.
+.PHONY: build-setup mkosi-setup share-setup
 build-setup:
 	scripts/mkosi-setup --build-only
 mkosi-setup:
 	scripts/mkosi-setup 25.3 27.1
+share-setup:
+	scripts/share-setup
 
 .PHONY: check
 check: build-setup
@@ -45,7 +47,7 @@ check: build-setup
 	cargo test $(CARGO_FLAGS) --test tidy --test docs
 
 .PHONY: test
-test: $(SETUP) check
+test: $(SETUP) share-setup check
 	cargo test $(CARGO_FLAGS)
 ifeq ($(shell id -u),0)
 	$(POWER_LOSS)
@@ -69,7 +71,7 @@ endif
 
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
-soak: mkosi-setup staleness-trixie power-loss
+soak: mkosi-setup share-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 soak_
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
@@ -153,6 +155,12 @@ fleet-table: mkosi-setup build
 .PHONY: disk-table
 disk-table: build-setup build
 	benches/versions $(abspath $(BINARY)) > docs/disk.md
+
+# What docs/sharing.md says that sharing costs: five minutes.
+.PHONY: share-table
+share-table: share-setup build-setup build
+	benches/share $(abspath $(BINARY)) > docs/sharing.json
+	benches/share-scale docs/sharing.json --page docs/sharing.md
 
 UNIT = $(BINARY) emit --store /var/cache/larder --binary $(PREFIX)/bin/larder systemd
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions

@@ -46,6 +46,20 @@ timed() {
     cd "$bench"
 }
 
+# registry_package NAME VERSION DIR: a package of the registry as a project of its own, by way of cargo itself: another
+# project names it as a dependency, and vendors it. $bench is where there is room for that.
+registry_package() {
+    # shellcheck disable=SC2154 # the script says where its files are
+    local helper=$bench/helper
+    mkdir -p "$helper/src"
+    printf '[package]\nname = "helper"\nversion = "0.0.0"\nedition = "2021"\n[workspace]\n[dependencies]\n%s = "=%s"\n' \
+        "$1" "$2" >"$helper/Cargo.toml"
+    : >"$helper/src/lib.rs"
+    quietly cargo vendor --manifest-path "$helper/Cargo.toml" "$helper/vendor"
+    cp -R "$helper/vendor/$1" "$3"
+    rm -rf "$3/.cargo-checksum.json" "$helper"
+}
+
 fresh_clone() {
     rm -rf "$2"
     git clone -q "$1" "$2"
