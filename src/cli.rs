@@ -1,17 +1,22 @@
 //! The command line: types only.
 
+mod emit;
 mod examples;
+mod share;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Fidelity, Kept, PackageMode};
 use crate::names::ProjectName;
 use crate::output::{Color, LogFormat};
 use crate::policy::{Amount, ByteSize, Span};
 use crate::store::Wait;
+
+pub use emit::{Consumer, EmitArgs};
+pub use share::{PullArgs, PushArgs, ShareArgs, ShareVerb};
 
 /// Keeps Cargo's target/ warm between mkosi image builds, and never serves a stale byte.
 #[derive(Debug, Parser)]
@@ -90,6 +95,15 @@ pub enum Verb {
     /// Move the whole store to another directory, on any filesystem
     #[command(after_long_help = examples::MOVE)]
     Move(MoveArgs),
+    /// Push a project's target directory to the repository that machines share
+    #[command(after_long_help = examples::PUSH)]
+    Push(PushArgs),
+    /// Pull what another machine pushed, once every file of it is verified
+    #[command(after_long_help = examples::PULL)]
+    Pull(PullArgs),
+    /// Look after the repository that machines share
+    #[command(after_long_help = examples::SHARE)]
+    Share(ShareArgs),
     /// Print configuration for a consumer of the store
     #[command(after_long_help = examples::EMIT)]
     Emit(EmitArgs),
@@ -338,51 +352,9 @@ pub struct DoctorArgs {
     pub arguments: Vec<OsString>,
 }
 
-/// `larder emit`
-#[derive(Debug, Args)]
-pub struct EmitArgs {
-    /// For whom
-    #[arg(value_enum)]
-    pub consumer: Consumer,
-    /// The larder that units and crontabs start [default: this one]
-    #[arg(long, value_name = "FILE")]
-    pub binary: Option<PathBuf>,
-}
-
 /// `larder man`
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// The directory; it is made if it is not there
     pub directory: PathBuf,
-}
-
-/// Who can be given configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Consumer {
-    /// An include file that brings the store into mkosi's build sandbox
-    Mkosi,
-    /// Both units that collect by the clock: the service and the timer
-    Systemd,
-    /// The service alone: larder-gc.service
-    SystemdService,
-    /// The timer alone: larder-gc.timer
-    SystemdTimer,
-    /// A line for a crontab that collects by the clock
-    Cron,
-    /// Flags for `podman run` that bring the store into a container
-    Podman,
-    /// The same for `docker run`
-    Docker,
-    /// The same as a service for compose
-    Compose,
-    /// Configuration for a virtual machine of Lima with a store on a disk of its own
-    Lima,
-    /// Steps for a workflow of GitHub Actions that keep the store between runs
-    GithubActions,
-    /// Completions of larder's command line for bash
-    Bash,
-    /// The same for zsh
-    Zsh,
-    /// The same for fish
-    Fish,
 }

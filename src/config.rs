@@ -1,5 +1,7 @@
 //! Settings: `larder.toml`, the environment, and flags, in rising order.
 
+mod share;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
@@ -13,6 +15,8 @@ use crate::names::ProjectName;
 use crate::policy::limits::ParseLimitError;
 use crate::policy::{self, Amount, ByteSize, Limits, Span};
 use crate::store::{self, Store, Wait};
+
+pub use share::{PullWhen, PushWhen, Sharing, sharing};
 
 /// Which of the sandbox's packages make a target directory of its own when they change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -103,6 +107,7 @@ pub enum ConfigError {
 struct File {
     general: Keys,
     projects: BTreeMap<ProjectName, Keys>,
+    share: Option<Sharing>,
 }
 
 /// What can be said for all projects and for one.
@@ -161,7 +166,8 @@ impl File {
             let why = format!("min-free is of the whole store, and cannot be set for {name} alone");
             return Err(serde::de::Error::custom(why));
         }
-        Ok(Self { general: keys("", table)?, projects })
+        let share = table.remove("share").map(toml::Value::try_into).transpose()?;
+        Ok(Self { general: keys("", table)?, projects, share })
     }
 
     fn budgets(self) -> policy::Policy {
@@ -341,11 +347,13 @@ mod tests {
         let budgets = |text: &str| File::parse(text).unwrap().budgets();
         assert_eq!(budgets(template), budgets(""));
         assert_eq!(budgets(""), policy::Policy::default());
-        let (general, project) = template.split_once("# [project.NAME]\n").unwrap();
-        for part in [general, project] {
+        let (general, rest) = template.split_once("# [share]\n").unwrap();
+        let (share, project) = rest.split_once("# [project.NAME]\n").unwrap();
+        for (header, part) in [("", general), ("[share]", share), ("", project)] {
             let lines = part.lines().filter_map(|line| line.strip_prefix("# "));
             let keys: Vec<&str> = lines.filter(|line| line.contains(" = ")).collect();
-            File::parse(&keys.join("\n")).unwrap_or_else(|error| panic!("{error}\n{keys:?}"));
+            let text = format!("{header}\n{}", keys.join("\n"));
+            File::parse(&text).unwrap_or_else(|error| panic!("{error}\n{keys:?}"));
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod host;
 mod sandbox;
+mod sharing;
 mod store;
 mod timer;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 pub use host::{clock, mounting, user_namespaces};
 pub use sandbox::binary;
+pub use sharing::sharing;
 pub use store::{budgets, filesystem, free, leftovers, opened};
 pub use timer::{Places, timer};
 

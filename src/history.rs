@@ -3,6 +3,8 @@
 //!
 //! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build.
 
+mod transfer;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +16,8 @@ use crate::output::{Output, one_line};
 use crate::policy::{Step, Unmet, What};
 use crate::store::{EntryRecord, Outcome, Store, rfc3339};
 use crate::verify::Verdict;
+
+pub use transfer::Transfer;
 
 /// So many reasons of a use are kept, and of a collection so many things that went.
 const REASONS: usize = 3;
@@ -55,6 +59,10 @@ pub enum Event {
     },
     /// Something was collected, or should have been.
     Collection(Collection),
+    /// A directory was pushed to the repository that machines share.
+    Push(Transfer),
+    /// One was pulled from there.
+    Pull(Transfer),
 }
 
 /// A command that was run on a target directory.
@@ -126,7 +134,7 @@ impl Event {
     /// Whether anybody would want to read it: not a collection that had nothing to do.
     pub fn is_worth_a_line(&self) -> bool {
         match self {
-            Self::Use(_) | Self::Comparison { .. } => true,
+            Self::Use(_) | Self::Comparison { .. } | Self::Push(_) | Self::Pull(_) => true,
             Self::Collection(collection) => {
                 !collection.gone.is_empty() || !collection.unmet.is_empty()
             }
@@ -282,6 +290,7 @@ impl Totals {
     /// Counts something that happened.
     pub fn add(&mut self, happened: &Happened) {
         match &happened.event {
+            Event::Push(_) | Event::Pull(_) => {}
             Event::Use(used) => self.add_use(used),
             Event::Comparison { project, verdict, .. } => {
                 let of_project = self.projects.entry(project.clone()).or_default();
@@ -353,7 +362,7 @@ pub fn sums<'a>(
     let recent = history.into_iter().filter(|happened| happened.at >= since);
     let uses = recent.filter_map(|happened| match &happened.event {
         Event::Use(used) => Some(used),
-        Event::Comparison { .. } | Event::Collection(_) => None,
+        Event::Comparison { .. } | Event::Collection(_) | Event::Push(_) | Event::Pull(_) => None,
     });
     let wanted = uses.filter(|used| project.is_none_or(|project| *project == used.project));
     wanted.fold(Sums::default(), |mut sums, used| {

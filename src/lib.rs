@@ -41,6 +41,7 @@ pub mod relocate;
 pub mod report;
 pub mod script;
 pub mod session;
+pub mod share;
 pub mod situation;
 pub mod sources;
 pub mod store;

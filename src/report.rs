@@ -139,7 +139,9 @@ impl Data {
         let projects = projects(&overview, &policy, &history, &totals, weeks);
         let (collections, rest): (Vec<Happened>, Vec<Happened>) = history
             .iter()
-            .filter(|happened| !matches!(happened.event, Event::Use(_)))
+            .filter(|happened| {
+                !matches!(happened.event, Event::Use(_) | Event::Push(_) | Event::Pull(_))
+            })
             .cloned()
             .partition(|happened| matches!(happened.event, Event::Collection(_)));
         Self {

@@ -3,6 +3,7 @@
 mod cold;
 mod downloads;
 mod opening;
+pub mod sharing;
 mod waiting;
 
 pub use self::cold::Cold;

@@ -244,7 +244,7 @@ fn mentioned(
 }
 
 /// Everything in a target directory that is to be there the next time.
-fn observe_target(
+pub(crate) fn observe_target(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
     before: Option<&Tree>,

@@ -107,7 +107,10 @@ pub fn finish(store: &Store, paths: &EntryPaths) -> Result<(), SweepError> {
 }
 
 /// All that goes with some units: what is theirs alone, and what belongs to no unit.
-fn chosen(layout: &Layout, dead: &BTreeSet<usize>) -> Result<BTreeSet<PathBuf>, LayoutError> {
+pub(crate) fn chosen(
+    layout: &Layout,
+    dead: &BTreeSet<usize>,
+) -> Result<BTreeSet<PathBuf>, LayoutError> {
     let (mut gone, mut kept) = (BTreeSet::new(), BTreeSet::new());
     for (index, unit) in layout.units().enumerate() {
         let place = if dead.contains(&index) { &mut gone } else { &mut kept };

@@ -244,6 +244,11 @@ impl Tree {
         Directory::remove(&mut self.top, path.as_os_str().as_bytes());
     }
 
+    /// Makes it an observation of another machine: no stamp of it vouches for any content here.
+    pub fn unsettle(&mut self) {
+        Directory::unsettle(&mut self.top);
+    }
+
     /// Whether nothing was there.
     pub fn is_empty(&self) -> bool {
         self.top.is_empty()

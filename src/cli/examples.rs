@@ -93,6 +93,45 @@ pub const MOVE: &str = "Examples:
   Move the store to a larger filesystem, as soon as no build uses it:
     larder move /srv/larder --wait 1h";
 
+pub const PUSH: &str = "Examples:
+  After a build, let other machines have what it made:
+    larder run pantry -- cargo build --release && larder push pantry
+
+  How much had to be sent, and for how long was the directory locked?
+    larder push pantry --json | jq '{bytes_added, locked_seconds}'";
+
+pub const PULL: &str = "Examples:
+  Before a build on an empty disk:
+    larder pull pantry --source ~/src/pantry
+
+  Only what was pushed of one command:
+    larder pull pantry -- cargo build --release";
+
+pub const SHARE: &str = "Examples:
+  What is in the repository, and until when does it count?
+    larder share status
+
+  On the host that owns it, every night:
+    larder share gc";
+
+pub const SHARE_INIT: &str = "Examples:
+  Make the repository that [share] in larder.toml names:
+    larder share init";
+
+pub const SHARE_STATUS: &str = "Examples:
+  Everything that was pushed:
+    larder share status
+
+  The latest push of each scope, for a script:
+    larder share status --json | jq '.scopes[] | {project, counter, signer}'";
+
+pub const SHARE_GC: &str = "Examples:
+  What would go?
+    larder share gc --dry-run
+
+  Keep what `keep` and `max-size` in [share] say:
+    larder share gc";
+
 pub const DOCTOR: &str = "Examples:
   Is everything as it has to be here, for an image with a configuration of its own?
     larder doctor -- --include=images/a.conf";

@@ -43,7 +43,11 @@ impl Tidying<'_> {
             Ok(names) => names,
             Err(error) => return self.errors.push(error.into()),
         };
-        let Names { directories, locks, pins, others: _ } = names;
+        let Names { directories, locks, pins, pulls, others: _ } = names;
+        for id in &pulls {
+            let done = self.half_pulled(&self.store.entry(project, *id));
+            self.note(done);
+        }
         for id in &directories {
             let done = self.directory(project, *id);
             self.note(done);
@@ -87,6 +91,15 @@ impl Tidying<'_> {
         }
         rescan::mend(&paths, record())?;
         Ok(strangers.len() + usize::from(is_cut_off))
+    }
+
+    /// What was being pulled when it was cut off. Who pulls has the directory's lock.
+    fn half_pulled(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+            return Ok(0);
+        };
+        self.trash.take(&paths.staging)?;
+        Ok(1)
     }
 
     fn lock_of_nothing(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {

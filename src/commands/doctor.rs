@@ -17,6 +17,7 @@ use crate::config::{self, StorePath};
 use crate::doctor::{self, Check, Places, State};
 use crate::mkosi::{self, Include};
 use crate::output::{self, Output, Report, Screen};
+use crate::share::Share;
 use crate::store::Store;
 
 #[derive(Serialize)]
@@ -34,7 +35,7 @@ pub fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Output) ->
     checks.push(doctor::mounting(&dir));
     checks.push(doctor::user_namespaces());
     match &store {
-        Some(store) => look_at(store, &mut checks),
+        Some(store) => look_at(store, &mut checks, output),
         None => checks.push(Check::not_checked("everything in the store", "there is none")),
     }
     checks.extend(mkosi_checks(store.as_ref(), arguments));
@@ -45,10 +46,14 @@ pub fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Output) ->
     Ok(if failed == 0 { DONE } else { FAILED })
 }
 
-fn look_at(store: &Store, checks: &mut Vec<Check>) {
+fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
     checks.extend(doctor::filesystem(store));
     checks.push(doctor::binary(store));
     checks.push(doctor::timer(store.root(), &places()));
+    // What is wrong with the policy is said below.
+    if let Ok(Some(share)) = Share::configured(store, output) {
+        checks.extend(doctor::sharing(&share));
+    }
     match (config::budgets(store), collect::observe(store), collect::disk(store)) {
         (Ok(policy), Ok(observed), Ok(disk)) => {
             let now = SystemTime::now();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::DONE;
 use crate::cli::HistoryArgs;
 use crate::config::StorePath;
-use crate::history::{Collection, Collector, Event, Happened, Use, first_of};
+use crate::history::{Collection, Collector, Event, Happened, Transfer, Use, first_of};
 use crate::names::ProjectName;
 use crate::output::{self, Column, Output, Report, Screen};
 use crate::store::Store;
@@ -69,6 +69,7 @@ pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) 
 fn is_of(event: &Event, wanted: &ProjectName) -> bool {
     match event {
         Event::Use(Use { project, .. }) | Event::Comparison { project, .. } => project == wanted,
+        Event::Push(transfer) | Event::Pull(transfer) => transfer.project == *wanted,
         Event::Collection(collection) => {
             collection.gone.iter().any(|gone| gone.project.as_ref() == Some(wanted))
         }
@@ -111,6 +112,8 @@ fn cells(happened: &Happened) -> Vec<String> {
             head.into_iter().chain(nothing(4)).collect()
         }
         Event::Collection(collection) => of_collection(collection),
+        Event::Push(transfer) => of_transfer("pushed", transfer),
+        Event::Pull(transfer) => of_transfer("pulled", transfer),
     });
     cells
 }
@@ -129,6 +132,15 @@ fn of_use(used: &Use) -> Vec<String> {
         used.compiled.to_string(),
         first_of(&used.why, 0),
     ]
+}
+
+fn of_transfer(what: &str, transfer: &Transfer) -> Vec<String> {
+    let size = output::size(transfer.sent.unwrap_or(transfer.bytes));
+    let by = transfer.signer.iter().map(|signer| format!(" of {signer}"));
+    let why: String = [format!("push {}", transfer.counter)].into_iter().chain(by).collect();
+    let head = [transfer.project.to_string(), transfer.toolchain.short(), format!("{what} {size}")];
+    let time = output::seconds(transfer.seconds);
+    head.into_iter().chain([time]).chain(nothing(2)).chain([why]).collect()
 }
 
 fn of_collection(collection: &Collection) -> Vec<String> {

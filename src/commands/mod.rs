@@ -13,10 +13,13 @@ mod pin;
 mod probe;
 mod prometheus;
 mod provision;
+mod pull;
+mod push;
 mod report;
 mod rm;
 mod room;
 mod run;
+mod share;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -75,6 +78,9 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Verb::Unpin(arguments) => pin::unpin(cli.global.store, &arguments, output),
         Verb::Rm(arguments) => rm::rm(cli.global.store, &arguments, output),
         Verb::Move(arguments) => moving::relocate(cli.global.store, &arguments, output),
+        Verb::Push(arguments) => push::push(cli.global.store, &arguments, output),
+        Verb::Pull(arguments) => pull::pull(cli.global.store, &arguments, output),
+        Verb::Share(arguments) => share::share(cli.global.store, &arguments, output),
         Verb::Man(arguments) => man::man(&arguments),
         Verb::Probe => probe::probe(),
     };

@@ -12,7 +12,7 @@ use crate::evict;
 use crate::identity::Answer;
 use crate::output::{self, Output, Progress, Stopwatch};
 use crate::project::Project;
-use crate::session::{Done, Use};
+use crate::session::{Done, Use, sharing};
 use crate::store::{Store, Wait};
 use crate::verify::{self, Verdict};
 
@@ -36,7 +36,13 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     }
     room::make(&store, output);
     watch.step("make room");
+    let share = if code == DONE { sharing::configured(&store, output) } else { None };
+    let uploaded = share.as_ref().and_then(|share| warm.upload(share, output));
     drop(warm);
+    if let Some(uploaded) = uploaded {
+        sharing::publish(&store, uploaded, output);
+        watch.step("push");
+    }
     empty_scraps(&store, output);
     watch.step("empty trash");
     output.detail(&watch.summary());

@@ -24,6 +24,9 @@ pub struct Trash<'a> {
     count: u64,
 }
 
+/// The directories of a store from which things are taken.
+const OWN: [&str; 3] = ["projects", "cargo-home", "share"];
+
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// A name for something in the trash that nobody else has.
@@ -82,7 +85,7 @@ impl<'a> Trash<'a> {
             self.last.as_ref().is_some_and(|(last, _)| Some(last.as_path()) == path.parent());
         let inside = path.strip_prefix(self.store.root()).unwrap_or(path);
         let mut way = inside.components().map(Component::as_os_str);
-        let is_ours = way.next().is_some_and(|first| first == "projects" || first == "cargo-home");
+        let is_ours = way.next().is_some_and(|first| OWN.iter().any(|own| first == *own));
         if !is_ours || way.next().is_none() {
             return Err(outside(self.store, path));
         }

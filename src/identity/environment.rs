@@ -51,6 +51,9 @@ const SELDOM: &[&str] = &[
     "SSL_CERT_FILE",
     "*_proxy",
     "*_PROXY",
+    // How target directories are shared: what restic reads.
+    "AWS_*",
+    "RESTIC_*",
 ];
 
 /// Variables that say nothing about what is built.

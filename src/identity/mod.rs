@@ -24,6 +24,7 @@ mod named;
 mod packages;
 mod places;
 mod rust;
+mod scope;
 mod toolchains;
 mod tools;
 

@@ -107,7 +107,7 @@ pub fn periods(history: &[Happened], spans: Spans, most: u32) -> Vec<Period> {
             Event::Collection(collection) => {
                 period.freed = period.freed.saturating_add(super::freed::newly(collection));
             }
-            Event::Comparison { .. } => {}
+            Event::Comparison { .. } | Event::Push(_) | Event::Pull(_) => {}
         }
     }
     periods.reverse();

@@ -53,6 +53,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         unused: Vec::new(),
         cold_seconds: Some(60.0),
         last: Some(UseRecord { opened, cold: true, why: Vec::new(), closed: Some(closed) }),
+        shared: None,
         verified: None,
     };
     let entry = Entry::Known { record: Box::new(record) };

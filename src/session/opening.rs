@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::Use;
+use super::sharing::pull_when_cold;
 use super::waiting::wait_for_cargo;
 use crate::caches::Caches;
 use crate::config::Kept;
@@ -15,7 +16,7 @@ use crate::output::Output;
 use crate::project::Project;
 use crate::situation::View;
 use crate::sources::{Times, Where};
-use crate::store::{Guard, OpenEntry, Store};
+use crate::store::{Guard, Lock, OpenEntry, Store};
 use crate::sweep;
 
 impl<'a> Use<'a> {
@@ -59,7 +60,7 @@ impl<'a> Use<'a> {
         let claim = project.claim(&place, output)?;
         target.as_deref().map_or(Ok(()), link::check)?;
         end_sweep(store, project, &identity, output)?;
-        let (entry, broken) = OpenEntry::open(store, &project.name, identity, lock)?;
+        let (entry, broken) = open_entry(store, project, identity, lock, output)?;
         if let Some(reason) = &broken {
             output.note(&format!(
                 "the kept directory of {} was set aside, because {reason}; building cold",
@@ -114,6 +115,18 @@ fn times(project: &Project) -> Times {
         (true, true) => Times::OfContent,
         (false, _) => Times::Own,
     }
+}
+
+/// Opens the directory; before that, what another machine made of it is pulled where it would be cold.
+fn open_entry(
+    store: &Store,
+    project: &Project,
+    identity: Identity,
+    lock: Lock,
+    output: Output,
+) -> Result<(OpenEntry, Option<String>)> {
+    pull_when_cold(store, project, &identity, &lock, output);
+    Ok(OpenEntry::open(store, &project.name, identity, lock)?)
 }
 
 /// Ends a sweep that was cut off: only then is the directory what its records say.

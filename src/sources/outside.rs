@@ -66,6 +66,10 @@ impl Outside {
         changed.map(|(name, _)| name.clone()).collect()
     }
 
+    pub(super) fn unsettle(&mut self) {
+        self.places.values_mut().for_each(|root| root.tree.unsettle());
+    }
+
     /// The places.
     pub fn places(&self) -> impl Iterator<Item = &Path> {
         self.places.keys().map(PathBuf::as_path)

@@ -111,6 +111,10 @@ impl Packages {
         places.filter(is_shared).filter(is_spoilt).collect()
     }
 
+    pub(super) fn unsettle(&mut self) {
+        self.trees.values_mut().for_each(Tree::unsettle);
+    }
+
     /// Whether a package was nowhere to be found.
     pub fn lacks_some(&self) -> bool {
         self.homes.values().any(Vec::is_empty)

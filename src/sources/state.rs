@@ -212,6 +212,15 @@ impl SourceState {
         }
     }
 
+    /// Makes it a state that was seen on another machine: no stamp of it vouches for any content here.
+    pub fn unsettle(&mut self) {
+        self.checkout.unsettle();
+        self.git.unsettle();
+        self.outside.unsettle();
+        self.packages.unsettle();
+        self.inputs.values_mut().for_each(Tree::unsettle);
+    }
+
     fn variables_since(&self, old: &Self) -> Vec<String> {
         let names: BTreeSet<&String> = self.variables.keys().chain(old.variables.keys()).collect();
         let differs = |name: &&String| self.variables.get(*name) != old.variables.get(*name);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{EntryPaths, FORMAT};
+use super::share::Shared;
 use crate::config::{Fidelity, Kept};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
@@ -93,6 +94,9 @@ pub struct EntryRecord {
     /// When it was last compared with a cold build, and what came of it.
     #[serde(default)]
     pub verified: Option<Verification>,
+    /// Where it was last pushed to or pulled from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
 }
 
 /// Units of a directory that no later use needed.
@@ -135,6 +139,7 @@ impl EntryRecord {
             cold_seconds: None,
             last: None,
             verified: None,
+            shared: None,
         }
     }
 

@@ -119,6 +119,8 @@ pub struct EntryPaths {
     pub lock: PathBuf,
     /// The pin beside the directory.
     pub pin: PathBuf,
+    /// `<toolchain id>.pull/`: what is being pulled; only there meanwhile.
+    pub staging: PathBuf,
 }
 
 impl EntryPaths {
@@ -286,6 +288,7 @@ impl Store {
             kept: dir.join("kept"),
             lock: dir.with_extension("lock"),
             pin: dir.with_extension("pin"),
+            staging: dir.with_extension("pull"),
             dir,
         }
     }

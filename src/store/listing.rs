@@ -37,6 +37,8 @@ pub struct Names {
     pub locks: Vec<ToolchainId>,
     /// Pins.
     pub pins: Vec<ToolchainId>,
+    /// What was being pulled.
+    pub pulls: Vec<ToolchainId>,
     /// Whatever else is there: what a write that was cut off left.
     pub others: Vec<String>,
 }
@@ -174,6 +176,8 @@ impl Names {
             self.locks.push(id);
         } else if let Some(id) = id(".pin").filter(|_| !is_dir) {
             self.pins.push(id);
+        } else if let Some(id) = id(".pull").filter(|_| is_dir) {
+            self.pulls.push(id);
         } else {
             self.others.push(name);
         }

@@ -19,11 +19,13 @@
 //!   downloads.json               what they take
 //!   history, history.old         what happened, a line each
 //!   totals.json                  what that adds up to
+//!   share/                       what sharing keeps: counters that were seen, restic's cache
 //!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
 //!   projects/<project>/
 //!     <toolchain id>.lock        beside the directory, never renamed; unlinked only while it is
 //!                                held and there is no directory
 //!     <toolchain id>.pin         the directory is not collected
+//!     <toolchain id>.pull/       what is being pulled, only meanwhile
 //!     <toolchain id>/
 //!       entry.json               the record: uses, sizes, the state of the last use; small
 //!       identity.json            what the directory was compiled with
@@ -60,6 +62,7 @@ mod lock;
 mod marker;
 pub mod moving;
 mod open;
+mod share;
 mod target;
 mod vacant;
 
@@ -71,5 +74,6 @@ pub use layout::{EntryPaths, FORMAT, Store, StoreError};
 pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
 pub use marker::TAG;
-pub use open::{OpenEntry, OpenError};
+pub use open::{OpenEntry, OpenError, sync_files};
+pub use share::Shared;
 pub use target::{Manifest, TargetError, restore_times, unshare, watch_reads};

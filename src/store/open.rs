@@ -222,7 +222,7 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
 ///
 /// Only this directory's own files: to sync the whole filesystem would wait for whatever else is
 /// being written there, such as the image.
-fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
+pub fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::Io { verb: "sync", path, source }

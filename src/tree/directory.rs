@@ -80,6 +80,16 @@ impl Directory {
         }
     }
 
+    /// Takes from all entries what was true on the machine where they were seen.
+    pub fn unsettle(this: &mut Arc<Self>) {
+        for child in &mut Arc::make_mut(this).children {
+            (child.entry.settled, child.entry.stamp.ino, child.entry.stamp.ctime) = (false, 0, 0);
+            if let Some(below) = &mut child.below {
+                Self::unsettle(below);
+            }
+        }
+    }
+
     /// Takes away what is at a path, and all below it.
     pub fn remove(this: &mut Arc<Self>, path: &[u8]) {
         let (name, rest) = split(path);
@@ -195,6 +205,9 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
+/// No path has more names (`PATH_MAX` of Linux is 4096 bytes).
+const DEEPEST: usize = 2048;
+
 /// Builds a tree from its lines.
 struct Lines;
 
@@ -210,6 +223,9 @@ impl<'de> Visitor<'de> for Lines {
         let mut open: Vec<Vec<Child>> = vec![Vec::new()];
         while let Some(line) = lines.next_element::<Line<'_>>()? {
             let depth = usize::try_from(line.depth).unwrap_or(usize::MAX);
+            if depth > DEEPEST {
+                return Err(serde::de::Error::custom("deeper than any path"));
+            }
             if depth > open.len() || (depth == open.len() && open[depth - 1].is_empty()) {
                 return Err(serde::de::Error::custom("a name without its directory"));
             }

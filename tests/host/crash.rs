@@ -329,11 +329,13 @@ fn with_dead_units(world: &World) {
         shell("mkdir kept/dead && cp -a store home bread kept/dead");
     }
     shell("rm -rf store home bread && cp -a kept/dead/. .");
+    // What is killed is to need what the last build needed.
+    fs::write(world.path("options"), "").unwrap();
     assert_eq!(world.last_entry()["unused"].as_array().unwrap().len(), 1);
 }
 
 /// Another dependency of `bread`, without a build script.
-fn add_water(world: &World) {
+pub fn add_water(world: &World) {
     let manifest = "[package]\nname = 'water'\nversion = '0.1.0'\nedition = '2021'\n";
     world.write("water/Cargo.toml", manifest);
     world.write("water/src/lib.rs", "pub fn wet() -> u32 { 3 }\n");

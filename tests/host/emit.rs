@@ -13,7 +13,7 @@ fn emit(world: &World, consumer: &str) -> Said {
 }
 
 /// YAML as Python's parser reads it.
-fn yaml(text: &str) -> Value {
+pub fn yaml(text: &str) -> Value {
     use std::io::Write;
     let script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
     let mut python = Command::new("/usr/bin/python3")

@@ -41,6 +41,10 @@ pub struct Index {
 }
 
 impl Index {
+    pub(super) fn unsettle(&mut self) {
+        self.settled = false;
+    }
+
     /// Reads an index, unless it is the one of before; nothing if there is none.
     pub fn read(path: &Path, oid: usize, before: Option<&Self>) -> io::Result<Option<Self>> {
         let started = now();

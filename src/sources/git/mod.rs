@@ -57,6 +57,10 @@ impl GitState {
         Ok(Self { repositories })
     }
 
+    pub(super) fn unsettle(&mut self) {
+        self.repositories.values_mut().for_each(Repository::unsettle);
+    }
+
     /// What differs from an older state, in words; empty if git would answer the same.
     pub fn changes_since(&self, old: &Self) -> Vec<String> {
         let mut changes = Vec::new();

@@ -151,6 +151,12 @@ fn counts(path: &Path) -> bool {
 }
 
 impl Repository {
+    pub(super) fn unsettle(&mut self) {
+        self.files.unsettle();
+        self.shared_files.unsettle();
+        self.index.iter_mut().for_each(Index::unsettle);
+    }
+
     pub(super) fn observe(home: &Home, before: Option<&Self>) -> Result<Self, ObserveError> {
         let wanted = |path: &Path, _: bool| counts(path);
         let files = Tree::observe(&home.git_dir, before.map(|before| &before.files), wanted)?;

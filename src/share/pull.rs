@@ -1,0 +1,114 @@
+//! Pulling: what was found is listed, restored, looked at, and put in its place.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::Share;
+use super::engine::{Engine, FullId};
+use super::error::ShareError;
+use super::listing::Listing;
+use super::manifest::Manifest;
+use super::select::Found;
+use super::staging::Staging;
+use crate::names::ToolchainId;
+use crate::store::{EntryPaths, EntryRecord, Lock, atomic};
+
+/// What was pulled.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pulled {
+    /// The directory.
+    pub toolchain: ToolchainId,
+    /// The snapshot with the data.
+    pub snapshot: FullId,
+    /// The number of the push.
+    pub counter: u64,
+    /// Who signed it.
+    pub signer: String,
+    /// Names in the directory.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these, what was here already.
+    pub bytes_kept: u64,
+    /// Of these, what had to be fetched, before compression; where that is known.
+    pub bytes_fetched: Option<u64>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Found {
+    /// Where a directory was last pulled from or pushed to, if it was.
+    pub fn is_there_already(&self, paths: &EntryPaths) -> bool {
+        let record = atomic::read_json::<EntryRecord>(&paths.record).ok().flatten();
+        let shared = record.and_then(|record| record.shared);
+        shared.is_some_and(|shared| {
+            shared.counter > self.manifest.counter
+                || (shared.counter == self.manifest.counter
+                    && shared.snapshot == self.manifest.snapshot.as_str())
+        })
+    }
+}
+
+impl Share<'_> {
+    /// Restores what was found in the place of the directory that the lock is of.
+    pub fn take(
+        &self,
+        found: &Found,
+        paths: &EntryPaths,
+        lock: &Lock,
+    ) -> Result<Pulled, ShareError> {
+        let started = Instant::now();
+        let manifest = &found.manifest;
+        let _cargo = super::hold_cargo(&paths.target)?;
+        for why in &found.passed_over {
+            self.output.note(&format!("passed over: {why}"));
+        }
+        self.check_room(manifest)?;
+        self.check_listing(manifest)?;
+        // Before anything is there: whatever comes of this pull, an older push is not accepted again.
+        self.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
+        let staging = Staging::begin(self.store, paths, lock, manifest)?;
+        let bytes_kept = staging.seed()?;
+        let restored = self.engine.restore(&manifest.snapshot, staging.target())?;
+        staging.settle()?;
+        let tree = staging.verify()?;
+        staging.complete(&found.identity, tree)?;
+        self.trim_cache();
+        Ok(Pulled {
+            toolchain: manifest.scope.toolchain,
+            snapshot: manifest.snapshot.clone(),
+            counter: manifest.counter,
+            signer: manifest.signer.clone(),
+            files: manifest.files,
+            bytes: manifest.bytes,
+            bytes_kept,
+            bytes_fetched: restored.bytes,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Whether it fits on the store's filesystem, beside what is there.
+    fn check_room(&self, manifest: &Manifest) -> Result<(), ShareError> {
+        let root = self.store.root();
+        let free = rustix::fs::statvfs(root);
+        let free = free.map_err(|errno| ShareError::io("read", root)(errno.into()))?;
+        let bytes = free.f_bavail.saturating_mul(free.f_frsize);
+        let has_inodes = free.f_files == 0 || free.f_favail >= manifest.files;
+        if manifest.bytes <= bytes && has_inodes {
+            return Ok(());
+        }
+        let (needs, has) = (crate::output::size(manifest.bytes), crate::output::size(bytes));
+        let why = format!("it takes {needs} and {} files, and {has} are free", manifest.files);
+        Err(ShareError::refused(format!("push {}", manifest.counter), why))
+    }
+
+    /// Whether the snapshot holds what the manifest says, and nothing else.
+    pub(super) fn check_listing(&self, manifest: &Manifest) -> Result<(), ShareError> {
+        let snapshot = &manifest.snapshot;
+        let refused = |why| ShareError::refused(format!("snapshot {}", snapshot.short()), why);
+        let mut listing = Listing::of(&manifest.entries);
+        self.engine.list(snapshot, &mut |node| listing.take(&node).map_err(refused))?;
+        listing.finish().map_err(refused)
+    }
+}

@@ -1,0 +1,244 @@
+//! Which of the manifests of a scope is taken: the one with the highest counter among those that are accepted.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::Share;
+use super::engine::{Engine, FullId, Snapshot};
+use super::error::ShareError;
+use super::manifest::{LONGEST, Manifest};
+use super::scope::Scope;
+use super::signature::{Signed, Trust};
+use crate::identity::Identity;
+use crate::names::{ProjectName, ToolchainId};
+
+/// The name of the only file of a manifest's snapshot.
+pub(super) const NAME: &str = "manifest";
+
+/// What the tags of a manifest's snapshot begin with that say which counter it has, and which data. They are hints
+/// by which it is found; what counts is signed.
+const COUNTER: &str = "counter-";
+const DATA_ID: &str = "data-";
+
+/// So many manifests of one scope are looked at, those with the highest counters. More can only be there if
+/// somebody fills the repository with what is not accepted.
+pub(super) const CANDIDATES: usize = 24;
+
+/// Whose pushes are looked for.
+#[derive(Clone, Copy)]
+pub enum Whose<'a> {
+    /// Those of one command.
+    Command(&'a Identity),
+    /// Those of all commands; the identity is that of none.
+    Place(&'a Identity),
+}
+
+/// A manifest that is accepted.
+#[derive(Debug)]
+pub struct Found {
+    pub(super) manifest: Manifest,
+    pub(super) identity: Identity,
+    /// Others of the same scope that came before it and were not accepted, in words.
+    pub(super) passed_over: Vec<String>,
+}
+
+impl Found {
+    /// The directory that it is of.
+    pub fn toolchain(&self) -> ToolchainId {
+        self.manifest.scope.toolchain
+    }
+}
+
+/// The tags of a manifest's snapshot.
+pub(super) fn tags(scope: &Scope, place: &str, counter: u64, data: &FullId) -> Vec<String> {
+    vec![scope.tag(), place.to_owned(), format!("{COUNTER}{counter}"), format!("{DATA_ID}{data}")]
+}
+
+/// A manifest as its tags show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The snapshot that holds it.
+    pub snapshot: FullId,
+    /// The tag of its scope.
+    pub scope: String,
+    /// Its counter.
+    pub counter: u64,
+    /// The snapshot with the data.
+    pub data: FullId,
+}
+
+impl Hint {
+    /// What a snapshot's tags say, if it holds a manifest.
+    pub fn of(snapshot: &Snapshot) -> Option<Self> {
+        let tag = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
+        let scope = snapshot.tags.iter().find(|tag| tag.starts_with("scope-"))?;
+        Some(Self {
+            snapshot: snapshot.id.clone(),
+            scope: scope.clone(),
+            counter: tag(COUNTER)?.parse().ok()?,
+            data: FullId::try_from(tag(DATA_ID)?.to_owned()).ok()?,
+        })
+    }
+}
+
+/// Manifests by scope, the highest counter first.
+pub fn by_scope(snapshots: &[Snapshot]) -> BTreeMap<String, Vec<Hint>> {
+    let mut all: BTreeMap<String, Vec<Hint>> = BTreeMap::new();
+    for hint in snapshots.iter().filter_map(Hint::of) {
+        all.entry(hint.scope.clone()).or_default().push(hint);
+    }
+    for hints in all.values_mut() {
+        hints.sort_by(|a, b| (b.counter, &b.snapshot).cmp(&(a.counter, &a.snapshot)));
+    }
+    all
+}
+
+/// Now, in seconds since the epoch.
+pub(super) fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Share<'_> {
+    /// Who is believed.
+    pub(super) fn trust(&self, without: &'static str) -> Result<Trust, ShareError> {
+        let settings = &self.settings;
+        let lacks =
+            || ShareError::Lacks { key: "allowed-signers", without, policy: self.store.policy() };
+        Ok(Trust {
+            allowed: settings.allowed_signers.clone().ok_or_else(lacks)?,
+            revoked: settings.revoked.clone(),
+            accept: settings.accept.clone(),
+        })
+    }
+
+    /// Finds what can be pulled, one push of each scope; says why if there is something and nothing of it is
+    /// accepted.
+    pub fn find(&self, project: &ProjectName, whose: Whose<'_>) -> Result<Vec<Found>, ShareError> {
+        let trust = self.trust("pulled")?;
+        let tag = match whose {
+            Whose::Command(identity) => Scope::of(project, identity).tag(),
+            Whose::Place(identity) => Scope::place_tag(project, identity),
+        };
+        let (snapshots, repository) =
+            rayon::join(|| self.engine.snapshots(&tag), || self.engine.repository());
+        let (snapshots, repository) = (snapshots?, repository?);
+        let mut found = Vec::new();
+        let mut refused = None;
+        for hints in by_scope(&snapshots).values() {
+            match self.first_accepted(hints, &trust, &repository, project, whose) {
+                Ok(one) => found.extend(one),
+                Err(error @ ShareError::Refused { .. }) => refused = refused.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            _ if !found.is_empty() => Ok(found),
+            Some(error) => Err(error),
+            None => Err(ShareError::Nothing),
+        }
+    }
+
+    fn first_accepted(
+        &self,
+        hints: &[Hint],
+        trust: &Trust,
+        repository: &FullId,
+        project: &ProjectName,
+        whose: Whose<'_>,
+    ) -> Result<Option<Found>, ShareError> {
+        let mut passed_over = Vec::new();
+        let mut first = None;
+        for hint in hints.iter().take(CANDIDATES) {
+            let opened = self.open(hint, trust, repository).and_then(|(manifest, identity)| {
+                Self::check_whose(&manifest, &identity, project, whose)?;
+                self.check_counter(&manifest)?;
+                Ok((manifest, identity))
+            });
+            match opened {
+                Ok((manifest, identity)) => {
+                    return Ok(Some(Found { manifest, identity, passed_over }));
+                }
+                Err(error @ ShareError::Refused { .. }) => {
+                    passed_over.push(error.to_string());
+                    first = first.or(Some(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        first.map_or(Ok(None), Err)
+    }
+
+    /// Opens a manifest: the signature first, then what it claims of itself.
+    pub(super) fn open(
+        &self,
+        hint: &Hint,
+        trust: &Trust,
+        repository: &FullId,
+    ) -> Result<(Manifest, Identity), ShareError> {
+        let what = format!("push {} (snapshot {})", hint.counter, hint.snapshot.short());
+        let refused = |why: String| ShareError::refused(what.clone(), why);
+        let bytes = self.engine.bytes(&hint.snapshot, NAME, LONGEST)?;
+        let signed = Signed::split(&bytes).map_err(|why| refused(why.to_owned()))?;
+        trust.verify(&signed)?;
+        let manifest = Manifest::decode(signed.message).map_err(&refused)?;
+        if manifest.signer != signed.signer {
+            return Err(refused(format!(
+                "it names {}, and {} signed it",
+                manifest.signer, signed.signer
+            )));
+        }
+        if manifest.repository != *repository {
+            return Err(refused("it is of another repository".to_owned()));
+        }
+        if (manifest.counter, &manifest.snapshot) != (hint.counter, &hint.data)
+            || manifest.scope.tag() != hint.scope
+        {
+            return Err(refused(format!(
+                "its tags are not its own: it is push {}",
+                manifest.counter
+            )));
+        }
+        manifest.check_times(seconds_now()).map_err(&refused)?;
+        manifest.check_entries().map_err(&refused)?;
+        let identity: Option<Identity> = serde_json::from_slice(&manifest.records.identity).ok();
+        let is_its_own = |identity: &Identity| {
+            identity.canonical() == manifest.records.identity
+                && Scope::of(&manifest.scope.project, identity) == manifest.scope
+        };
+        match identity.filter(is_its_own) {
+            Some(identity) => Ok((manifest, identity)),
+            None => Err(refused("its identity is not that of its scope".to_owned())),
+        }
+    }
+
+    fn check_whose(
+        manifest: &Manifest,
+        identity: &Identity,
+        project: &ProjectName,
+        whose: Whose<'_>,
+    ) -> Result<(), ShareError> {
+        let fits = match whose {
+            Whose::Command(own) => Scope::of(project, own) == manifest.scope,
+            Whose::Place(own) => {
+                manifest.scope.project == *project && identity.without_command() == *own
+            }
+        };
+        if fits {
+            return Ok(());
+        }
+        let what = format!("push {}", manifest.counter);
+        Err(ShareError::refused(what, "it is of another scope"))
+    }
+
+    /// A counter never goes back: not behind what this machine has seen.
+    fn check_counter(&self, manifest: &Manifest) -> Result<(), ShareError> {
+        let seen = self.store.seen_counter(&manifest.scope.tag())?;
+        if manifest.counter >= seen {
+            return Ok(());
+        }
+        let what = format!("push {}", manifest.counter);
+        Err(ShareError::refused(what, format!("it is older than push {seen}, which was seen here")))
+    }
+}

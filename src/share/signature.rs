@@ -1,0 +1,205 @@
+//! Signatures as OpenSSH makes and verifies them (`ssh-keygen(1)`, `-Y`; `PROTOCOL.sshsig` of OpenSSH 9.2):
+//! keys, lists of allowed signers with their namespaces and dates, and revocation are all its own.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::error::ShareError;
+use super::process::{Call, last_line, read_at_most};
+
+/// What a signature has to be for: one that a key made for anything else does not count.
+pub const NAMESPACE: &str = "larder-share@1";
+
+/// How long ssh-keygen may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// No signature is longer.
+pub const LONGEST: usize = 16 * 1024;
+
+/// How an armoured signature begins and ends.
+const BEGINS: &str = "-----BEGIN SSH SIGNATURE-----\n";
+const ENDS: &str = "-----END SSH SIGNATURE-----\n";
+
+/// A message with a signature, and who says to have made it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// The principal that the signature is said to be of.
+    pub signer: &'a str,
+    signature: &'a str,
+    /// What was signed.
+    pub message: &'a [u8],
+}
+
+/// Who is believed.
+pub struct Trust {
+    /// The list of allowed signers.
+    pub allowed: PathBuf,
+    /// Keys that are accepted no longer.
+    pub revoked: Option<PathBuf>,
+    /// If it is there, only these principals.
+    pub accept: Option<Vec<String>>,
+}
+
+/// The first line of a signed message.
+const HEAD: &str = "larder-share 1 ";
+
+impl<'a> Signed<'a> {
+    /// Puts a message together with its signature.
+    pub fn join(signer: &str, signature: &str, message: &[u8]) -> Vec<u8> {
+        let mut bytes = format!("{HEAD}{signer}\n{signature}").into_bytes();
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    /// Takes such bytes apart; why they are none otherwise.
+    pub fn split(bytes: &'a [u8]) -> Result<Self, &'static str> {
+        let rest = bytes.strip_prefix(HEAD.as_bytes()).ok_or("it is not signed")?;
+        let end = memchr::memchr(b'\n', rest).ok_or("it is not signed")?;
+        let signer = std::str::from_utf8(&rest[..end]).map_err(|_| "its signer is no name")?;
+        if !is_principal(signer) {
+            return Err("its signer is no name");
+        }
+        let rest = &rest[end + 1..];
+        if !rest.starts_with(BEGINS.as_bytes()) {
+            return Err("it is not signed");
+        }
+        let reach = &rest[..rest.len().min(LONGEST)];
+        let end = memchr::memmem::find(reach, ENDS.as_bytes()).ok_or("its signature has no end")?;
+        let (signature, message) = rest.split_at(end + ENDS.len());
+        let signature = std::str::from_utf8(signature).map_err(|_| "its signature is no text")?;
+        Ok(Self { signer, signature, message })
+    }
+}
+
+/// Whether a text is a name that ssh-keygen takes for nothing else: no option, no pattern, no list.
+pub fn is_principal(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
+    (1..=256).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed)
+}
+
+/// Signs a message with a private key that has no passphrase, or that an agent holds.
+pub fn sign(key: &Path, message: &[u8]) -> Result<String, ShareError> {
+    let mut command = keygen(&["-Y", "sign", "-n", NAMESPACE, "-f"]);
+    command.arg(key);
+    let (text, complaint) = call(command, "signing the manifest", message)?;
+    match text.strip_prefix(BEGINS).and_then(|rest| rest.strip_suffix(ENDS)) {
+        Some(_) if text.len() <= LONGEST => Ok(text),
+        _ => Err(failed("signing the manifest", last_line(&complaint))),
+    }
+}
+
+impl Trust {
+    /// Verifies a signature; why it does not count otherwise.
+    pub fn verify(&self, signed: &Signed<'_>) -> Result<(), ShareError> {
+        let signer = signed.signer;
+        let refused = |why: String| ShareError::refused(format!("the signature of {signer}"), why);
+        if self.accept.as_ref().is_some_and(|accept| !accept.iter().any(|name| name == signer)) {
+            return Err(refused("`accept` in [share] does not name this signer".to_owned()));
+        }
+        for list in std::iter::once(&self.allowed).chain(&self.revoked) {
+            // Its own words for that do not name the file.
+            File::open(list).map_err(ShareError::io("read", list))?;
+        }
+        match self.ask(signed, self.revoked.as_deref())? {
+            None => Ok(()),
+            // It says no more than that it could not.
+            Some(_) if self.revoked.is_some() && self.ask(signed, None)?.is_none() => {
+                Err(refused("its key is revoked".to_owned()))
+            }
+            Some(why) => Err(refused(why)),
+        }
+    }
+
+    /// Asks ssh-keygen; what it says if it does not believe it.
+    fn ask(
+        &self,
+        signed: &Signed<'_>,
+        revoked: Option<&Path>,
+    ) -> Result<Option<String>, ShareError> {
+        let doing = "verifying a signature";
+        let file = nameless(signed.signature.as_bytes());
+        let file = file.map_err(|error| failed(doing, &error.to_string()))?;
+        let place = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let mut command =
+            keygen(&["-Y", "verify", "-n", NAMESPACE, "-I", signed.signer, "-s", &place, "-f"]);
+        command.arg(&self.allowed);
+        if let Some(revoked) = revoked {
+            command.arg("-r").arg(revoked);
+        }
+        let (text, complaint) = call(command, doing, signed.message)?;
+        Ok((!text.starts_with("Good ")).then(|| why(&complaint)))
+    }
+}
+
+/// What ssh-keygen said, without what it always says.
+fn why(complaint: &str) -> String {
+    let lines: Vec<&str> =
+        complaint.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let telling = lines.iter().rev().find(|line| !line.starts_with("Could not verify signature"));
+    (*telling.or(lines.last()).unwrap_or(&"no allowed signer made it")).to_owned()
+}
+
+fn keygen(words: &[&str]) -> Command {
+    let mut command = Command::new("ssh-keygen");
+    // It asks for a passphrase otherwise, and nobody is there.
+    command.args(words).env("SSH_ASKPASS", "/bin/false").env("SSH_ASKPASS_REQUIRE", "force");
+    command.env("LC_ALL", "C");
+    command
+}
+
+fn call(command: Command, doing: &str, input: &[u8]) -> Result<(String, String), ShareError> {
+    let input = Some(input);
+    let (program, package) = ("ssh-keygen", "openssh-client");
+    let call = Call { command, program, package, doing, input, limit: LIMIT };
+    let (text, ended) = call.run(|stream| {
+        let read = read_at_most(stream, LONGEST as u64);
+        let read = read.map_err(|error| failed(doing, &error.to_string()))?;
+        read.ok_or_else(|| failed(doing, "it says too much"))
+    })?;
+    let text = if ended.status.success() { text } else { Vec::new() };
+    Ok((String::from_utf8_lossy(&text).into_owned(), ended.complaint))
+}
+
+fn failed(doing: &str, why: &str) -> ShareError {
+    let program = "ssh-keygen".to_owned();
+    ShareError::Failed { program, doing: doing.to_owned(), why: why.to_owned() }
+}
+
+/// A file without a name that holds some bytes.
+fn nameless(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\nU1NI\n-----END SSH SIGNATURE-----\n";
+
+    #[test]
+    fn what_is_joined_can_be_split() {
+        let bytes = Signed::join("a@b", SIGNATURE, b"message\n");
+        let signed = Signed { signer: "a@b", signature: SIGNATURE, message: b"message\n" };
+        assert_eq!(Signed::split(&bytes).unwrap(), signed);
+    }
+
+    #[test]
+    fn what_is_not_signed_is_not_split() {
+        let cut = format!("{HEAD}a@b\n-----BEGIN SSH SIGNATURE-----\nU1NI\n");
+        let late = format!("{HEAD}a@b\n{BEGINS}{}\n{ENDS}", "x".repeat(LONGEST));
+        let option = format!("{HEAD}-Oprint-pubkey\n{SIGNATURE}x");
+        let list = format!("{HEAD}a,b\n{SIGNATURE}x");
+        let bare = format!("{HEAD}a\nmessage");
+        for bytes in ["", "larder-share 1", HEAD, &cut, &late, &option, &list, &bare] {
+            assert!(Signed::split(bytes.as_bytes()).is_err(), "{bytes}");
+        }
+        assert!(Signed::split(b"larder-share 1 \xff\n").is_err());
+    }
+}

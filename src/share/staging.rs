@@ -1,0 +1,297 @@
+//! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use filetime::FileTime;
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
+use walkdir::WalkDir;
+
+use super::error::ShareError;
+use super::manifest::{self, Entry, Manifest, What};
+use crate::digest::Digest;
+use crate::evict::Trash;
+use crate::fault;
+use crate::identity::Identity;
+use crate::sources::SourceState;
+use crate::store::{
+    self, Closed, EntryPaths, EntryRecord, Lock, Opened, Outcome, Shared, Store, UseRecord, atomic,
+    sync_files,
+};
+use crate::tree::{Nanoseconds, Tree};
+use crate::usage;
+
+/// What was written so recently cannot be told by its stamp from what is written after it was looked at.
+const GRAIN: Duration = Duration::from_millis(60);
+
+/// A directory that is being put together.
+pub(super) struct Staging<'a> {
+    store: &'a Store,
+    paths: &'a EntryPaths,
+    lock: &'a Lock,
+    manifest: &'a Manifest,
+    dir: PathBuf,
+    target: PathBuf,
+    /// Whether it took its place: then nothing is left of it here.
+    is_adopted: bool,
+}
+
+impl<'a> Staging<'a> {
+    /// An empty one, in place of what a pull that was cut off left.
+    pub fn begin(
+        store: &'a Store,
+        paths: &'a EntryPaths,
+        lock: &'a Lock,
+        manifest: &'a Manifest,
+    ) -> Result<Self, ShareError> {
+        let dir = paths.staging.clone();
+        Trash::new(store).take(&dir)?;
+        let target = dir.join("target");
+        for place in [&dir, &target] {
+            fault::point("share.make");
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(place)
+                .map_err(ShareError::io("make", place))?;
+        }
+        Ok(Self { store, paths, lock, manifest, dir, target, is_adopted: false })
+    }
+
+    /// Where it is restored to.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Takes over what the kept directory has already: files with the same path, size and content. Says how many
+    /// bytes that were.
+    pub fn seed(&self) -> Result<u64, ShareError> {
+        if !self.paths.target.is_dir() {
+            return Ok(0);
+        }
+        let files = self.manifest.entries.iter().filter_map(|entry| match &entry.what {
+            What::File { size, digest, link } => Some((entry, *size, *digest, *link)),
+            What::Directory | What::Symlink(_) => None,
+        });
+        let files: Vec<_> = files.collect();
+        let has_it = |(entry, size, digest, _): &(&Entry, u64, Digest, u32)| {
+            let path = self.paths.target.join(&entry.path);
+            fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() == *size)
+                && Digest::of_file(&path).is_ok_and(|found| found == *digest)
+        };
+        let found: Vec<bool> = files.par_iter().map(has_it).collect();
+        let mut links: HashMap<u32, PathBuf> = HashMap::new();
+        let mut bytes = 0;
+        for (entry, size, _, link) in
+            files.iter().zip(found).filter(|(_, found)| *found).map(|(file, _)| file)
+        {
+            let place = self.target.join(&entry.path);
+            if let Some(above) = place.parent() {
+                fs::create_dir_all(above).map_err(ShareError::io("make", above))?;
+            }
+            if let Some(first) = links.get(link).filter(|_| *link > 0) {
+                fault::point("share.link");
+                fs::hard_link(first, &place).map_err(ShareError::io("make", &place))?;
+                continue;
+            }
+            copy(&self.paths.target.join(&entry.path), &place)?;
+            set_time(&place, entry.mtime)?;
+            links.insert(*link, place);
+            bytes += *size;
+        }
+        Ok(bytes)
+    }
+
+    /// Gives everything the owner, the mode and the time that it is to have, after looking whether each name is
+    /// what it has to be.
+    pub fn settle(&self) -> Result<(), ShareError> {
+        let expected: HashMap<&str, &Entry> =
+            self.manifest.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+        let mut places = Vec::with_capacity(expected.len());
+        let walk =
+            WalkDir::new(&self.target).min_depth(1).follow_links(false).same_file_system(true);
+        for item in walk {
+            let item = item.map_err(|error| {
+                let path = error.path().unwrap_or(&self.target).to_owned();
+                ShareError::io("read", &path)(error.into())
+            })?;
+            let path = item.path().strip_prefix(&self.target).unwrap_or(item.path());
+            let refused = |why| ShareError::refused(path.display().to_string(), why);
+            let entry = path.to_str().and_then(|path| expected.get(path).copied());
+            let entry =
+                entry.ok_or_else(|| refused("it was restored, and is not in the manifest"))?;
+            let metadata = item
+                .metadata()
+                .map_err(|error| ShareError::io("read", item.path())(error.into()))?;
+            let kind = rustix::fs::FileType::from_raw_mode(metadata.mode());
+            if kind != manifest::file_type(&entry.what) {
+                return Err(refused("something else was restored than is in the manifest"));
+            }
+            places.push((item.into_path(), entry, metadata));
+        }
+        // What is in a directory comes after it, and changes its time.
+        for (place, entry, metadata) in places.iter().rev() {
+            own(place, metadata)?;
+            if !metadata.is_symlink() {
+                let mode = fs::Permissions::from_mode(entry.mode);
+                fault::point("share.set-mode");
+                fs::set_permissions(place, mode)
+                    .map_err(ShareError::io("set the mode of", place))?;
+            }
+            set_time(place, entry.mtime)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all of it, content too: it is what the manifest says, or it is refused.
+    pub fn verify(&self) -> Result<Tree, ShareError> {
+        std::thread::sleep(GRAIN);
+        let tree = Tree::observe_all(&self.target, None)?;
+        let found = manifest::entries(&tree)
+            .map_err(|why| ShareError::refused("what was restored", why))?;
+        let wanted = &self.manifest.entries;
+        if found == *wanted {
+            return Ok(tree);
+        }
+        let other = found.iter().zip(wanted).find(|(found, wanted)| found != wanted);
+        let (path, why) = match other {
+            Some((found, wanted)) if found.path == wanted.path => {
+                (&wanted.path, difference(found, wanted))
+            }
+            Some((_, wanted)) => (&wanted.path, "it is missing, or out of order"),
+            None => {
+                return Err(ShareError::refused(
+                    "what was restored",
+                    "there is more or less of it",
+                ));
+            }
+        };
+        Err(ShareError::refused(format!("{path} in the snapshot"), why))
+    }
+
+    /// Writes the records, as if the close of the machine that pushed had happened here, brings all to disk, and
+    /// puts it in its place.
+    pub fn complete(mut self, identity: &Identity, tree: Tree) -> Result<(), ShareError> {
+        let damaged = |what: &str| {
+            ShareError::refused(format!("the {what} in the manifest"), "it is damaged")
+        };
+        let records = &self.manifest.records;
+        let mut state: SourceState =
+            postcard::from_bytes(&records.state).map_err(|_| damaged("state"))?;
+        state.unsettle();
+        let left: store::Manifest =
+            postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
+        let files: Vec<PathBuf> = tree.iter().map(|(path, _)| path).collect();
+        let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
+        atomic::write(&place(&self.paths.identity), &identity.canonical(), 0o644)?;
+        atomic::write_binary(&place(&self.paths.state), &state)?;
+        atomic::write_binary(&place(&self.paths.manifest), &store::Manifest { tree, ..left })?;
+        for dir in [&self.target, &self.dir] {
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(dir, mode).map_err(ShareError::io("set the mode of", dir))?;
+        }
+        sync_files(&self.target, &files)?;
+        let usage = usage::measure(&self.dir);
+        let record =
+            EntryRecord { size: usage.bytes, inodes: usage.inodes, ..self.record(identity) };
+        atomic::write_json(&place(&self.paths.record), &record)?;
+        self.store.adopt(self.paths, self.lock)?;
+        self.is_adopted = true;
+        Ok(())
+    }
+
+    fn record(&self, identity: &Identity) -> EntryRecord {
+        let Manifest { scope, counter, signer, snapshot, records, .. } = self.manifest;
+        let opened = Opened { at: SystemTime::now(), boot: store::boot_id() };
+        let closed = Closed { outcome: Outcome::Succeeded, seconds: records.seconds, compiled: 0 };
+        let why = vec![format!("pulled push {counter} of {signer}")];
+        EntryRecord {
+            successes: records.successes,
+            cold_seconds: records.cold_seconds,
+            last: Some(UseRecord { opened, cold: false, why, closed: Some(closed) }),
+            shared: Some(Shared {
+                counter: *counter,
+                snapshot: snapshot.to_string(),
+                signer: signer.clone(),
+            }),
+            ..EntryRecord::new(scope.project.clone(), identity)
+        }
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.is_adopted {
+            // If it cannot be moved now, the next pull or collection does it.
+            let _ = Trash::new(self.store).take(&self.dir);
+        }
+    }
+}
+
+fn difference(found: &Entry, wanted: &Entry) -> &'static str {
+    match (&found.what, &wanted.what) {
+        (What::File { size: a, .. }, What::File { size: b, .. }) if a != b => {
+            "its size is not that of the manifest"
+        }
+        (What::File { digest: a, .. }, What::File { digest: b, .. }) if a != b => {
+            "its content is not that of the manifest"
+        }
+        (What::File { link: a, .. }, What::File { link: b, .. }) if a != b => {
+            "it is linked to other files than in the manifest"
+        }
+        (What::Symlink(a), What::Symlink(b)) if a != b => {
+            "it points elsewhere than in the manifest"
+        }
+        (a, b) if a == b => "its mode or time is not that of the manifest",
+        _ => "it is something else than in the manifest",
+    }
+}
+
+/// A reflink where the filesystem has them, else a copy; never a link.
+fn copy(from: &Path, to: &Path) -> Result<(), ShareError> {
+    fault::point("share.copy");
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = rustix::fs::open(from, flags, Mode::empty());
+    let mut source =
+        File::from(source.map_err(|errno| ShareError::io("read", from)(errno.into()))?);
+    let mut copy = File::create_new(to).map_err(ShareError::io("make", to))?;
+    if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
+        return Ok(());
+    }
+    std::io::copy(&mut source, &mut copy).map(drop).map_err(ShareError::io("copy", from))
+}
+
+fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
+    let fraction = u32::try_from(mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
+    let mtime = FileTime::from_unix_time(mtime.div_euclid(1_000_000_000), fraction);
+    fault::point("share.set-time");
+    filetime::set_symlink_file_times(path, FileTime::now(), mtime)
+        .map_err(ShareError::io("set the time of", path))
+}
+
+/// Makes a name of the one who runs this, and takes its extended attributes.
+fn own(path: &Path, metadata: &fs::Metadata) -> Result<(), ShareError> {
+    let fail = |errno: rustix::io::Errno| ShareError::io("take over", path)(errno.into());
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if (metadata.uid(), metadata.gid()) != (uid.as_raw(), gid.as_raw()) {
+        let (uid, gid): (Uid, Gid) = (uid, gid);
+        fault::point("share.set-owner");
+        rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(fail)?;
+    }
+    let mut names = vec![0u8; 64 * 1024];
+    let Ok(length) = rustix::fs::llistxattr(path, &mut names) else {
+        // A filesystem without them.
+        return Ok(());
+    };
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        if !name.starts_with(b"security.") || name == b"security.capability" {
+            fault::point("share.take-attribute");
+            rustix::fs::lremovexattr(path, name).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
