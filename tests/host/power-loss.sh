@@ -30,7 +30,7 @@ hash_of() {
 
 # field NAME: of the record of the directory that was used last.
 field() {
-    "$larder" status bread --json | sed -n "s/^ *\"$1\": \([^,]*\),\?$/\1/p" | head -n 1
+    "$larder" status bread --json | sed -n "/\"entries\"/,\$s/^ *\"$1\": \([^,]*\),\?$/\1/p" | head -n 1
 }
 
 make_disks() {
