@@ -154,30 +154,20 @@ impl Share<'_> {
         };
         kept.sort_by_key(time);
         loop {
-            let ids: Vec<FullId> = kept
-                .iter()
-                .flat_map(|kept| [&kept.hint.snapshot, &kept.hint.data])
-                .cloned()
-                .collect();
+            let ids = kept.iter().flat_map(|kept| [&kept.hint.snapshot, &kept.hint.data]);
             // Data that are gone take nothing.
-            let ids: Vec<FullId> = ids.into_iter().filter(|id| of(id).is_some()).collect();
+            let ids: Vec<FullId> = ids.filter(|id| of(id).is_some()).cloned().collect();
             let bytes = self.engine.size(&ids)?;
             let Some(most) = self.settings.max_size.map(|most| most.0).filter(|most| bytes > *most)
             else {
                 return Ok(bytes);
             };
             let mut excess = bytes - most;
-            loop {
-                if kept.is_empty() {
-                    break;
-                }
+            while excess > 0 && !kept.is_empty() {
                 let oldest = kept.remove(0);
                 let added = of(&oldest.hint.data).map_or(0, |snapshot| snapshot.added);
                 gone.push(forgotten(&oldest.hint, "max-size"));
                 excess = excess.saturating_sub(added);
-                if excess == 0 {
-                    break;
-                }
             }
         }
     }

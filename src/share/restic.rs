@@ -100,6 +100,15 @@ impl Restic {
         command
     }
 
+    /// A command that makes a snapshot with these tags; what of is the caller's.
+    fn backup(&self, tags: &[String]) -> Command {
+        let mut command = self.command(&["backup", "--host", HOST, "--retry-lock", RETRY_LOCK]);
+        for tag in tags {
+            command.args(["--tag", tag]);
+        }
+        command
+    }
+
     fn call<'a>(&self, command: Command, doing: &'a str, input: Option<&'a [u8]>) -> Call<'a> {
         Call { command, program: "restic", package: "restic", doing, input, limit: self.limit }
     }
@@ -142,11 +151,7 @@ impl Restic {
     }
 
     /// An answer in one piece.
-    fn ask<T: serde::de::DeserializeOwned>(
-        &self,
-        words: &[&str],
-        doing: &str,
-    ) -> Result<T, ShareError> {
+    fn answer(&self, words: &[&str], doing: &str) -> Result<Vec<u8>, ShareError> {
         self.check()?;
         let mut call = self.call(self.command(words), doing, None);
         if words.first() != Some(&"stats") {
@@ -154,7 +159,16 @@ impl Restic {
         }
         let (text, ended) = call.run(|stream| Self::whole(stream, doing))?;
         self.judge(doing, &ended)?;
-        serde_json::from_slice(&text)
+        Ok(text)
+    }
+
+    /// The same, as a value.
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        words: &[&str],
+        doing: &str,
+    ) -> Result<T, ShareError> {
+        serde_json::from_slice(&self.answer(words, doing)?)
             .map_err(|error| Self::failed(doing, format!("its answer is not understood: {error}")))
     }
 
@@ -220,14 +234,14 @@ impl Restic {
     /// As [`Self::store`]; a lock that a crash left is removed first, and only such a one.
     fn store_unlocking(
         &self,
-        command: impl Fn() -> Result<Command, ShareError>,
+        command: impl Fn() -> Command,
         doing: &str,
         input: Option<&[u8]>,
     ) -> Result<Stored, ShareError> {
-        match self.store(command()?, doing, input) {
+        match self.store(command(), doing, input) {
             Err(ShareError::Locked { .. }) => {
                 self.unlock()?;
-                self.store(command()?, doing, input)
+                self.store(command(), doing, input)
             }
             other => other,
         }
@@ -260,26 +274,20 @@ impl Engine for Restic {
     ) -> Result<Stored, ShareError> {
         let excluded = exclusions(dir, without)?;
         let command = || {
-            let mut command = self.command(&["backup", "--host", HOST, "--retry-lock", RETRY_LOCK]);
+            let mut command = self.backup(tags);
             // Standard input is the file: nothing is left of it after a crash.
             command.args(["--exclude-file", "/dev/stdin", "--group-by", "host,paths"]);
-            for tag in tags {
-                command.args(["--tag", tag]);
-            }
             command.arg(".").current_dir(dir);
-            Ok(command)
+            command
         };
         self.store_unlocking(command, "storing the directory", Some(&excluded))
     }
 
     fn store_bytes(&self, name: &str, bytes: &[u8], tags: &[String]) -> Result<Stored, ShareError> {
         let command = || {
-            let mut command = self.command(&["backup", "--host", HOST, "--retry-lock", RETRY_LOCK]);
+            let mut command = self.backup(tags);
             command.args(["--stdin", "--stdin-filename", name]);
-            for tag in tags {
-                command.args(["--tag", tag]);
-            }
-            Ok(command)
+            command
         };
         self.store_unlocking(command, "storing the manifest", Some(bytes))
     }
@@ -348,13 +356,8 @@ impl Engine for Restic {
     }
 
     fn locks(&self) -> Result<Vec<RepositoryLock>, ShareError> {
-        self.check()?;
-        let doing = "listing locks";
-        let mut call = self.call(self.command(&["list", "locks", "--no-lock"]), doing, None);
-        call.limit = call.limit.min(SHORT);
-        let (text, ended) = call.run(|stream| Self::whole(stream, doing))?;
-        self.judge(doing, &ended)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = self.answer(&["list", "locks", "--no-lock"], "listing locks")?;
+        let text = String::from_utf8_lossy(&text);
         let ids = text.lines().filter_map(|id| FullId::try_from(id.trim().to_owned()).ok());
         let mut locks = Vec::new();
         for id in ids.take(LOCKS) {
