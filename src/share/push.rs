@@ -10,7 +10,7 @@ use super::engine::{Engine, FullId, Stored};
 use super::error::ShareError;
 use super::manifest::{Entry, Manifest, Records, check_entries, entries, totals};
 use super::scope::{DATA, OURS, Scope};
-use super::select::{CANDIDATES, NAME, by_scope, seconds_now, tags};
+use super::select::{NAME, by_scope, first_opened, seconds_now, tags};
 use super::signature::{self, Signed, Trust, is_principal};
 use crate::cargo_layout::Layout;
 use crate::config::{Fidelity, Kept};
@@ -121,19 +121,12 @@ impl<'s, 'a> Pushing<'s, 'a> {
     fn highest(&self) -> Result<(FullId, u64), ShareError> {
         let Self { share, trust, .. } = self;
         let tag = self.scope.tag();
-        let (snapshots, repository) =
-            rayon::join(|| share.engine.snapshots(&tag), || share.engine.repository());
-        let (snapshots, repository) = (snapshots?, repository?);
+        let (snapshots, repository) = share.look(&tag)?;
         let seen = share.store.seen_counter(&tag)?;
         let hints = by_scope(&snapshots).remove(&tag).unwrap_or_default();
-        for hint in hints.iter().filter(|hint| hint.counter > seen).take(CANDIDATES) {
-            match share.open(hint, trust, &repository) {
-                Ok(_) => return Ok((repository, hint.counter)),
-                Err(ShareError::Refused { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((repository, seen))
+        let newer = hints.iter().filter(|hint| hint.counter > seen);
+        let (accepted, _) = first_opened(newer, |hint| share.open(hint, trust, &repository))?;
+        Ok((repository, accepted.map_or(seen, |(manifest, _)| manifest.counter)))
     }
 }
 

@@ -95,6 +95,22 @@ pub fn by_scope(snapshots: &[Snapshot]) -> BTreeMap<String, Vec<Hint>> {
     all
 }
 
+/// The first of some manifests that is accepted, and why those before it were not.
+pub(super) fn first_opened<'h, T>(
+    hints: impl IntoIterator<Item = &'h Hint>,
+    open: impl Fn(&Hint) -> Result<T, ShareError>,
+) -> Result<(Option<T>, Vec<ShareError>), ShareError> {
+    let mut refused = Vec::new();
+    for hint in hints.into_iter().take(CANDIDATES) {
+        match open(hint) {
+            Ok(opened) => return Ok((Some(opened), refused)),
+            Err(error @ ShareError::Refused { .. }) => refused.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, refused))
+}
+
 /// Now, in seconds since the epoch.
 pub(super) fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -121,9 +137,7 @@ impl Share<'_> {
             Whose::Command(identity) => Scope::of(project, identity).tag(),
             Whose::Place(identity) => Scope::place_tag(project, identity),
         };
-        let (snapshots, repository) =
-            rayon::join(|| self.engine.snapshots(&tag), || self.engine.repository());
-        let (snapshots, repository) = (snapshots?, repository?);
+        let (snapshots, repository) = self.look(&tag)?;
         let mut found = Vec::new();
         let mut refused = None;
         for hints in by_scope(&snapshots).values() {
@@ -140,6 +154,13 @@ impl Share<'_> {
         }
     }
 
+    /// The snapshots with a tag, and the repository that they are in.
+    pub(super) fn look(&self, tag: &str) -> Result<(Vec<Snapshot>, FullId), ShareError> {
+        let (snapshots, repository) =
+            rayon::join(|| self.engine.snapshots(tag), || self.engine.repository());
+        Ok((snapshots?, repository?))
+    }
+
     fn first_accepted(
         &self,
         hints: &[Hint],
@@ -148,26 +169,17 @@ impl Share<'_> {
         project: &ProjectName,
         whose: Whose<'_>,
     ) -> Result<Option<Found>, ShareError> {
-        let mut passed_over = Vec::new();
-        let mut first = None;
-        for hint in hints.iter().take(CANDIDATES) {
-            let opened = self.open(hint, trust, repository).and_then(|(manifest, identity)| {
-                Self::check_whose(&manifest, &identity, project, whose)?;
-                self.check_counter(&manifest)?;
-                Ok((manifest, identity))
-            });
-            match opened {
-                Ok((manifest, identity)) => {
-                    return Ok(Some(Found { manifest, identity, passed_over }));
-                }
-                Err(error @ ShareError::Refused { .. }) => {
-                    passed_over.push(error.to_string());
-                    first = first.or(Some(error));
-                }
-                Err(error) => return Err(error),
-            }
+        let (accepted, refused) = first_opened(hints, |hint| {
+            let (manifest, identity) = self.open(hint, trust, repository)?;
+            Self::check_whose(&manifest, &identity, project, whose)?;
+            self.check_counter(&manifest)?;
+            Ok((manifest, identity))
+        })?;
+        if let Some((manifest, identity)) = accepted {
+            let passed_over = refused.iter().map(ShareError::to_string).collect();
+            return Ok(Some(Found { manifest, identity, passed_over }));
         }
-        first.map_or(Ok(None), Err)
+        refused.into_iter().next().map_or(Ok(None), Err)
     }
 
     /// Opens a manifest: the signature first, then what it claims of itself.

@@ -8,7 +8,7 @@ use super::Share;
 use super::engine::{Engine, FullId, RepositoryLock};
 use super::error::ShareError;
 use super::scope::OURS;
-use super::select::{CANDIDATES, by_scope};
+use super::select::{by_scope, first_opened};
 use crate::names::{ProjectName, ToolchainId};
 use crate::store::rfc3339;
 
@@ -76,28 +76,21 @@ impl Share<'_> {
         let all: Vec<FullId> = snapshots.iter().map(|snapshot| snapshot.id.clone()).collect();
         let (mut scopes, mut refused) = (Vec::new(), Vec::new());
         for hints in by_scope(&snapshots).into_values() {
-            for hint in hints.iter().take(CANDIDATES) {
-                match self.open(hint, &trust, &id) {
-                    Ok((manifest, _)) => {
-                        scopes.push(ScopeRow {
-                            project: manifest.scope.project,
-                            toolchain: manifest.scope.toolchain,
-                            source: manifest.scope.source,
-                            counter: manifest.counter,
-                            snapshot: manifest.snapshot,
-                            signer: manifest.signer,
-                            created: moment(manifest.created),
-                            expires: moment(manifest.expires),
-                            files: manifest.files,
-                            bytes: manifest.bytes,
-                            pushes: hints.len(),
-                        });
-                        break;
-                    }
-                    Err(error @ ShareError::Refused { .. }) => refused.push(error.to_string()),
-                    Err(error) => return Err(error),
-                }
-            }
+            let (accepted, others) = first_opened(&hints, |hint| self.open(hint, &trust, &id))?;
+            refused.extend(others.iter().map(ShareError::to_string));
+            scopes.extend(accepted.map(|(manifest, _)| ScopeRow {
+                project: manifest.scope.project,
+                toolchain: manifest.scope.toolchain,
+                source: manifest.scope.source,
+                counter: manifest.counter,
+                snapshot: manifest.snapshot,
+                signer: manifest.signer,
+                created: moment(manifest.created),
+                expires: moment(manifest.expires),
+                files: manifest.files,
+                bytes: manifest.bytes,
+                pushes: hints.len(),
+            }));
         }
         scopes.sort_by(|a, b| (&a.project, b.created).cmp(&(&b.project, a.created)));
         Ok(Status {
