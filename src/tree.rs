@@ -38,6 +38,12 @@ use crate::digest::{Digest, DigestBuilder};
 /// Nanoseconds since the epoch; negative before 1970.
 pub type Nanoseconds = i64;
 
+/// The same moment as a file's time.
+pub fn file_time(moment: Nanoseconds) -> filetime::FileTime {
+    let fraction = u32::try_from(moment.rem_euclid(1_000_000_000)).unwrap_or(0);
+    filetime::FileTime::from_unix_time(moment.div_euclid(1_000_000_000), fraction)
+}
+
 /// What `lstat` says of a file and what cannot stay the same when its content changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {

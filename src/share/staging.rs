@@ -22,7 +22,7 @@ use crate::store::{
     self, Closed, EntryPaths, EntryRecord, Lock, Opened, Outcome, Shared, Store, UseRecord, atomic,
     sync_files,
 };
-use crate::tree::{Nanoseconds, Tree};
+use crate::tree::{Nanoseconds, Tree, file_time};
 use crate::usage;
 
 /// What was written so recently cannot be told by its stamp from what is written after it was looked at.
@@ -265,10 +265,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), ShareError> {
 }
 
 fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
-    let fraction = u32::try_from(mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
-    let mtime = FileTime::from_unix_time(mtime.div_euclid(1_000_000_000), fraction);
     fault::point("share.set-time");
-    filetime::set_symlink_file_times(path, FileTime::now(), mtime)
+    filetime::set_symlink_file_times(path, FileTime::now(), file_time(mtime))
         .map_err(ShareError::io("set the time of", path))
 }
 

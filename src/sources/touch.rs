@@ -19,8 +19,8 @@ use rustix::fs::{AtFlags, FileType, Stat, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use crate::digest::Digest;
-use crate::tree::Nanoseconds;
 use crate::tree::walk::Place;
+use crate::tree::{Nanoseconds, file_time};
 
 /// The constant: 2001-09-09 01:46:40 UTC, in seconds since the epoch.
 ///
@@ -132,10 +132,8 @@ impl Toucher {
 pub fn set_times(root: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<(), NormaliseError> {
     for (path, time) in times {
         let path = root.join(path);
-        let fraction = u32::try_from(time.rem_euclid(1_000_000_000)).unwrap_or(0);
-        let time = filetime::FileTime::from_unix_time(time.div_euclid(1_000_000_000), fraction);
         crate::fault::point("sources.set-time");
-        match filetime::set_file_mtime(&path, time) {
+        match filetime::set_file_mtime(&path, file_time(*time)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(NormaliseError { path, source });
             }

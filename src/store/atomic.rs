@@ -82,8 +82,13 @@ fn put(
     if !durably {
         return Ok(());
     }
+    sync_directory(parent)
+}
+
+/// Brings to disk which names a directory holds.
+pub(super) fn sync_directory(dir: &Path) -> io::Result<()> {
     fault::point("store.sync-directory");
-    File::open(parent)?.sync_all()
+    File::open(dir)?.sync_all()
 }
 
 /// Puts a value at `path` as indented JSON.

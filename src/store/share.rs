@@ -91,11 +91,7 @@ impl Store {
             let path = path.to_owned();
             move |source| StoreError::Io { verb, path, source }
         };
-        let sync = |dir: &Path| {
-            fault::point("store.sync-directory");
-            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-            synced.map_err(fail("sync", dir))
-        };
+        let sync = |dir: &Path| atomic::sync_directory(dir).map_err(fail("sync", dir));
         sync(staging)?;
         Trash::new(self).take(&paths.dir)?;
         fault::point("store.adopt");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault;
 use crate::needed::Needed;
-use crate::tree::{Made, Nanoseconds, Tree};
+use crate::tree::{Made, Nanoseconds, Tree, file_time};
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,8 +88,7 @@ pub fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
 pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<(), TargetError> {
     for (path, mtime) in times {
         let path = target.join(path);
-        let fraction = u32::try_from(mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
-        let mtime = FileTime::from_unix_time(mtime.div_euclid(1_000_000_000), fraction);
+        let mtime = file_time(*mtime);
         let atime = FileTime::now();
         fault::point("store.set-time");
         filetime::set_symlink_file_times(&path, atime, mtime).map_err(|source| TargetError {
