@@ -12,7 +12,8 @@
 //! 1. candidates are chosen by the tag of the scope, the highest counter first, never by date;
 //! 2. the signature is verified before anything of the manifest is looked at but the signer's name;
 //! 3. its claims are compared: scope, repository, times, counter, and what it may never hold;
-//! 4. the listing of the data's snapshot has to be that of the manifest, before anything is restored;
+//! 4. the listing of the data's snapshot, fetched meanwhile, has to be that of the manifest, before anything is
+//!    restored;
 //! 5. it is restored into a directory beside the kept one that nobody else may enter, and looked at once
 //!    more, name by name, without following links;
 //! 6. only then it takes the place of what was there, by renaming, under the directory's lock.
@@ -24,9 +25,11 @@ mod error;
 mod gc;
 mod listing;
 pub mod manifest;
+mod nearest;
 mod process;
 mod pull;
 mod push;
+mod replica;
 mod restic;
 pub mod scope;
 mod select;
@@ -38,8 +41,8 @@ pub use engine::{FullId, RepositoryLock};
 pub use error::ShareError;
 pub use gc::{Forgotten, Tidied};
 pub use pull::Pulled;
-pub use push::{Pushed, Uploaded};
-pub use select::{Found, Whose};
+pub use push::{Captured, Pushed};
+pub use select::{Found, Looked, Whose};
 pub use status::{ScopeRow, Status};
 
 use std::path::Path;

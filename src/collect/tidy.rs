@@ -8,7 +8,7 @@ use super::{COLLECTOR, CollectError, rescan};
 use crate::cargo_layout::CargoLocks;
 use crate::evict::{self, Trash};
 use crate::names::{ProjectName, ToolchainId};
-use crate::store::{EntryPaths, Guard, Lock, Names, Store};
+use crate::store::{Claim, EntryPaths, Guard, Lock, Names, Store};
 use crate::sweep;
 
 /// Moves everything of that kind into the trash, or removes it; says how many there were.
@@ -43,9 +43,13 @@ impl Tidying<'_> {
             Ok(names) => names,
             Err(error) => return self.errors.push(error.into()),
         };
-        let Names { directories, locks, pins, pulls, others: _ } = names;
+        let Names { directories, locks, pins, pulls, pushes, others: _ } = names;
         for id in &pulls {
             let done = self.half_pulled(&self.store.entry(project, *id));
+            self.note(done);
+        }
+        for id in &pushes {
+            let done = self.half_pushed(&self.store.entry(project, *id));
             self.note(done);
         }
         for id in &directories {
@@ -99,6 +103,18 @@ impl Tidying<'_> {
             return Ok(0);
         };
         self.trash.take(&paths.staging)?;
+        Ok(1)
+    }
+
+    /// What was being pushed when it was cut off. Who pushes has a claim on it.
+    fn half_pushed(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+            return Ok(0);
+        };
+        let Some(_claim) = Claim::try_acquire(&paths.replica)? else {
+            return Ok(0);
+        };
+        self.trash.take(&paths.replica)?;
         Ok(1)
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::run::empty_scraps;
 use super::{DONE, FAILED, open_store};
 use crate::cli::PullArgs;
 use crate::history::{self, Event};
@@ -33,7 +34,8 @@ pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Res
     let share = Share::needed(&store, output)?;
     let PullArgs { project, source, command, .. } = arguments;
     let project = Project::find(&store, project.clone(), source.clone(), &[], command)?;
-    let identity = project.identify(&store)?.identity;
+    let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(&store));
+    let (looked, identity) = (looked?, answer?.identity);
     let whose =
         if command.is_empty() { Whose::Place(&identity) } else { Whose::Command(&identity) };
     let mut report = PullReport {
@@ -43,13 +45,12 @@ pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Res
         up_to_date: 0,
         refused: None,
     };
-    let found = match share.find(&project.name, whose) {
+    let found = match share.find(&looked, &project.name, whose) {
         Err(error @ ShareError::Refused { .. }) => return refuse(report, error, arguments, output),
         Err(ShareError::Nothing) => {
-            bail!(
-                "nothing was pushed of {} that fits here: the same toolchain, packages, flags and paths; build it, and `larder push` it",
-                project.name
-            )
+            let why = share.why_nothing(&looked, &project.name, whose);
+            let name = &project.name;
+            bail!("nothing was pushed of {name} that fits: {why}; build it, and `larder push` it")
         }
         other => other?,
     };
@@ -65,6 +66,7 @@ pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Res
         }
     }
     output.report(&report, arguments.json)?;
+    empty_scraps(&store, output);
     Ok(DONE)
 }
 

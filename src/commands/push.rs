@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use super::named::named;
+use super::run::empty_scraps;
 use super::{DONE, existing_store};
 use crate::cli::PushArgs;
 use crate::history::{self, Event};
@@ -24,6 +25,7 @@ pub fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Res
     let pushed = push_row(&store, &share, &row, output)?;
     history::remember(&store, Event::pushed(&pushed), output);
     output.report(&pushed, arguments.json)?;
+    empty_scraps(&store, output);
     Ok(DONE)
 }
 
@@ -39,9 +41,9 @@ fn push_row(store: &Store, share: &Share<'_>, row: &Row, output: Output) -> Resu
         output.note(&format!("waiting for {project} {id}: in use by {holder}"));
     };
     let lock = Lock::acquire(&paths.lock, "larder push", Wait::Forever, announce)?;
-    let uploaded = pushing.upload(&paths, &lock)?;
+    let captured = pushing.capture(&paths, &lock)?;
     drop(lock);
-    Ok(uploaded.publish()?)
+    Ok(captured.publish()?)
 }
 
 impl Report for Pushed {

@@ -37,10 +37,10 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     room::make(&store, output);
     watch.step("make room");
     let share = if code == DONE { sharing::configured(&store, output) } else { None };
-    let uploaded = share.as_ref().and_then(|share| warm.upload(share, output));
+    let captured = share.as_ref().and_then(|share| warm.capture(share, output));
     drop(warm);
-    if let Some(uploaded) = uploaded {
-        sharing::publish(&store, uploaded, output);
+    if let Some(captured) = captured {
+        sharing::publish(&store, captured, output);
         watch.step("push");
     }
     empty_scraps(&store, output);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::EvictError;
 use crate::fault;
-use crate::store::Store;
+use crate::store::{EntryPaths, Store};
 use crate::tree::below;
 
 /// A fresh directory in a store's trash, into which things are moved one by one.
@@ -71,6 +71,19 @@ impl<'a> Trash<'a> {
             }
             self.bag = Some(bag);
             return Ok(());
+        }
+    }
+
+    /// Moves a target directory here that another one replaces. Without its record it goes with what builds took
+    /// from their own directories, and not only with the next collection.
+    pub fn take_replaced(&mut self, paths: &EntryPaths) -> Result<(), EvictError> {
+        self.take(&paths.dir)?;
+        let (Some(bag), Some(last)) = (&self.bag, self.count.checked_sub(1)) else { return Ok(()) };
+        fault::point("evict.unlink-record");
+        match rustix::fs::unlinkat(bag, format!("{last}/entry.json"), AtFlags::empty()) {
+            // There was none, or somebody has just emptied the trash.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(EvictError::new(&paths.dir, errno)),
         }
     }
 

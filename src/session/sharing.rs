@@ -6,7 +6,7 @@ use crate::history::{self, Event};
 use crate::identity::Identity;
 use crate::output::{Output, one_line, seconds, size};
 use crate::project::Project;
-use crate::share::{Share, ShareError, Uploaded, Whose};
+use crate::share::{Captured, Share, ShareError, Whose};
 use crate::store::{EntryPaths, EntryRecord, Lock, Store, atomic, boot_id};
 
 /// Sharing, if it is configured and can be; what is wrong is said.
@@ -34,12 +34,16 @@ pub(super) fn pull_when_cold(
     if share.settings().pull != PullWhen::WhenCold {
         return;
     }
-    let found = share.find(&project.name, Whose::Command(identity));
-    let pulled = found.and_then(|mut found| {
-        let found = found.pop().ok_or(ShareError::Nothing)?;
+    let (name, whose) = (&project.name, Whose::Command(identity));
+    let mut why = String::new();
+    let pulled = share.look(name).and_then(|looked| {
+        let found = share.find(&looked, name, whose);
+        if let Err(ShareError::Nothing) = found {
+            why = share.why_nothing(&looked, name, whose);
+        }
+        let found = found?.pop().ok_or(ShareError::Nothing)?;
         share.take(&found, &paths, lock)
     });
-    let name = &project.name;
     match pulled {
         Ok(pulled) => {
             let (all, time) = (size(pulled.bytes), seconds(pulled.seconds));
@@ -48,7 +52,7 @@ pub(super) fn pull_when_cold(
             history::remember(store, Event::pulled(name, &pulled), output);
         }
         Err(ShareError::Nothing) => {
-            output.note(&format!("nothing of {name} that fits here was pushed; building cold"));
+            output.note(&format!("nothing was pushed of {name} that fits: {why}; building cold"));
         }
         Err(error) => {
             output.warning(&format!(
@@ -68,9 +72,13 @@ fn is_cold(paths: &EntryPaths) -> bool {
 }
 
 impl Use<'_> {
-    /// Stores the data of a build that compiled something, if the policy says so. The rest of the push does not
-    /// need the directory.
-    pub fn upload<'s, 'a>(&self, share: &'s Share<'a>, output: Output) -> Option<Uploaded<'s, 'a>> {
+    /// Begins to push a build that compiled something, if the policy says so. The rest of the push does not need
+    /// the directory.
+    pub fn capture<'s, 'a>(
+        &self,
+        share: &'s Share<'a>,
+        output: Output,
+    ) -> Option<Captured<'s, 'a>> {
         let record = self.entry.record();
         let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
         let has_compiled = closed.is_some_and(|closed| closed.compiled > 0);
@@ -78,14 +86,14 @@ impl Use<'_> {
             return None;
         }
         let pushing = share.begin_push(&record.project, self.entry.identity());
-        let uploaded = pushing.and_then(|it| it.upload(self.entry.paths(), self.entry.lock()));
-        uploaded.map_err(|error| warn(&error.into(), output)).ok()
+        let captured = pushing.and_then(|it| it.capture(self.entry.paths(), self.entry.lock()));
+        captured.map_err(|error| warn(&error.into(), output)).ok()
     }
 }
 
-/// Makes what was stored a push.
-pub fn publish(store: &Store, uploaded: Uploaded<'_, '_>, output: Output) {
-    match uploaded.publish() {
+/// Makes what was captured a push.
+pub fn publish(store: &Store, captured: Captured<'_, '_>, output: Output) {
+    match captured.publish() {
         Ok(pushed) => {
             let (added, time) = (size(pushed.bytes_added), seconds(pushed.seconds));
             let (name, counter) = (&pushed.project, pushed.counter);

@@ -5,13 +5,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::Share;
-use super::engine::{Engine, FullId};
+use super::engine::{Engine, FullId, Node};
 use super::error::ShareError;
 use super::listing::Listing;
-use super::manifest::Manifest;
+use super::manifest::{Entry, Manifest};
 use super::select::Found;
 use super::staging::Staging;
 use crate::names::ToolchainId;
+use crate::output::Stopwatch;
 use crate::store::{EntryPaths, EntryRecord, Lock, atomic};
 
 /// What was pulled.
@@ -59,22 +60,40 @@ impl Share<'_> {
         lock: &Lock,
     ) -> Result<Pulled, ShareError> {
         let started = Instant::now();
+        let mut watch = Stopwatch::default();
         let manifest = &found.manifest;
         let _cargo = super::hold_cargo(&paths.target)?;
         for why in &found.passed_over {
             self.output.note(&format!("passed over: {why}"));
         }
         self.check_room(manifest)?;
-        self.check_listing(manifest)?;
+        match &found.listed {
+            Some(nodes) => check_names(manifest, nodes)?,
+            None => self.check_listing(&manifest.snapshot, &manifest.entries)?,
+        }
+        watch.step("list");
         // Before anything is there: whatever comes of this pull, an older push is not accepted again.
         self.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
         let staging = Staging::begin(self.store, paths, lock, manifest)?;
-        let bytes_kept = staging.seed()?;
-        let restored = self.engine.restore(&manifest.snapshot, staging.target())?;
-        staging.settle()?;
-        let tree = staging.verify()?;
+        let seeded = staging.seed()?;
+        watch.step("take over");
+        // restic leaves these as they are, so that the disk can work meanwhile.
+        let (restored, synced) = rayon::join(
+            || self.engine.restore(&manifest.snapshot, staging.target()),
+            || staging.sync(&seeded.paths),
+        );
+        let (restored, ()) = (restored?, synced?);
+        watch.step("restore");
+        let settled = staging.settle()?;
+        watch.step("settle");
+        staging.sync(&settled.paths)?;
+        watch.step("sync");
+        let tree = staging.verify(&settled)?;
+        watch.step("verify");
         staging.complete(&found.identity, tree)?;
         self.trim_cache();
+        watch.step("complete");
+        self.output.detail(&watch.summary());
         Ok(Pulled {
             toolchain: manifest.scope.toolchain,
             snapshot: manifest.snapshot.clone(),
@@ -82,7 +101,7 @@ impl Share<'_> {
             signer: manifest.signer.clone(),
             files: manifest.files,
             bytes: manifest.bytes,
-            bytes_kept,
+            bytes_kept: seeded.bytes,
             bytes_fetched: restored.bytes,
             seconds: started.elapsed().as_secs_f64(),
         })
@@ -103,12 +122,26 @@ impl Share<'_> {
         Err(ShareError::refused(format!("push {}", manifest.counter), why))
     }
 
-    /// Whether the snapshot holds what the manifest says, and nothing else.
-    pub(super) fn check_listing(&self, manifest: &Manifest) -> Result<(), ShareError> {
-        let snapshot = &manifest.snapshot;
-        let refused = |why| ShareError::refused(format!("snapshot {}", snapshot.short()), why);
-        let mut listing = Listing::of(&manifest.entries);
+    /// Whether a snapshot holds these entries, and nothing else.
+    pub(super) fn check_listing(
+        &self,
+        snapshot: &FullId,
+        entries: &[Entry],
+    ) -> Result<(), ShareError> {
+        let mut listing = Listing::of(entries);
+        let refused = |why| not_listed(snapshot, why);
         self.engine.list(snapshot, &mut |node| listing.take(&node).map_err(refused))?;
         listing.finish().map_err(refused)
     }
+}
+
+/// The same, of names that were listed before.
+fn check_names(manifest: &Manifest, nodes: &[Node]) -> Result<(), ShareError> {
+    let mut listing = Listing::of(&manifest.entries);
+    let checked = nodes.iter().try_for_each(|node| listing.take(node));
+    checked.and_then(|()| listing.finish()).map_err(|why| not_listed(&manifest.snapshot, why))
+}
+
+fn not_listed(snapshot: &FullId, why: String) -> ShareError {
+    ShareError::refused(format!("snapshot {}", snapshot.short()), why)
 }

@@ -9,8 +9,9 @@ use super::Share;
 use super::engine::{Engine, FullId, Stored};
 use super::error::ShareError;
 use super::manifest::{Entry, Manifest, Records, check_entries, entries, totals};
+use super::replica::Replica;
 use super::scope::{DATA, OURS, Scope};
-use super::select::{NAME, by_scope, first_opened, seconds_now, tags};
+use super::select::{NAME, first_opened, seconds_now, tags};
 use super::signature::{self, Signed, Trust, is_principal};
 use crate::cargo_layout::Layout;
 use crate::config::{Fidelity, Kept};
@@ -56,13 +57,21 @@ pub struct Pushing<'s, 'a> {
     started: Instant,
 }
 
-/// A push whose data are stored: the directory is not needed any more.
-pub struct Uploaded<'s, 'a> {
+/// A push for which the directory is not needed any more.
+pub struct Captured<'s, 'a> {
     pushing: Pushing<'s, 'a>,
-    data: Stored,
+    data: Data<'a>,
     entries: Vec<Entry>,
     records: Records,
     locked_seconds: f64,
+}
+
+/// The data of a push.
+enum Data<'a> {
+    /// They are in the repository.
+    Stored(Stored),
+    /// They have yet to get there.
+    Replica(Replica<'a>),
 }
 
 impl<'a> Share<'a> {
@@ -90,8 +99,9 @@ impl<'a> Share<'a> {
 }
 
 impl<'s, 'a> Pushing<'s, 'a> {
-    /// Stores the data of the directory, for which alone it has to be locked.
-    pub fn upload(self, paths: &EntryPaths, _lock: &Lock) -> Result<Uploaded<'s, 'a>, ShareError> {
+    /// Does all for which the directory has to be locked: where the filesystem has reflinks its data are set aside,
+    /// and stored afterwards; elsewhere they are stored now.
+    pub fn capture(self, paths: &EntryPaths, lock: &Lock) -> Result<Captured<'s, 'a>, ShareError> {
         let locked = Instant::now();
         let _cargo = super::hold_cargo(&paths.target)?;
         let record = record(paths)?;
@@ -100,10 +110,10 @@ impl<'s, 'a> Pushing<'s, 'a> {
         let state = atomic::undamaged(atomic::read_binary::<SourceState>(&paths.state))?;
         let Content { entries, gone, left } = content(paths, left.ok_or_else(no)?)?;
         check_entries(&entries).map_err(ShareError::NotPushable)?;
-        let without: Vec<&Path> = gone.iter().map(PathBuf::as_path).collect();
-        let tags = [OURS.to_owned(), DATA.to_owned()];
-        crate::fault::point("share.upload");
-        let data = self.share.engine.store_tree(&paths.target, &without, &tags)?;
+        let data = match Replica::make(self.share.store, paths, lock, &entries)? {
+            Some(replica) => Data::Replica(replica),
+            None => Data::Stored(self.share.store_data(&paths.target, &gone)?),
+        };
         let closed = record.last.and_then(|last| last.closed);
         let records = Records {
             identity: self.identity.canonical(),
@@ -114,28 +124,36 @@ impl<'s, 'a> Pushing<'s, 'a> {
             seconds: closed.map_or(0.0, |closed| closed.seconds),
         };
         let locked_seconds = locked.elapsed().as_secs_f64();
-        Ok(Uploaded { pushing: self, data, entries, records, locked_seconds })
+        Ok(Captured { pushing: self, data, entries, records, locked_seconds })
     }
 
     /// The repository, and the highest counter of the scope that is in it or was seen here.
     fn highest(&self) -> Result<(FullId, u64), ShareError> {
         let Self { share, trust, .. } = self;
         let tag = self.scope.tag();
-        let (snapshots, repository) = share.look(&tag)?;
+        let looked = share.look(&self.scope.project)?;
         let seen = share.store.seen_counter(&tag)?;
-        let hints = by_scope(&snapshots).remove(&tag).unwrap_or_default();
+        let hints = looked.tagged(&tag).remove(&tag).unwrap_or_default();
         let newer = hints.iter().filter(|hint| hint.counter > seen);
-        let (accepted, _) = first_opened(newer, |hint| share.open(hint, trust, &repository))?;
-        Ok((repository, accepted.map_or(seen, |(manifest, _)| manifest.counter)))
+        let open = |hint: &_| share.open(hint, trust, &looked.repository);
+        let (accepted, _) = first_opened(newer, open)?;
+        Ok((looked.repository, accepted.map_or(seen, |(manifest, _)| manifest.counter)))
     }
 }
 
-impl Uploaded<'_, '_> {
-    /// Looks whether what was stored is what was seen, signs the manifest, and stores that.
+impl Captured<'_, '_> {
+    /// Stores what is not stored yet, looks whether what was stored is what was seen, signs the manifest, and stores that.
     pub fn publish(self) -> Result<Pushed, ShareError> {
-        let (repository, highest) = self.pushing.highest()?;
         let Self { pushing, data, entries, records, locked_seconds } = self;
         let share = pushing.share;
+        let data = match data {
+            Data::Stored(stored) => stored,
+            Data::Replica(replica) => share.store_data(replica.path(), &[])?,
+        };
+        // Whatever cargo did beside larder's back shows in the listing, and is not signed.
+        let (highest, listed) =
+            rayon::join(|| pushing.highest(), || share.check_listing(&data.id, &entries));
+        let ((repository, highest), ()) = (highest?, listed?);
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;
         let created = seconds_now();
@@ -152,8 +170,6 @@ impl Uploaded<'_, '_> {
             entries,
             records,
         };
-        // Whatever cargo did beside larder's back shows here, and is not signed.
-        share.check_listing(&manifest)?;
         let bytes = pushing.signed(&manifest)?;
         let place = Scope::place_tag(&manifest.scope.project, &pushing.identity);
         let mut tags = tags(&manifest.scope, &place, manifest.counter, &manifest.snapshot);
@@ -200,6 +216,13 @@ fn encoded(value: &impl Serialize) -> Vec<u8> {
 }
 
 impl Share<'_> {
+    fn store_data(&self, dir: &Path, without: &[PathBuf]) -> Result<Stored, ShareError> {
+        let without: Vec<&Path> = without.iter().map(PathBuf::as_path).collect();
+        let tags = [OURS.to_owned(), DATA.to_owned()];
+        crate::fault::point("share.upload");
+        self.engine.store_tree(dir, &without, &tags)
+    }
+
     /// Records that the directory is what was pushed, unless somebody uses it by now.
     fn note_in_record(&self, manifest: &Manifest) -> Result<(), ShareError> {
         let paths = self.store.entry(&manifest.scope.project, manifest.scope.toolchain);

@@ -1,6 +1,6 @@
 //! Whose directories can take each other's place.
 
-use crate::digest::DigestBuilder;
+use crate::digest::{Digest, DigestBuilder};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};
 
@@ -50,5 +50,10 @@ impl Scope {
         let id = identity.without_command().id();
         builder.field(project.as_str().as_bytes()).field(id.0.as_bytes());
         format!("place-{}", builder.finish())
+    }
+
+    /// The tag of all manifests of a project, wherever and with whatever it is built.
+    pub fn project_tag(project: &ProjectName) -> String {
+        format!("project-{}", Digest::of(project.as_str().as_bytes()))
     }
 }

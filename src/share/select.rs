@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::Share;
-use super::engine::{Engine, FullId, Snapshot};
+use super::engine::{Engine, FullId, Node, Snapshot};
 use super::error::ShareError;
 use super::manifest::{LONGEST, Manifest};
 use super::scope::Scope;
@@ -26,6 +26,9 @@ const DATA_ID: &str = "data-";
 /// somebody fills the repository with what is not accepted.
 pub(super) const CANDIDATES: usize = 24;
 
+/// So many names are kept that were listed before it is known whether anybody vouches for them.
+const AHEAD: usize = 100_000;
+
 /// Whose pushes are looked for.
 #[derive(Clone, Copy)]
 pub enum Whose<'a> {
@@ -42,6 +45,8 @@ pub struct Found {
     pub(super) identity: Identity,
     /// Others of the same scope that came before it and were not accepted, in words.
     pub(super) passed_over: Vec<String>,
+    /// The names in its snapshot, where they were asked for meanwhile: not compared yet.
+    pub(super) listed: Option<Vec<Node>>,
 }
 
 impl Found {
@@ -53,7 +58,13 @@ impl Found {
 
 /// The tags of a manifest's snapshot.
 pub(super) fn tags(scope: &Scope, place: &str, counter: u64, data: &FullId) -> Vec<String> {
-    vec![scope.tag(), place.to_owned(), format!("{COUNTER}{counter}"), format!("{DATA_ID}{data}")]
+    vec![
+        scope.tag(),
+        place.to_owned(),
+        Scope::project_tag(&scope.project),
+        format!("{COUNTER}{counter}"),
+        format!("{DATA_ID}{data}"),
+    ]
 }
 
 /// A manifest as its tags show it.
@@ -84,15 +95,31 @@ impl Hint {
 }
 
 /// Manifests by scope, the highest counter first.
-pub fn by_scope(snapshots: &[Snapshot]) -> BTreeMap<String, Vec<Hint>> {
+pub fn by_scope<'s>(
+    snapshots: impl IntoIterator<Item = &'s Snapshot>,
+) -> BTreeMap<String, Vec<Hint>> {
     let mut all: BTreeMap<String, Vec<Hint>> = BTreeMap::new();
-    for hint in snapshots.iter().filter_map(Hint::of) {
+    for hint in snapshots.into_iter().filter_map(Hint::of) {
         all.entry(hint.scope.clone()).or_default().push(hint);
     }
     for hints in all.values_mut() {
         hints.sort_by(|a, b| (b.counter, &b.snapshot).cmp(&(a.counter, &a.snapshot)));
     }
     all
+}
+
+/// What a repository lists of a project.
+pub struct Looked {
+    pub(super) snapshots: Vec<Snapshot>,
+    pub(super) repository: FullId,
+}
+
+impl Looked {
+    /// The manifests with a tag, by scope.
+    pub(super) fn tagged(&self, tag: &str) -> BTreeMap<String, Vec<Hint>> {
+        let has_tag = |snapshot: &&Snapshot| snapshot.tags.iter().any(|own| own == tag);
+        by_scope(self.snapshots.iter().filter(has_tag))
+    }
 }
 
 /// The first of some manifests that is accepted, and why those before it were not.
@@ -129,19 +156,31 @@ impl Share<'_> {
         })
     }
 
-    /// Finds what can be pulled, one push of each scope; says why if there is something and nothing of it is
+    /// Looks what is there of a project. That takes half a second, and needs nothing but its name.
+    pub fn look(&self, project: &ProjectName) -> Result<Looked, ShareError> {
+        let tag = Scope::project_tag(project);
+        let (snapshots, repository) =
+            rayon::join(|| self.engine.snapshots(&tag), || self.engine.repository());
+        Ok(Looked { snapshots: snapshots?, repository: repository? })
+    }
+
+    /// Finds what can be pulled of it, one push of each scope; says why if there is something and nothing of it is
     /// accepted.
-    pub fn find(&self, project: &ProjectName, whose: Whose<'_>) -> Result<Vec<Found>, ShareError> {
+    pub fn find(
+        &self,
+        looked: &Looked,
+        project: &ProjectName,
+        whose: Whose<'_>,
+    ) -> Result<Vec<Found>, ShareError> {
         let trust = self.trust("pulled")?;
         let tag = match whose {
             Whose::Command(identity) => Scope::of(project, identity).tag(),
             Whose::Place(identity) => Scope::place_tag(project, identity),
         };
-        let (snapshots, repository) = self.look(&tag)?;
         let mut found = Vec::new();
         let mut refused = None;
-        for hints in by_scope(&snapshots).values() {
-            match self.first_accepted(hints, &trust, &repository, project, whose) {
+        for hints in looked.tagged(&tag).values() {
+            match self.first_accepted(hints, &trust, &looked.repository, project, whose) {
                 Ok(one) => found.extend(one),
                 Err(error @ ShareError::Refused { .. }) => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
@@ -154,13 +193,6 @@ impl Share<'_> {
         }
     }
 
-    /// The snapshots with a tag, and the repository that they are in.
-    pub(super) fn look(&self, tag: &str) -> Result<(Vec<Snapshot>, FullId), ShareError> {
-        let (snapshots, repository) =
-            rayon::join(|| self.engine.snapshots(tag), || self.engine.repository());
-        Ok((snapshots?, repository?))
-    }
-
     fn first_accepted(
         &self,
         hints: &[Hint],
@@ -169,17 +201,38 @@ impl Share<'_> {
         project: &ProjectName,
         whose: Whose<'_>,
     ) -> Result<Option<Found>, ShareError> {
-        let (accepted, refused) = first_opened(hints, |hint| {
+        let open = |hint: &Hint| {
             let (manifest, identity) = self.open(hint, trust, repository)?;
             Self::check_whose(&manifest, &identity, project, whose)?;
             self.check_counter(&manifest)?;
             Ok((manifest, identity))
-        })?;
+        };
+        let first = hints.first().map(|hint| &hint.data);
+        let (opened, listed) = rayon::join(
+            || first_opened(hints, open),
+            || first.and_then(|snapshot| self.list_ahead(snapshot)),
+        );
+        let (accepted, refused) = opened?;
         if let Some((manifest, identity)) = accepted {
             let passed_over = refused.iter().map(ShareError::to_string).collect();
-            return Ok(Some(Found { manifest, identity, passed_over }));
+            let listed = listed.filter(|_| first == Some(&manifest.snapshot));
+            return Ok(Some(Found { manifest, identity, passed_over, listed }));
         }
         refused.into_iter().next().map_or(Ok(None), Err)
+    }
+
+    /// The names in a snapshot that will be needed if the manifest which is said to name it is accepted: each call
+    /// of restic takes half a second to derive its key. If anything is wrong they are asked for again.
+    fn list_ahead(&self, snapshot: &FullId) -> Option<Vec<Node>> {
+        let mut nodes = Vec::new();
+        let listed = self.engine.list(snapshot, &mut |node| {
+            nodes.push(node);
+            match nodes.len() {
+                ..=AHEAD => Ok(()),
+                _ => Err(ShareError::refused("the listing", "it is too long to be kept")),
+            }
+        });
+        listed.is_ok().then_some(nodes)
     }
 
     /// Opens a manifest: the signature first, then what it claims of itself.

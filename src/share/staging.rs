@@ -1,18 +1,18 @@
 //! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use filetime::FileTime;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Uid};
 use walkdir::WalkDir;
 
 use super::error::ShareError;
 use super::manifest::{self, Entry, Manifest, What};
+use super::replica::{How, copy, set_time};
 use crate::digest::Digest;
 use crate::evict::Trash;
 use crate::fault;
@@ -22,7 +22,7 @@ use crate::store::{
     self, Closed, EntryPaths, EntryRecord, Lock, Opened, Outcome, Shared, Store, UseRecord, atomic,
     sync_files,
 };
-use crate::tree::{Nanoseconds, Tree, file_time};
+use crate::tree::Tree;
 use crate::usage;
 
 /// What was written so recently cannot be told by its stamp from what is written after it was looked at.
@@ -38,6 +38,23 @@ pub(super) struct Staging<'a> {
     target: PathBuf,
     /// Whether it took its place: then nothing is left of it here.
     is_adopted: bool,
+}
+
+/// What the kept directory had already.
+#[derive(Default)]
+pub(super) struct Seeded {
+    /// The files, one name of each.
+    pub paths: Vec<PathBuf>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What was restored has its owners, modes and times.
+pub(super) struct Settled {
+    /// Everything, and the directory that it is in.
+    pub paths: Vec<PathBuf>,
+    /// Since when.
+    at: Instant,
 }
 
 impl<'a> Staging<'a> {
@@ -66,11 +83,10 @@ impl<'a> Staging<'a> {
         &self.target
     }
 
-    /// Takes over what the kept directory has already: files with the same path, size and content. Says how many
-    /// bytes that were.
-    pub fn seed(&self) -> Result<u64, ShareError> {
+    /// Takes over what the kept directory has already: files with the same path, size and content.
+    pub fn seed(&self) -> Result<Seeded, ShareError> {
         if !self.paths.target.is_dir() {
-            return Ok(0);
+            return Ok(Seeded::default());
         }
         let files = self.manifest.entries.iter().filter_map(|entry| match &entry.what {
             What::File { size, digest, link } => Some((entry, *size, *digest, *link)),
@@ -83,31 +99,37 @@ impl<'a> Staging<'a> {
                 && Digest::of_file(&path).is_ok_and(|found| found == *digest)
         };
         let found: Vec<bool> = files.par_iter().map(has_it).collect();
+        let found = files.iter().zip(found).filter(|(_, found)| *found).map(|(file, _)| file);
+        let (mut once, mut again) = (Vec::new(), Vec::new());
         let mut links: HashMap<u32, PathBuf> = HashMap::new();
         let mut bytes = 0;
-        for (entry, size, _, link) in
-            files.iter().zip(found).filter(|(_, found)| *found).map(|(file, _)| file)
-        {
+        for (entry, size, _, link) in found {
             let place = self.target.join(&entry.path);
             if let Some(above) = place.parent() {
                 fs::create_dir_all(above).map_err(ShareError::io("make", above))?;
             }
             if let Some(first) = links.get(link).filter(|_| *link > 0) {
-                fault::point("share.link");
-                fs::hard_link(first, &place).map_err(ShareError::io("make", &place))?;
+                again.push((first.clone(), place));
                 continue;
             }
-            copy(&self.paths.target.join(&entry.path), &place)?;
-            set_time(&place, entry.mtime)?;
-            links.insert(*link, place);
+            links.insert(*link, place.clone());
+            once.push((entry, place));
             bytes += *size;
         }
-        Ok(bytes)
+        once.par_iter().try_for_each(|(entry, place)| {
+            copy(&self.paths.target.join(&entry.path), place, How::Anyhow)?;
+            set_time(place, entry.mtime)
+        })?;
+        for (first, place) in &again {
+            fault::point("share.link");
+            fs::hard_link(first, place).map_err(ShareError::io("make", place))?;
+        }
+        Ok(Seeded { paths: once.into_iter().map(|(_, place)| place).collect(), bytes })
     }
 
     /// Gives everything the owner, the mode and the time that it is to have, after looking whether each name is
     /// what it has to be.
-    pub fn settle(&self) -> Result<(), ShareError> {
+    pub fn settle(&self) -> Result<Settled, ShareError> {
         let expected: HashMap<&str, &Entry> =
             self.manifest.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         let mut places = Vec::with_capacity(expected.len());
@@ -143,12 +165,20 @@ impl<'a> Staging<'a> {
             }
             set_time(place, entry.mtime)?;
         }
-        Ok(())
+        // Nobody else can enter the directory above yet.
+        make_public(&self.target)?;
+        let paths = places.into_iter().map(|(place, ..)| place).chain([self.target.clone()]);
+        Ok(Settled { paths: paths.collect(), at: Instant::now() })
+    }
+
+    /// Brings what was put here to disk.
+    pub fn sync(&self, paths: &[PathBuf]) -> Result<(), ShareError> {
+        Ok(sync_files(&self.target, paths)?)
     }
 
     /// Looks at all of it, content too: it is what the manifest says, or it is refused.
-    pub fn verify(&self) -> Result<Tree, ShareError> {
-        std::thread::sleep(GRAIN);
+    pub fn verify(&self, settled: &Settled) -> Result<Tree, ShareError> {
+        std::thread::sleep(GRAIN.saturating_sub(settled.at.elapsed()));
         let tree = Tree::observe_all(&self.target, None)?;
         let found = manifest::entries(&tree)
             .map_err(|why| ShareError::refused("what was restored", why))?;
@@ -172,8 +202,7 @@ impl<'a> Staging<'a> {
         Err(ShareError::refused(format!("{path} in the snapshot"), why))
     }
 
-    /// Writes the records, as if the close of the machine that pushed had happened here, brings all to disk, and
-    /// puts it in its place.
+    /// Writes the records, as if the close of the machine that pushed had happened here, and puts all in its place.
     pub fn complete(mut self, identity: &Identity, tree: Tree) -> Result<(), ShareError> {
         let damaged = |what: &str| {
             ShareError::refused(format!("the {what} in the manifest"), "it is damaged")
@@ -184,16 +213,11 @@ impl<'a> Staging<'a> {
         state.unsettle();
         let left: store::Manifest =
             postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
-        let files: Vec<PathBuf> = tree.iter().map(|(path, _)| path).collect();
         let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
         atomic::write(&place(&self.paths.identity), &identity.canonical(), 0o644)?;
         atomic::write_binary(&place(&self.paths.state), &state)?;
         atomic::write_binary(&place(&self.paths.manifest), &store::Manifest { tree, ..left })?;
-        for dir in [&self.target, &self.dir] {
-            let mode = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(dir, mode).map_err(ShareError::io("set the mode of", dir))?;
-        }
-        sync_files(&self.target, &files)?;
+        make_public(&self.dir)?;
         let usage = usage::measure(&self.dir);
         let record =
             EntryRecord { size: usage.bytes, inodes: usage.inodes, ..self.record(identity) };
@@ -231,6 +255,11 @@ impl Drop for Staging<'_> {
     }
 }
 
+fn make_public(dir: &Path) -> Result<(), ShareError> {
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir, mode).map_err(ShareError::io("set the mode of", dir))
+}
+
 fn difference(found: &Entry, wanted: &Entry) -> &'static str {
     match (&found.what, &wanted.what) {
         (What::File { size: a, .. }, What::File { size: b, .. }) if a != b => {
@@ -248,26 +277,6 @@ fn difference(found: &Entry, wanted: &Entry) -> &'static str {
         (a, b) if a == b => "its mode or time is not that of the manifest",
         _ => "it is something else than in the manifest",
     }
-}
-
-/// A reflink where the filesystem has them, else a copy; never a link.
-fn copy(from: &Path, to: &Path) -> Result<(), ShareError> {
-    fault::point("share.copy");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let source = rustix::fs::open(from, flags, Mode::empty());
-    let mut source =
-        File::from(source.map_err(|errno| ShareError::io("read", from)(errno.into()))?);
-    let mut copy = File::create_new(to).map_err(ShareError::io("make", to))?;
-    if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
-        return Ok(());
-    }
-    std::io::copy(&mut source, &mut copy).map(drop).map_err(ShareError::io("copy", from))
-}
-
-fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
-    fault::point("share.set-time");
-    filetime::set_symlink_file_times(path, FileTime::now(), file_time(mtime))
-        .map_err(ShareError::io("set the time of", path))
 }
 
 /// Makes a name of the one who runs this, and takes its extended attributes.

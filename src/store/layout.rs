@@ -121,6 +121,8 @@ pub struct EntryPaths {
     pub pin: PathBuf,
     /// `<toolchain id>.pull/`: what is being pulled; only there meanwhile.
     pub staging: PathBuf,
+    /// `<toolchain id>.push/`: a replica that is being pushed; only there meanwhile.
+    pub replica: PathBuf,
 }
 
 impl EntryPaths {
@@ -289,6 +291,7 @@ impl Store {
             lock: dir.with_extension("lock"),
             pin: dir.with_extension("pin"),
             staging: dir.with_extension("pull"),
+            replica: dir.with_extension("push"),
             dir,
         }
     }

@@ -39,6 +39,8 @@ pub struct Names {
     pub pins: Vec<ToolchainId>,
     /// What was being pulled.
     pub pulls: Vec<ToolchainId>,
+    /// What was being pushed.
+    pub pushes: Vec<ToolchainId>,
     /// Whatever else is there: what a write that was cut off left.
     pub others: Vec<String>,
 }
@@ -178,6 +180,8 @@ impl Names {
             self.pins.push(id);
         } else if let Some(id) = id(".pull").filter(|_| is_dir) {
             self.pulls.push(id);
+        } else if let Some(id) = id(".push").filter(|_| is_dir) {
+            self.pushes.push(id);
         } else {
             self.others.push(name);
         }

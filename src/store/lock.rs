@@ -67,8 +67,9 @@ pub struct Lock {
     file: File,
 }
 
-/// A claim on a directory that is not larder's, for as long as it is attached to: two uses of one
-/// checkout would otherwise pull the mount from under each other. Nothing is written.
+/// A claim on a directory itself. On one that is not larder's, for as long as it is attached to: two uses of one
+/// checkout would otherwise pull the mount from under each other. On a replica, while it is pushed. Nothing
+/// is written.
 #[derive(Debug)]
 pub struct Claim {
     directory: File,
@@ -88,6 +89,17 @@ impl Claim {
         let say = || announce(&owner(&directory));
         take(&directory, How::Alone, wait, say).map_err(fail)?.map_err(busy)?;
         Ok(Self { directory })
+    }
+
+    /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
+    pub fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
+        let fail = |source| LockError::Io { path: path.to_owned(), source };
+        let directory = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(fail)?,
+        };
+        let is_free = try_for(&directory, How::Alone, Duration::ZERO).map_err(fail)?;
+        Ok(is_free.then_some(Self { directory }))
     }
 }
 

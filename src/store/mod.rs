@@ -26,6 +26,7 @@
 //!                                held and there is no directory
 //!     <toolchain id>.pin         the directory is not collected
 //!     <toolchain id>.pull/       what is being pulled, only meanwhile
+//!     <toolchain id>.push/       a replica that is being pushed, only meanwhile
 //!     <toolchain id>/
 //!       entry.json               the record: uses, sizes, the state of the last use; small
 //!       identity.json            what the directory was compiled with

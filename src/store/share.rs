@@ -93,7 +93,7 @@ impl Store {
         };
         let sync = |dir: &Path| atomic::sync_directory(dir).map_err(fail("sync", dir));
         sync(staging)?;
-        Trash::new(self).take(&paths.dir)?;
+        Trash::new(self).take_replaced(paths)?;
         fault::point("store.adopt");
         fs::rename(staging, &paths.dir).map_err(fail("move", staging))?;
         sync(paths.dir.parent().unwrap_or(Path::new("/")))?;

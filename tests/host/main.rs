@@ -26,6 +26,7 @@ mod share_faults;
 mod share_forge;
 mod share_lab;
 mod share_network;
+mod share_replica;
 mod share_server;
 mod sound;
 mod storm;

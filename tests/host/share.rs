@@ -103,7 +103,7 @@ fn run_pulls_when_cold_and_pushes_what_it_compiled() {
     }
     let first = lab.run("a").succeeds();
     assert!(
-        first.stderr.contains("nothing of bread that fits here was pushed; building cold"),
+        first.stderr.contains("nothing was pushed of bread that fits: there is no push of it that counts; building cold"),
         "{first:#?}"
     );
     assert!(first.stderr.contains("pushed bread: push 1"), "{first:#?}");
@@ -125,17 +125,23 @@ fn run_pulls_when_cold_and_pushes_what_it_compiled() {
 #[test]
 fn another_toolchain_path_or_flag_is_another_scope() {
     let lab = Lab::new();
-    let nothing = |command: &mut std::process::Command| {
-        crate::world::Said::of(&command.output().unwrap())
-            .refuses(1, &["nothing was pushed of bread that fits here"]);
+    let nothing = |command: &mut std::process::Command, why: &str| {
+        let said = crate::world::Said::of(&command.output().unwrap());
+        let other = format!("push 1 of builder@example, the latest, is of another {why}");
+        said.refuses(1, &["nothing was pushed of bread that fits: ", &other]);
     };
-    nothing(lab.larder("b", &["pull", "bread"]).env("RUSTFLAGS", "-Copt-level=1"));
-    nothing(lab.larder("b", &["pull", "bread"]).env("CARGO_HOME", lab.path("elsewhere")));
-    nothing(&mut lab.larder("b", &["pull", "bread", "--", "cargo", "build"]));
+    let flags = "environment RUSTFLAGS: unset → -Copt-level=1; build it";
+    nothing(lab.larder("b", &["pull", "bread"]).env("RUSTFLAGS", "-Copt-level=1"), flags);
+    nothing(
+        lab.larder("b", &["pull", "bread"]).env("CARGO_HOME", lab.path("elsewhere")),
+        "environment CARGO_HOME: unset → ",
+    );
+    nothing(&mut lab.larder("b", &["pull", "bread", "--", "cargo", "build"]), "command");
     let copy = lab.path("copy");
     let done = lab.command("cp").arg("-a").arg(lab.world.source()).arg(&copy).output().unwrap();
     crate::world::Said::of(&done).succeeds();
-    nothing(&mut lab.larder("b", &["pull", "bread", "--source", copy.to_str().unwrap()]));
+    let elsewhere = ["pull", "bread", "--source", copy.to_str().unwrap()];
+    nothing(&mut lab.larder("b", &elsewhere), "source path");
     lab.has_nothing("b");
     // What restic reads makes no directory of its own.
     let mut other = lab.larder("b", &["pull", "bread"]);
