@@ -20,7 +20,7 @@ WITHOUT_MKOSI ?=
 ifeq ($(WITHOUT_MKOSI),)
 SETUP = mkosi-setup
 else
-SETUP = build-setup
+SETUP = test-setup
 endif
 
 .PHONY: all
@@ -30,17 +30,17 @@ all: build
 build:
 	cargo build --release $(CARGO_FLAGS)
 
-# What larder and its tests are built with; mkosi besides; what sharing between machines is tested with.
-.PHONY: build-setup mkosi-setup share-setup
-build-setup:
-	scripts/mkosi-setup --build-only
+# What larder is tested with; mkosi; what sharing between machines is tested with.
+.PHONY: test-setup mkosi-setup share-setup
+test-setup:
+	scripts/mkosi-setup --tests
 mkosi-setup:
 	scripts/mkosi-setup 25.3 27.1
 share-setup:
 	scripts/share-setup
 
 .PHONY: check
-check: build-setup
+check: test-setup
 	cargo fmt --check
 	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
@@ -71,7 +71,7 @@ endif
 
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
-soak: mkosi-setup share-setup staleness-trixie power-loss
+soak: mkosi-setup test-setup share-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 soak_
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
@@ -84,22 +84,22 @@ AS_ROOT = cargo test $(CARGO_FLAGS) --test host -- --ignored --test-threads=1 ro
 # Stores as a failing power leaves them, as root: 120 instants in builds.
 POWER_LOSS = cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 power_
 .PHONY: power-loss
-power-loss: build-setup
+power-loss: test-setup
 	LARDER_POWER_LOSS=60 $(POWER_LOSS)
 
 # What deletes meets mounts, other users, immutable files and few descriptors, as root.
 SAFETY = cargo test $(CARGO_FLAGS) --test host -- --ignored --test-threads=1 safety_
 .PHONY: safety
-safety: build-setup
+safety: test-setup
 	$(SAFETY)
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
 STALENESS = cargo test $(CARGO_FLAGS) --test staleness
 TABLES = $(LARDER_WORK)/staleness-tables
 .PHONY: staleness staleness-baseline
-staleness: build-setup
+staleness: test-setup
 	$(STALENESS)
-staleness-baseline: build-setup
+staleness-baseline: test-setup
 	LARDER_STALENESS_TOOL=cargo $(STALENESS)
 
 # The same cases with the Rust of Debian 13, in an image of it.
@@ -110,7 +110,7 @@ staleness-trixie: mkosi-setup
 
 # Both, and larder with the layout of target directories that Cargo has from 1.100 on, as a table.
 .PHONY: staleness-table
-staleness-table: build-setup
+staleness-table: test-setup
 	rm -rf $(TABLES) && mkdir -p $(TABLES) docs
 	LARDER_STALENESS_TABLE=$(TABLES)/cargo LARDER_STALENESS_TOOL=cargo $(STALENESS)
 	LARDER_STALENESS_TABLE=$(TABLES)/larder $(STALENESS)
@@ -120,12 +120,12 @@ staleness-table: build-setup
 
 # What larder can say, from its sources, as docs/errors.md.
 .PHONY: errors-page
-errors-page: build-setup
+errors-page: test-setup
 	LARDER_RENEW=1 cargo test $(CARGO_FLAGS) --test docs every_message
 
 # The page of `larder report` in the real browser, which make test does not install.
 .PHONY: report-test
-report-test: build-setup
+report-test: test-setup
 	scripts/mkosi-setup --browser
 	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 browser_
 
@@ -140,7 +140,7 @@ demo: mkosi-setup build
 	scripts/demo $(abspath $(BINARY))
 
 .PHONY: bench
-bench: build-setup build
+bench: test-setup build
 	benches/run $(abspath $(BINARY))
 	benches/exactness $(abspath $(BINARY))
 	benches/collection $(abspath $(BINARY))
@@ -153,12 +153,12 @@ fleet-table: mkosi-setup build
 
 # How large a target directory becomes over successive versions, beside other tools: a quarter of an hour.
 .PHONY: disk-table
-disk-table: build-setup build
+disk-table: test-setup build
 	benches/versions $(abspath $(BINARY)) > docs/disk.md
 
 # What docs/sharing.md says that sharing costs: five minutes.
 .PHONY: share-table
-share-table: share-setup build-setup build
+share-table: share-setup test-setup build
 	benches/share $(abspath $(BINARY)) > docs/sharing.json
 	benches/share-scale docs/sharing.json --page docs/sharing.md
 
