@@ -44,6 +44,18 @@ private_apt() {
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null "$@"
 }
 
+# update_lists DIR SUITE: the lists of a suite. A mirror that stands still serves lists that have expired; their
+# signature is checked all the same.
+update_lists() {
+    private_apt "$1" update 2>"$1/said" && return 0
+    if ! grep -q 'is expired' "$1/said"; then
+        cat "$1/said"
+        return 1
+    fi
+    note "the lists of $2 on this mirror have expired: using them as they are"
+    private_apt "$1" -o Acquire::Check-Valid-Until=false update
+}
+
 # fetch SUITE DIR PACKAGE…: leave these packages of that suite in DIR, from where this machine gets its own.
 fetch() {
     local suite=$1 dir=$2 uri
@@ -52,7 +64,7 @@ fetch() {
     [ -n "$uri" ] || die "no source of this machine is the Debian archive; add one to /etc/apt and run apt-get update"
     mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
     source_stanza "$uri" "$suite" >"$dir/sources/$suite.sources"
-    if ! { private_apt "$dir" update && cd "$dir" && private_apt "$dir" download "$@"; } >&2; then
+    if ! { update_lists "$dir" "$suite" && cd "$dir" && private_apt "$dir" download "$@"; } >&2; then
         die "could not fetch $* of $suite from $uri; check that this mirror serves $suite, then run again"
     fi
 }
