@@ -118,6 +118,21 @@ staleness-table: test-setup
 	scripts/staleness-table cargo=$(TABLES)/cargo larder=$(TABLES)/larder \
 		'larder, newer layout'=$(TABLES)/newer > docs/staleness.md
 
+# The same cases with the tools of scripts/peers-setup, and their times, as docs/peers.md: two hours. EVERY=4 takes
+# every fourth case.
+EVERY ?= 1
+PEERS = cargo-hold mbx kache sccache
+PEERS_TABLES = $(LARDER_WORK)/peers-tables
+.PHONY: peers-table
+peers-table: test-setup build
+	scripts/peers-setup
+	rm -rf $(PEERS_TABLES) && mkdir -p $(PEERS_TABLES)
+	for tool in cargo larder; do LARDER_STALENESS_EVERY=$(EVERY) LARDER_STALENESS_TABLE=$(PEERS_TABLES)/$$tool \
+		LARDER_STALENESS_TOOL=$$tool $(STALENESS) || exit 1; done
+	for tool in $(PEERS); do LARDER_STALENESS_EVERY=$(EVERY) LARDER_STALENESS_TABLE=$(PEERS_TABLES)/$$tool \
+		LARDER_STALENESS_TOOL="$(abspath benches/peer) $$tool" $(STALENESS) || exit 1; done
+	benches/peers $(abspath $(BINARY)) $(PEERS_TABLES) > docs/peers.md
+
 # What larder can say, from its sources, as docs/errors.md.
 .PHONY: errors-page
 errors-page: test-setup

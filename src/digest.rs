@@ -142,7 +142,7 @@ impl FromStr for Digest {
                 b'a'..=b'f' => Ok(digit - b'a' + 10),
                 _ => Err(ParseDigestError),
             };
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            *byte = (nibble(pair[0])? << 4) | nibble(pair[1])?;
         }
         Ok(Self(bytes))
     }

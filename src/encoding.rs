@@ -18,9 +18,9 @@ pub fn base64(bytes: &[u8]) -> String {
     let mut text = String::new();
     for piece in bytes.chunks(3) {
         let byte = |index: usize| u32::from(piece.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         for place in 0..4 {
-            let index = (bits >> (18 - 6 * place) & 63) as usize;
+            let index = ((bits >> (18 - 6 * place)) & 63) as usize;
             text.push(if place <= piece.len() { char::from(LETTERS[index]) } else { '=' });
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn is_dumb() -> bool {
 /// What the locale says (`locale(7)`): the first of these variables that is set.
 pub(super) fn is_unicode() -> bool {
     let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| set(name));
+    let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set);
     let locale = name.and_then(|name| env::var(name).ok()).unwrap_or_default();
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")

@@ -247,7 +247,7 @@ impl Share<'_> {
         let bytes = self.engine.bytes(&hint.snapshot, NAME, LONGEST)?;
         let signed = Signed::split(&bytes).map_err(|why| refused(why.to_owned()))?;
         trust.verify(&signed)?;
-        let manifest = Manifest::decode(signed.message).map_err(&refused)?;
+        let manifest = Manifest::decode(signed.message).map_err(refused)?;
         if manifest.signer != signed.signer {
             return Err(refused(format!(
                 "it names {}, and {} signed it",
@@ -265,8 +265,8 @@ impl Share<'_> {
                 manifest.counter
             )));
         }
-        manifest.check_times(seconds_now()).map_err(&refused)?;
-        manifest.check_entries().map_err(&refused)?;
+        manifest.check_times(seconds_now()).map_err(refused)?;
+        manifest.check_entries().map_err(refused)?;
         let identity: Option<Identity> = serde_json::from_slice(&manifest.records.identity).ok();
         let is_its_own = |identity: &Identity| {
             identity.canonical() == manifest.records.identity

@@ -36,10 +36,12 @@ impl Findings {
             return Ok(());
         }
         let digits = self.layout.digits()?;
-        self.watch = match watch_reads(&self.layout.target, &digits) {
-            true => Watch::Reads,
-            false if changed => Watch::Uplifted,
-            false => Watch::Unchanged,
+        self.watch = if watch_reads(&self.layout.target, &digits) {
+            Watch::Reads
+        } else if changed {
+            Watch::Uplifted
+        } else {
+            Watch::Unchanged
         };
         Ok(())
     }

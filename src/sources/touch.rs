@@ -55,7 +55,7 @@ pub(super) type Moment = (i64, i64);
 /// A time in the past that stands for a content: 58 bits of its digest.
 pub(super) fn of_content(content: Digest) -> Moment {
     let number =
-        content.as_bytes().iter().take(8).fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
+        content.as_bytes().iter().take(8).fold(0, |sum: u64, byte| (sum << 8) | u64::from(*byte));
     let seconds = i64::try_from(number % RANGE).unwrap_or(0);
     let fraction = i64::try_from((number / RANGE) % 1_000_000_000).unwrap_or(0);
     (MTIME + seconds, fraction)

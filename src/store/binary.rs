@@ -75,7 +75,7 @@ fn parse(version: &str) -> Version {
 pub fn is_static(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
-        Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
+        Some(bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)))
     };
     let headers = || -> Option<bool> {
         let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);

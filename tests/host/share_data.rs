@@ -125,7 +125,7 @@ const FORGED: &[Attack] = &[
         |forge, mut manifest| {
             manifest.entries.clear();
             with_entry(&mut manifest, "x", 0o644, file(6));
-            let mode = 0o644 | 1 << 26;
+            let mode = 0o644 | (1 << 26);
             forge.forge(&mut manifest, &[node("x", "file", mode)]);
             forge.publish(&manifest);
         },

@@ -24,6 +24,22 @@ pub enum Tool {
     Larder,
     /// Plain cargo, with `target/` and its home left in place.
     Cargo,
+    /// Another tool, by a script that is given the build command and runs in the sources.
+    Peer,
+}
+
+impl Tool {
+    /// What the environment asks for, larder if nothing.
+    pub fn asked_for() -> Self {
+        match std::env::var("LARDER_STALENESS_TOOL").as_deref() {
+            Err(_) | Ok("larder") => Self::Larder,
+            Ok("cargo") => Self::Cargo,
+            Ok(words) if words.starts_with('/') => Self::Peer,
+            Ok(other) => panic!(
+                "LARDER_STALENESS_TOOL={other} is unknown; larder, cargo and absolute paths of scripts are known"
+            ),
+        }
+    }
 }
 
 /// How a build ended.
@@ -75,6 +91,11 @@ impl<'w> Lab<'w> {
 
     pub fn tool(&self) -> Tool {
         self.tool
+    }
+
+    /// Whether what is kept is in larder's store; else it is `target/` in the sources.
+    pub fn is_larder(&self) -> bool {
+        self.tool == Tool::Larder
     }
 
     /// The directory of everything in the lab.
@@ -315,6 +336,11 @@ impl<'w> Lab<'w> {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 self.heeding(&words)
             }
+            Tool::Peer => {
+                let script = std::env::var("LARDER_STALENESS_TOOL").unwrap();
+                let script = script.split(' ');
+                self.heeding(&script.chain(words.iter().map(String::as_str)).collect::<Vec<_>>())
+            }
         };
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().unwrap()
@@ -424,7 +450,7 @@ impl<'w> Lab<'w> {
         fs::create_dir(&source).unwrap();
         self.git(&format!("clone -q '{}' .", origin.display()));
         self.git(&format!("-c advice.detachedHead=false checkout -q {commit}"));
-        if was_built && self.tool == Tool::Cargo {
+        if was_built && !self.is_larder() {
             fs::rename(&aside, source.join("target")).unwrap();
         } else if was_built {
             fs::remove_file(&aside).unwrap();

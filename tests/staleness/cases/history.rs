@@ -148,7 +148,7 @@ pub fn cases() -> Vec<Case> {
                 env!("CARGO_BIN_EXE_larder")
             );
             let plain = format!("CARGO_TARGET_DIR='{target}' cargo build --release");
-            let build = if lab.tool() == crate::lab::Tool::Larder { larder } else { plain };
+            let build = if lab.is_larder() { larder } else { plain };
             std::fs::write(other.join("yeast/src/lib.rs"), "pub fn rise() -> u32 { 7 }\n").unwrap();
             let child = lab.spawn();
             lab.sh(&format!("cd '{}' && {build}", other.display()));

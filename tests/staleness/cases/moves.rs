@@ -3,11 +3,11 @@
 use super::Plain::{Any, Right, Stale};
 use super::sources::member;
 use super::{Case, as_is, case, unchanged};
-use crate::lab::{Lab, Tool};
+use crate::lab::Lab;
 
 /// What is kept between two builds: the store, or plain cargo's `target/`.
 fn kept(lab: &Lab<'_>) -> String {
-    let dir = if lab.tool() == Tool::Larder { lab.store() } else { lab.at("target") };
+    let dir = if lab.is_larder() { lab.store() } else { lab.at("target") };
     dir.display().to_string()
 }
 
@@ -97,12 +97,12 @@ pub fn cases() -> Vec<Case> {
             |lab| {
                 let dir = lab.target().parent().unwrap().display().to_string();
                 let names = "entry.json state manifest";
-                if lab.tool() == Tool::Larder {
+                if lab.is_larder() {
                     lab.sh(&format!("cd '{dir}'; mkdir ../../aside; cp -a {names} ../../aside"));
                 }
                 lab.edit("yeast/src/lib.rs", "1", "3");
                 lab.build();
-                if lab.tool() == Tool::Larder {
+                if lab.is_larder() {
                     lab.sh(&format!("cd ..; cd '{dir}'; cp -a ../../aside/* ."));
                 }
                 lab.edit_old("yeast/src/lib.rs", "3", "1");

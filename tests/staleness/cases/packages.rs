@@ -2,7 +2,7 @@
 
 use super::Plain::{Any, Right, Stale};
 use super::{Case, case, unchanged};
-use crate::lab::{Lab, Tool};
+use crate::lab::Lab;
 
 /// A crate `grain` of which `weight()` gives a number, and which contains `extra`.
 pub fn crate_at(lab: &Lab<'_>, dir: &str, version: &str, number: &str) {
@@ -73,10 +73,8 @@ fn registry(lab: &Lab<'_>) {
 
 /// Where the downloads are kept between two builds.
 fn downloads(lab: &Lab<'_>) -> String {
-    let dir = match lab.tool() {
-        Tool::Larder => lab.store().join("cargo-home"),
-        Tool::Cargo => lab.home().join(".cargo"),
-    };
+    let dir =
+        if lab.is_larder() { lab.store().join("cargo-home") } else { lab.home().join(".cargo") };
     dir.display().to_string()
 }
 
@@ -275,7 +273,7 @@ pub fn cases() -> Vec<Case> {
             let file = download(lab, "registry/src/*/grain-0.1.0/src/lib.rs");
             lab.edit_old(&file, "1", "2");
             // What was compiled before would hide it.
-            if lab.tool() == Tool::Cargo {
+            if !lab.is_larder() {
                 lab.remove("target");
             }
         }),
@@ -297,7 +295,7 @@ pub fn cases() -> Vec<Case> {
                     "{ 1 }",
                     "{ if cfg!(tampered) { 2 } else { 1 } }",
                 );
-                if lab.tool() == Tool::Cargo {
+                if !lab.is_larder() {
                     lab.remove("target");
                 }
             },
@@ -306,7 +304,7 @@ pub fn cases() -> Vec<Case> {
             let file = download(lab, "registry/cache/*/grain-0.1.0.crate");
             lab.sh(&format!("d=$(mktemp -d); cd $d; tar xzf '{file}'; sed -i 's/1/2/' grain-0.1.0/src/lib.rs; tar czf '{file}' grain-0.1.0; rm -r $d"));
             lab.remove(&download(lab, "registry/src"));
-            if lab.tool() == Tool::Cargo {
+            if !lab.is_larder() {
                 lab.remove("target");
             }
         }),
