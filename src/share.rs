@@ -46,6 +46,7 @@ pub use select::{Found, Looked, Whose};
 pub use status::{ScopeRow, Status};
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cargo_layout::CargoLocks;
 use crate::config::{self, Sharing};
@@ -91,6 +92,12 @@ impl<'a> Share<'a> {
     pub fn needed(store: &'a Store, output: Output) -> anyhow::Result<Self> {
         let missing = || ShareError::NotConfigured { policy: store.policy() };
         Ok(Self::configured(store, output)?.ok_or_else(missing)?)
+    }
+
+    /// The same, for what may not take longer than this.
+    fn within(&self, limit: Duration) -> Self {
+        let Self { store, settings, engine, output } = self;
+        Self { store, settings: settings.clone(), engine: engine.within(limit), output: *output }
     }
 
     /// Makes the repository, if there is none. Its id, and whether it was made.

@@ -32,9 +32,21 @@ struct PullReport {
 pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Result<u8> {
     let (store, _guard) = open_store(store, Wait::Forever, output)?;
     let share = Share::needed(&store, output)?;
+    let done = take_newest(&store, &share, arguments, output);
+    empty_scraps(&store, output);
+    done
+}
+
+/// Takes what fits, and reports it.
+fn take_newest(
+    store: &Store,
+    share: &Share<'_>,
+    arguments: &PullArgs,
+    output: Output,
+) -> Result<u8> {
     let PullArgs { project, source, command, .. } = arguments;
-    let project = Project::find(&store, project.clone(), source.clone(), &[], command)?;
-    let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(&store));
+    let project = Project::find(store, project.clone(), source.clone(), &[], command)?;
+    let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(store));
     let (looked, identity) = (looked?, answer?.identity);
     let whose =
         if command.is_empty() { Whose::Place(&identity) } else { Whose::Command(&identity) };
@@ -55,7 +67,7 @@ pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Res
         other => other?,
     };
     for found in found {
-        match take(&store, &share, &project, &found, output) {
+        match take(store, share, &project, &found, output) {
             Err(error @ ShareError::Refused { .. }) => {
                 return refuse(report, error, arguments, output);
             }
@@ -66,7 +78,6 @@ pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Res
         }
     }
     output.report(&report, arguments.json)?;
-    empty_scraps(&store, output);
     Ok(DONE)
 }
 

@@ -22,10 +22,11 @@ pub fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Res
     let Some(row) = rows.into_iter().max_by_key(last_use) else {
         bail!("there is no directory of {}; build it with `larder run` first", arguments.project);
     };
-    let pushed = push_row(&store, &share, &row, output)?;
+    let pushed = push_row(&store, &share, &row, output);
+    empty_scraps(&store, output);
+    let pushed = pushed?;
     history::remember(&store, Event::pushed(&pushed), output);
     output.report(&pushed, arguments.json)?;
-    empty_scraps(&store, output);
     Ok(DONE)
 }
 

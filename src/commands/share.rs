@@ -72,13 +72,13 @@ impl Report for Status {
             let _ = writeln!(text, "locked {how}by {} since {}", lock.by, lock.since);
         }
         let kind = match self.append_only {
-            Some(true) => "only lets add",
-            Some(false) => "lets remove",
-            None => "whether it lets remove, `larder share gc` finds out",
+            Some(true) => "the server only lets add",
+            Some(false) => "the server lets remove",
+            None => "whether the server lets remove is not known before `larder share gc`",
         };
         let (place, bytes) = (&self.repository, size(self.bytes));
         let id = self.id.short();
-        text + &format!("{bytes} in {place} ({id}), restic {}; the server {kind}\n", self.restic)
+        text + &format!("{bytes} in {place} ({id}), restic {}; {kind}\n", self.restic)
     }
 }
 
@@ -96,10 +96,11 @@ impl Report for Tidied {
             let _ = writeln!(text, "{verb}: {what}: {}", gone.why);
         }
         let (before, after) = (size(self.bytes_before), size(self.bytes_after));
-        let (kept, time) = (self.kept, seconds(self.seconds));
-        text + &format!(
-            "{kept} pushes stay in {}, {before} became {after}, {time}\n",
-            self.repository
-        )
+        let (place, time) = (&self.repository, seconds(self.seconds));
+        let stay = match self.kept {
+            1 => "1 push stays".to_owned(),
+            count => format!("{count} pushes stay"),
+        };
+        text + &format!("{stay} in {place}, {before} became {after}, {time}\n")
     }
 }

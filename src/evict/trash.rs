@@ -78,13 +78,14 @@ impl<'a> Trash<'a> {
     /// from their own directories, and not only with the next collection.
     pub fn take_replaced(&mut self, paths: &EntryPaths) -> Result<(), EvictError> {
         self.take(&paths.dir)?;
-        let (Some(bag), Some(last)) = (&self.bag, self.count.checked_sub(1)) else { return Ok(()) };
-        fault::point("evict.unlink-record");
-        match rustix::fs::unlinkat(bag, format!("{last}/entry.json"), AtFlags::empty()) {
-            // There was none, or somebody has just emptied the trash.
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(EvictError::new(&paths.dir, errno)),
+        let last = self.count.checked_sub(1).and_then(|last| CString::new(last.to_string()).ok());
+        let (Some(bag), Some(last)) = (&self.bag, last) else { return Ok(()) };
+        // Where it cannot be done the collection takes it, or somebody has just emptied the trash.
+        if let Ok(dir) = below::open_dir(bag, &last) {
+            fault::point("evict.unlink-record");
+            let _ = rustix::fs::unlinkat(&dir, c"entry.json", AtFlags::empty());
         }
+        Ok(())
     }
 
     /// How many things were taken.

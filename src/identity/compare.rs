@@ -101,7 +101,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.part)?;
         if !self.name.is_empty() {
-            write!(f, " {}", self.name)?;
+            write!(f, " {}", around(&self.name, 0))?;
         }
         match (&self.old, &self.new) {
             (Some(old), Some(new)) if is_digest(old) && is_digest(new) => {

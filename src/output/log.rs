@@ -101,7 +101,9 @@ impl Log {
 
     /// Writes a line, whole in one step: the command may write there at the same time.
     pub fn write(self, level: Level, text: &str, failure: Option<&Failure>) {
-        let line = self.line(level, &text.replace('\n', " "), failure) + "\n";
+        // What others wrote, names of files and of variables, is no order to the terminal.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line = self.line(level, &text, failure) + "\n";
         let line = if progress::is_shown() { format!("\r\x1b[K{line}") } else { line };
         // There is nobody left to tell if stderr is closed.
         let _ = io::stderr().lock().write_all(line.as_bytes());

@@ -1,6 +1,7 @@
 //! Why nothing fits: in what the latest push of a project differs from what is asked for here.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Share;
 use super::engine::Snapshot;
@@ -10,6 +11,9 @@ use crate::names::ProjectName;
 
 /// So many manifests are looked at, the latest ones, as their snapshots say: it is only a hint.
 const LOOKED_AT: usize = 3;
+
+/// So long each of them may take.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// So many differences are named.
 const NAMED: usize = 3;
@@ -38,7 +42,8 @@ impl Share<'_> {
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.time));
         let hints = snapshots.into_iter().filter_map(Hint::of).take(LOOKED_AT);
         let hints: Vec<Hint> = hints.collect();
-        let open = |hint: &Hint| self.open(hint, &trust, &looked.repository);
+        let hasty = self.within(LIMIT);
+        let open = |hint: &Hint| hasty.open(hint, &trust, &looked.repository);
         let (manifest, theirs) = first_opened(&hints, open).ok()?.0?;
         if manifest.scope.project != *project {
             return None;

@@ -1,7 +1,7 @@
 //! Pushing: the data, and then a signed manifest that names them.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
@@ -61,9 +61,20 @@ pub struct Pushing<'s, 'a> {
 pub struct Captured<'s, 'a> {
     pushing: Pushing<'s, 'a>,
     data: Data<'a>,
+    before: Before,
     entries: Vec<Entry>,
     records: Records,
     locked_seconds: f64,
+}
+
+/// What was there when the directory was left to others.
+struct Before {
+    /// When the directory was made.
+    created: SystemTime,
+    /// Where it was last pushed to or pulled from.
+    shared: Option<Shared>,
+    /// The highest counter of the scope that was seen here.
+    seen: u64,
 }
 
 /// The data of a push.
@@ -114,6 +125,11 @@ impl<'s, 'a> Pushing<'s, 'a> {
             Some(replica) => Data::Replica(replica),
             None => Data::Stored(self.share.store_data(&paths.target, &gone)?),
         };
+        let before = Before {
+            created: record.created,
+            shared: record.shared,
+            seen: self.share.store.seen_counter(&self.scope.tag())?,
+        };
         let closed = record.last.and_then(|last| last.closed);
         let records = Records {
             identity: self.identity.canonical(),
@@ -124,7 +140,7 @@ impl<'s, 'a> Pushing<'s, 'a> {
             seconds: closed.map_or(0.0, |closed| closed.seconds),
         };
         let locked_seconds = locked.elapsed().as_secs_f64();
-        Ok(Captured { pushing: self, data, entries, records, locked_seconds })
+        Ok(Captured { pushing: self, data, before, entries, records, locked_seconds })
     }
 
     /// The repository, and the highest counter of the scope that is in it or was seen here.
@@ -144,7 +160,7 @@ impl<'s, 'a> Pushing<'s, 'a> {
 impl Captured<'_, '_> {
     /// Stores what is not stored yet, looks whether what was stored is what was seen, signs the manifest, and stores that.
     pub fn publish(self) -> Result<Pushed, ShareError> {
-        let Self { pushing, data, entries, records, locked_seconds } = self;
+        let Self { pushing, data, before, entries, records, locked_seconds } = self;
         let share = pushing.share;
         let data = match data {
             Data::Stored(stored) => stored,
@@ -155,6 +171,9 @@ impl Captured<'_, '_> {
             rayon::join(|| pushing.highest(), || share.check_listing(&data.id, &entries));
         let ((repository, highest), ()) = (highest?, listed?);
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
+        if share.store.seen_counter(&pushing.scope.tag())? > before.seen {
+            return Err(no("a newer push of it was made or pulled here meanwhile"));
+        }
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;
         let created = seconds_now();
         let manifest = Manifest {
@@ -178,7 +197,7 @@ impl Captured<'_, '_> {
         let stored = share.engine.store_bytes(NAME, &bytes, &tags)?;
         crate::fault::point("share.published");
         share.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
-        share.note_in_record(&manifest)?;
+        share.note_in_record(&manifest, &before)?;
         share.trim_cache();
         Ok(Pushed {
             project: manifest.scope.project,
@@ -223,14 +242,18 @@ impl Share<'_> {
         self.engine.store_tree(dir, &without, &tags)
     }
 
-    /// Records that the directory is what was pushed, unless somebody uses it by now.
-    fn note_in_record(&self, manifest: &Manifest) -> Result<(), ShareError> {
+    /// Records that the directory is what was pushed, or a later build of it: unless somebody uses it by now, or it
+    /// was made anew or pulled meanwhile.
+    fn note_in_record(&self, manifest: &Manifest, before: &Before) -> Result<(), ShareError> {
         let paths = self.store.entry(&manifest.scope.project, manifest.scope.toolchain);
         let Some(_lock) = Lock::try_acquire(&paths.lock, "larder push")? else { return Ok(()) };
         let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record))?
         else {
             return Ok(());
         };
+        if (record.created, &record.shared) != (before.created, &before.shared) {
+            return Ok(());
+        }
         let shared = Shared {
             counter: manifest.counter,
             snapshot: manifest.snapshot.to_string(),

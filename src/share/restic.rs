@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use self::answers::{Complaint, Config, Initialized, Listed, ListedLock, Message, Statistics};
-use self::words::{exclusions, judge_version, shown, tried};
+use self::words::{CONTRADICTING, exclusions, judge_version, shown, tried};
 use super::engine::{Engine, FullId, RepositoryLock, Restored, Snapshot, Stored, Visit};
 use super::error::ShareError;
 use super::process::{Call, Ended, last_line, read_at_most};
@@ -38,16 +38,8 @@ const LINE: u64 = 1024 * 1024;
 /// How long restic waits for somebody who has the repository alone.
 const RETRY_LOCK: &str = "30s";
 
-/// Variables that would contradict the options it is called with.
-const CONTRADICTING: [&str; 5] = [
-    "RESTIC_REPOSITORY",
-    "RESTIC_REPOSITORY_FILE",
-    "RESTIC_PASSWORD",
-    "RESTIC_PASSWORD_FILE",
-    "RESTIC_PASSWORD_COMMAND",
-];
-
 /// A repository that restic is called for.
+#[derive(Clone)]
 pub struct Restic {
     repository: String,
     password: PathBuf,
@@ -67,6 +59,12 @@ impl Restic {
             limit: settings.timeout.0,
             known: OnceLock::new(),
         }
+    }
+
+    /// The same repository, for what may not take longer than this.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { limit: self.limit.min(limit), ..self.clone() }
     }
 
     /// What the program says of its version, if it can be used.

@@ -1,7 +1,7 @@
 //! Which of the manifests of a scope is taken: the one with the highest counter among those that are accepted.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,11 @@ const DATA_ID: &str = "data-";
 /// somebody fills the repository with what is not accepted.
 pub(super) const CANDIDATES: usize = 24;
 
-/// So many names are kept that were listed before it is known whether anybody vouches for them.
+/// So many names are kept that were listed before it is known whether anybody vouches for them, so many bytes of
+/// them, and so long they are waited for.
 const AHEAD: usize = 100_000;
+const AHEAD_BYTES: usize = 64 * 1024 * 1024;
+const AHEAD_TIME: Duration = Duration::from_secs(20);
 
 /// Whose pushes are looked for.
 #[derive(Clone, Copy)]
@@ -78,16 +81,19 @@ pub struct Hint {
     pub counter: u64,
     /// The snapshot with the data.
     pub data: FullId,
+    /// The tag of its project, empty if it has none.
+    pub project: String,
 }
 
 impl Hint {
     /// What a snapshot's tags say, if it holds a manifest.
     pub fn of(snapshot: &Snapshot) -> Option<Self> {
         let tag = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
-        let scope = snapshot.tags.iter().find(|tag| tag.starts_with("scope-"))?;
+        let whole = |start: &str| snapshot.tags.iter().find(|tag| tag.starts_with(start)).cloned();
         Some(Self {
             snapshot: snapshot.id.clone(),
-            scope: scope.clone(),
+            scope: whole("scope-")?,
+            project: whole("project-").unwrap_or_default(),
             counter: tag(COUNTER)?.parse().ok()?,
             data: FullId::try_from(tag(DATA_ID)?.to_owned()).ok()?,
         })
@@ -224,13 +230,14 @@ impl Share<'_> {
     /// The names in a snapshot that will be needed if the manifest which is said to name it is accepted: each call
     /// of restic takes half a second to derive its key. If anything is wrong they are asked for again.
     fn list_ahead(&self, snapshot: &FullId) -> Option<Vec<Node>> {
-        let mut nodes = Vec::new();
-        let listed = self.engine.list(snapshot, &mut |node| {
+        let (mut nodes, mut bytes) = (Vec::new(), 0);
+        let listed = self.engine.within(AHEAD_TIME).list(snapshot, &mut |node| {
+            bytes += node.name.len() + node.path.len() + node.word.len();
             nodes.push(node);
-            match nodes.len() {
-                ..=AHEAD => Ok(()),
-                _ => Err(ShareError::refused("the listing", "it is too long to be kept")),
+            if nodes.len() > AHEAD || bytes > AHEAD_BYTES {
+                return Err(ShareError::refused("the listing", "it is too long to be kept"));
             }
+            Ok(())
         });
         listed.is_ok().then_some(nodes)
     }
@@ -259,6 +266,7 @@ impl Share<'_> {
         }
         if (manifest.counter, &manifest.snapshot) != (hint.counter, &hint.data)
             || manifest.scope.tag() != hint.scope
+            || Scope::project_tag(&manifest.scope.project) != hint.project
         {
             return Err(refused(format!(
                 "its tags are not its own: it is push {}",

@@ -8,6 +8,15 @@ use super::answers::Version;
 use crate::share::error::ShareError;
 use crate::share::process::RETRY;
 
+/// Variables that would contradict the options it is called with.
+pub const CONTRADICTING: [&str; 5] = [
+    "RESTIC_REPOSITORY",
+    "RESTIC_REPOSITORY_FILE",
+    "RESTIC_PASSWORD",
+    "RESTIC_PASSWORD_FILE",
+    "RESTIC_PASSWORD_COMMAND",
+];
+
 /// The oldest restic that is used: 0.17 has the JSON messages and exit codes that are relied on, and
 /// restores onto files that are there.
 const OLDEST: [u64; 2] = [0, 17];
