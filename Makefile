@@ -118,7 +118,7 @@ staleness-table: test-setup
 	scripts/staleness-table cargo=$(TABLES)/cargo larder=$(TABLES)/larder \
 		'larder, newer layout'=$(TABLES)/newer > docs/staleness.md
 
-# The same cases with the tools of scripts/peers-setup, and their times, as docs/peers.md: two hours. EVERY=4 takes
+# The same cases with the tools of scripts/peers-setup, and their times, as docs/peers.md: an hour. EVERY=4 takes
 # every fourth case.
 EVERY ?= 1
 PEERS = cargo-hold mbx kache sccache
