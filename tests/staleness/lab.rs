@@ -369,7 +369,7 @@ impl<'w> Lab<'w> {
         }
     }
 
-    /// What stands where users take it; dep-info and locks are nobody's artifacts.
+    /// What stands where users take it; dep-info, locks and a peer's own notes are nobody's artifacts.
     fn artifacts(&self) -> BTreeMap<String, blake3::Hash> {
         let mut found = BTreeMap::new();
         let dir = self.at("target").join(self.profile.get());
@@ -380,6 +380,7 @@ impl<'w> Lab<'w> {
                 let hashed = part == "examples" && name.rsplit_once('-').is_some();
                 if entry.path().extension().is_none_or(|ending| ending != "d")
                     && !name.starts_with(".cargo-")
+                    && !name.starts_with(".mbx-")
                     && !hashed
                 {
                     let bytes = fs::read(entry.path()).unwrap();
