@@ -136,13 +136,15 @@ impl Lab {
         command
     }
 
-    /// The same command by somebody else, with the toolchain where he may read it.
+    /// The same command by somebody else, with larder and the toolchain where he may read them.
     fn by_somebody(&self, command: &Command) -> Command {
         let script = format!(
             "mkdir -p toolchain && touch points && chown -R {SOMEBODY} store home bread points
             mount --bind {} toolchain
+            touch program && mount --bind \"$1\" program && shift
             export PATH=\"$PWD/toolchain/bin:$PATH\"
-            cd bread && exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups -- \"$@\"",
+            cd bread
+            exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups -- ../program \"$@\"",
             sysroot().display()
         );
         let mut other = self.world.command("unshare");
