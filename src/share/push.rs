@@ -73,8 +73,6 @@ struct Before {
     created: SystemTime,
     /// Where it was last pushed to or pulled from.
     shared: Option<Shared>,
-    /// The highest counter of the scope that was seen here.
-    seen: u64,
 }
 
 /// The data of a push.
@@ -125,11 +123,7 @@ impl<'s, 'a> Pushing<'s, 'a> {
             Some(replica) => Data::Replica(replica),
             None => Data::Stored(self.share.store_data(&paths.target, &gone)?),
         };
-        let before = Before {
-            created: record.created,
-            shared: record.shared,
-            seen: self.share.store.seen_counter(&self.scope.tag())?,
-        };
+        let before = Before { created: record.created, shared: record.shared };
         let closed = record.last.and_then(|last| last.closed);
         let records = Records {
             identity: self.identity.canonical(),
@@ -171,9 +165,6 @@ impl Captured<'_, '_> {
             rayon::join(|| pushing.highest(), || share.check_listing(&data.id, &entries));
         let ((repository, highest), ()) = (highest?, listed?);
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
-        if share.store.seen_counter(&pushing.scope.tag())? > before.seen {
-            return Err(no("a newer push of it was made or pulled here meanwhile"));
-        }
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;
         let created = seconds_now();
         let manifest = Manifest {
