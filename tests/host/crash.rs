@@ -22,6 +22,8 @@ use crate::world::{Said, World, sysroot};
 
 const BUILD: [&str; 4] = ["cargo", "build", "--release", "--offline"];
 
+const LARDER: &str = env!("CARGO_BIN_EXE_larder");
+
 /// So many points of each scenario, unless `LARDER_CRASH` says otherwise.
 const SAMPLE: usize = 2;
 
@@ -141,16 +143,17 @@ impl Lab {
         let script = format!(
             "mkdir -p toolchain && touch points && chown -R {SOMEBODY} store home bread points
             mount --bind {} toolchain
-            touch program && mount --bind \"$1\" program && shift
+            touch program && mount --bind {LARDER} program
             export PATH=\"$PWD/toolchain/bin:$PATH\"
             cd bread
-            exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups -- ../program \"$@\"",
+            exec setpriv --reuid={SOMEBODY} --regid={SOMEBODY} --clear-groups -- \"$@\"",
             sysroot().display()
         );
         let mut other = self.world.command("unshare");
         let script = format!("cd .. && {script}");
-        other.args(["--mount", "sh", "-ec", &script, "sh"]).arg(command.get_program());
-        other.args(command.get_args());
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words = words.map(|word| if word == LARDER { "../program".as_ref() } else { word });
+        other.args(["--mount", "sh", "-ec", &script, "sh"]).args(words);
         other
     }
 
