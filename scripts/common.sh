@@ -17,6 +17,11 @@ work_dir() {
     printf '%s\n' "${LARDER_WORK:-/var/tmp/larder-dev-$(id -u)}"
 }
 
+# free_port: one on the loopback that was free a moment ago.
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
 # as_root COMMAND…: run it as root; the caller has checked can_be_root.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then

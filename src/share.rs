@@ -22,6 +22,7 @@
 
 pub mod engine;
 mod error;
+mod files;
 mod gc;
 mod listing;
 pub mod manifest;

@@ -67,10 +67,7 @@ impl Share<'_> {
             self.output.note(&format!("passed over: {why}"));
         }
         self.check_room(manifest)?;
-        match &found.listed {
-            Some(nodes) => check_names(manifest, nodes)?,
-            None => self.check_listing(&manifest.snapshot, &manifest.entries)?,
-        }
+        self.check_listing(&manifest.snapshot, &manifest.entries, found.listed.as_deref())?;
         watch.step("list");
         // Before anything is there: whatever comes of this pull, an older push is not accepted again.
         self.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
@@ -122,26 +119,20 @@ impl Share<'_> {
         Err(ShareError::refused(format!("push {}", manifest.counter), why))
     }
 
-    /// Whether a snapshot holds these entries, and nothing else.
+    /// Whether a snapshot holds these entries, and nothing else; `listed` is what it holds, if it was asked before.
     pub(super) fn check_listing(
         &self,
         snapshot: &FullId,
         entries: &[Entry],
+        listed: Option<&[Node]>,
     ) -> Result<(), ShareError> {
+        let refused = |why| ShareError::refused(format!("snapshot {}", snapshot.short()), why);
         let mut listing = Listing::of(entries);
-        let refused = |why| not_listed(snapshot, why);
-        self.engine.list(snapshot, &mut |node| listing.take(&node).map_err(refused))?;
+        let mut take = |node: &Node| listing.take(node).map_err(refused);
+        match listed {
+            Some(nodes) => nodes.iter().try_for_each(take)?,
+            None => self.engine.list(snapshot, &mut |node| take(&node))?,
+        }
         listing.finish().map_err(refused)
     }
-}
-
-/// The same, of names that were listed before.
-fn check_names(manifest: &Manifest, nodes: &[Node]) -> Result<(), ShareError> {
-    let mut listing = Listing::of(&manifest.entries);
-    let checked = nodes.iter().try_for_each(|node| listing.take(node));
-    checked.and_then(|()| listing.finish()).map_err(|why| not_listed(&manifest.snapshot, why))
-}
-
-fn not_listed(snapshot: &FullId, why: String) -> ShareError {
-    ShareError::refused(format!("snapshot {}", snapshot.short()), why)
 }

@@ -162,7 +162,7 @@ impl Captured<'_, '_> {
         };
         // Whatever cargo did beside larder's back shows in the listing, and is not signed.
         let (highest, listed) =
-            rayon::join(|| pushing.highest(), || share.check_listing(&data.id, &entries));
+            rayon::join(|| pushing.highest(), || share.check_listing(&data.id, &entries, None));
         let ((repository, highest), ()) = (highest?, listed?);
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;

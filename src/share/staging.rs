@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,8 +11,8 @@ use rustix::fs::{AtFlags, CWD, Gid, Uid};
 use walkdir::WalkDir;
 
 use super::error::ShareError;
+use super::files::{copy, link_to, make_dir, set_mode, set_time};
 use super::manifest::{self, Entry, Manifest, What};
-use super::replica::{How, copy, set_time};
 use crate::digest::Digest;
 use crate::evict::Trash;
 use crate::fault;
@@ -68,13 +68,8 @@ impl<'a> Staging<'a> {
         let dir = paths.staging.clone();
         Trash::new(store).take(&dir)?;
         let target = dir.join("target");
-        for place in [&dir, &target] {
-            fault::point("share.make");
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(place)
-                .map_err(ShareError::io("make", place))?;
-        }
+        make_dir(&dir)?;
+        make_dir(&target)?;
         Ok(Self { store, paths, lock, manifest, dir, target, is_adopted: false })
     }
 
@@ -117,12 +112,11 @@ impl<'a> Staging<'a> {
             bytes += *size;
         }
         once.par_iter().try_for_each(|(entry, place)| {
-            copy(&self.paths.target.join(&entry.path), place, How::Anyhow)?;
+            copy(&self.paths.target.join(&entry.path), place)?;
             set_time(place, entry.mtime)
         })?;
         for (first, place) in &again {
-            fault::point("share.link");
-            fs::hard_link(first, place).map_err(ShareError::io("make", place))?;
+            link_to(first, place)?;
         }
         Ok(Seeded { paths: once.into_iter().map(|(_, place)| place).collect(), bytes })
     }
@@ -158,15 +152,12 @@ impl<'a> Staging<'a> {
         for (place, entry, metadata) in places.iter().rev() {
             own(place, metadata)?;
             if !metadata.is_symlink() {
-                let mode = fs::Permissions::from_mode(entry.mode);
-                fault::point("share.set-mode");
-                fs::set_permissions(place, mode)
-                    .map_err(ShareError::io("set the mode of", place))?;
+                set_mode(place, entry.mode)?;
             }
             set_time(place, entry.mtime)?;
         }
         // Nobody else can enter the directory above yet.
-        make_public(&self.target)?;
+        set_mode(&self.target, 0o755)?;
         let paths = places.into_iter().map(|(place, ..)| place).chain([self.target.clone()]);
         Ok(Settled { paths: paths.collect(), at: Instant::now() })
     }
@@ -217,7 +208,7 @@ impl<'a> Staging<'a> {
         atomic::write(&place(&self.paths.identity), &identity.canonical(), 0o644)?;
         atomic::write_binary(&place(&self.paths.state), &state)?;
         atomic::write_binary(&place(&self.paths.manifest), &store::Manifest { tree, ..left })?;
-        make_public(&self.dir)?;
+        set_mode(&self.dir, 0o755)?;
         let usage = usage::measure(&self.dir);
         let record =
             EntryRecord { size: usage.bytes, inodes: usage.inodes, ..self.record(identity) };
@@ -253,11 +244,6 @@ impl Drop for Staging<'_> {
             let _ = Trash::new(self.store).take(&self.dir);
         }
     }
-}
-
-fn make_public(dir: &Path) -> Result<(), ShareError> {
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(dir, mode).map_err(ShareError::io("set the mode of", dir))
 }
 
 fn difference(found: &Entry, wanted: &Entry) -> &'static str {
