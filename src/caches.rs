@@ -30,9 +30,9 @@ use crate::identity::{Surroundings, Way};
 use crate::output::Output;
 use crate::project::Project;
 use crate::situation::Findings;
-use crate::sources::{self, Where};
+use crate::sources::Where;
 use crate::store::{EntryPaths, Store, atomic};
-use crate::tree::{Nanoseconds, Tree};
+use crate::tree::Tree;
 
 /// The names that a reason lists before it counts.
 const NAMED: usize = 3;
@@ -79,8 +79,6 @@ pub struct Found {
     trees: BTreeMap<Part, Tree>,
     /// What is to be removed, absolute.
     gone: Vec<PathBuf>,
-    /// Modification times that files of the checkout have to get.
-    times: Vec<(PathBuf, Nanoseconds)>,
     memory: Memory,
     /// Why something goes, or nothing is kept.
     pub why: Vec<String>,
@@ -133,10 +131,7 @@ impl Caches {
             } else {
                 caches.add(Part::GoBuild, cache, way, output);
             }
-            caches.go = Some(go::Settings {
-                workspace: place.workspace.as_deref().map(outside),
-                with_cargo: project.keeps_cargo(),
-            });
+            caches.go = Some(go::Settings { workspace: place.workspace.as_deref().map(outside) });
         }
         if let Some(place) = &surroundings.ccache {
             caches.add(Part::Ccache, outside(&place.cache), way, output);
@@ -158,6 +153,11 @@ impl Caches {
             ));
             self.foreign.push(format!("not kept, because it held something already: {shown}"));
         }
+    }
+
+    /// Whether nothing is attached.
+    pub fn is_empty(&self) -> bool {
+        self.attached.is_empty()
     }
 
     fn has(&self, part: Part) -> bool {
@@ -239,22 +239,17 @@ impl Caches {
                 found.trees.insert(Part::GoBuild, Tree::default());
                 found.why.extend(why);
             }
-            memory.forget_gone(&findings.state.checkout);
+            memory.begin_anew(&findings.state.checkout);
         }
-        found.times = judged.times;
         found.memory = memory;
         Ok(())
     }
 
-    /// Removes what has to go, sets times, and makes what is mounted, and on what.
-    pub fn prepare(&self, store: &Store, source: &Path, found: &Found) -> Result<()> {
+    /// Removes what has to go, and makes what is mounted, and on what.
+    pub fn prepare(&self, store: &Store, found: &Found) -> Result<()> {
         let mut trash = Trash::new(store);
         for path in &found.gone {
             trash.take(path)?;
-        }
-        if sources::set_times(source, &found.times).is_err() {
-            // Where times cannot be set, Go could take something for what it is not.
-            trash.take(&self.kept(Part::GoBuild))?;
         }
         for Attached { kept, place, .. } in &self.attached {
             for dir in [kept, place] {

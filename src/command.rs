@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -105,6 +106,20 @@ pub fn run(
     let duration = started.elapsed();
     let (orphans, survivors) = end_orphans();
     Ok(Ended { code, duration, orphans, survivors })
+}
+
+/// Looks whether there is the program that a command starts, as `execvp(3)` would find it.
+pub fn find(command: &[OsString]) -> Result<(), CommandError> {
+    let program = command.first().map(PathBuf::from).unwrap_or_default();
+    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let found = if program.components().count() > 1 || program.is_absolute() {
+        program.exists()
+    } else {
+        std::env::split_paths(&path).any(|dir| is_file(&dir.join(&program)))
+    };
+    let shown = || program.display().to_string();
+    if found { Ok(()) } else { Err(CommandError::NotFound(shown())) }
 }
 
 /// Leaves processor and disk to others from now on, for what nobody waits for.

@@ -26,9 +26,9 @@ use crate::link;
 use crate::output::{Output, Progress, Stopwatch};
 use crate::reconcile::{self, Plan};
 use crate::situation::{self, Findings, View};
-use crate::sources::{self, Where};
+use crate::sources::Where;
 use crate::store::{
-    Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, unshare,
+    Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, atomic, restore_times, rewrite, unshare,
 };
 use crate::tree;
 
@@ -45,6 +45,8 @@ pub struct Done {
     pub ended: Result<Ended, CommandError>,
     /// Whether it could be recorded.
     pub closed: Result<()>,
+    /// Whether it made a directory and then failed before it built anything.
+    pub is_for_nothing: bool,
 }
 
 /// One command on one locked target directory.
@@ -80,6 +82,7 @@ impl Use<'_> {
     /// before the command; what happens from then on is in the outcome.
     pub fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = tree::now();
+        let led_to = self.target.as_deref().and_then(link::leads_to);
         let (findings, found) = self.reconcile(watch)?;
         let mut mounts = self.attach(&self.entry.paths().target)?;
         self.caches.attach(&mut mounts)?;
@@ -92,9 +95,10 @@ impl Use<'_> {
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let closed = self.close(outcome, seconds, &findings, &found, started);
+        let closed = self.close(outcome, seconds, &findings, &found, started, led_to);
         watch.step("close");
-        Ok(Done { ended, closed })
+        let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
+        Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
@@ -104,9 +108,6 @@ impl Use<'_> {
         let mut findings =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
         self.renew_downloads(&mut findings)?;
-        for error in &findings.normalised.failed {
-            self.output.detail(&error.to_string());
-        }
         let plan = if self.entry.is_new() {
             Plan::default()
         } else if self.entry.identity().is_exact() {
@@ -122,12 +123,8 @@ impl Use<'_> {
         }
         self.entry.begin(cold, why)?;
         self.remove(&findings, &plan)?;
-        self.caches.prepare(self.store, &self.sources.source, &found)?;
-        if !self.entry.identity().is_exact() && self.target.is_some() {
-            for error in sources::renew(&self.sources.source, &findings.changed_files()) {
-                self.output.warning(&error.to_string());
-            }
-        }
+        self.caches.prepare(self.store, &found)?;
+        self.refresh(&mut findings, &plan)?;
         if !findings.state_is_recorded || plan.everything {
             atomic::write_binary(&self.entry.paths().state, &findings.state)?;
             findings.state_is_recorded = true;
@@ -171,11 +168,32 @@ impl Use<'_> {
         Ok(restore_times(target, &times)?)
     }
 
+    /// Has Cargo find fresh what is, whatever the times of the sources are.
+    fn refresh(&self, findings: &mut Findings, plan: &Plan) -> Result<()> {
+        if plan.everything {
+            return Ok(());
+        }
+        let target = &self.entry.paths().target;
+        let refresh = findings.refresh(plan, &self.sources, &self.view)?;
+        // What is written from now on has to be newer than all of these times.
+        if let Some(newest) = refresh.times.iter().map(|(_, time)| *time).max() {
+            tree::wait_until_past(newest);
+        }
+        let mut trash = Trash::new(self.store);
+        for note in &refresh.notes {
+            trash.take(&target.join(note))?;
+        }
+        rewrite(target, &refresh.rewrites)?;
+        restore_times(target, &refresh.times)?;
+        findings.learn_times(&refresh.times);
+        Ok(())
+    }
+
     fn attach(&self, kept: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
         let Some(target) = &self.target else { return Ok(mounts) };
         match self.way {
-            Way::Symlink => link::make_link(target, kept)?,
+            Way::Symlink => link::make_whole_link(target, kept)?,
             Way::Bind => {
                 link::make_mount_point(target)?;
                 mounts.bind(kept, target)?;
@@ -185,7 +203,8 @@ impl Use<'_> {
         Ok(mounts)
     }
 
-    /// Records what the command left, and leaves the symlink behind.
+    /// Records what the command left, and leaves the way to it behind, or where the command built nothing,
+    /// the way of before. Says whether all of it was for nothing.
     fn close(
         &mut self,
         outcome: Outcome,
@@ -193,7 +212,8 @@ impl Use<'_> {
         findings: &Findings,
         found: &Found,
         started: tree::Nanoseconds,
-    ) -> Result<()> {
+        led_to: Option<PathBuf>,
+    ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target)?;
@@ -204,6 +224,7 @@ impl Use<'_> {
         for path in &uplifted.shared {
             unshare(path, &paths.dir)?;
         }
+        rewrite(&paths.target, &situation::dep_infos_for_users(&layout))?;
         let mut after = situation::look_after(
             &layout,
             &uplifted.extras,
@@ -218,7 +239,7 @@ impl Use<'_> {
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
         let mut fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
-        if outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
+        if findings.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
         let left = self.caches.close(found, &self.sources, findings)?;
@@ -227,10 +248,9 @@ impl Use<'_> {
         let to_measure = changed || !self.entry.is_measured() || findings.had_leftovers;
         let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
         let measured = to_measure.then(held);
-        if let Some(target) = &self.target {
-            link::make_link(target, &paths.target)?;
-        }
         let compiled = after.compiled;
+        let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
+        self.leave_links(led_to.filter(|_| built_nothing), &layout);
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
         if let Some(used) = history::Use::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
@@ -241,7 +261,30 @@ impl Use<'_> {
         if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
             self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
-        Ok(())
+        Ok(built_nothing && self.entry.is_new() && self.caches.is_empty())
+    }
+
+    /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
+    /// nothing from a build that succeeded.
+    fn leave_links(&self, other: Option<PathBuf>, layout: &Layout) {
+        let Some(target) = &self.target else { return };
+        let kept = other.as_ref().unwrap_or(&layout.target);
+        let left = link::leave(target, kept).and_then(|hidden| {
+            let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
+            let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+            let copies: Vec<PathBuf> = uplifted.filter(is_hidden).cloned().collect();
+            if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
+        });
+        if let Err(error) = left {
+            let kept = kept.display();
+            let error = crate::output::one_line(&error.into());
+            self.output.warning(&format!("{error}; what the build left is in {kept}"));
+        }
+    }
+
+    /// Takes back a directory in which nothing was built.
+    pub fn discard(self) -> Result<()> {
+        Ok(self.entry.discard(self.store)?)
     }
 
     fn learn(

@@ -1,10 +1,12 @@
 //! Looks at a locked target directory and at the sources, and puts together what [`crate::reconcile`]
-//! decides by. Reads only, but for the times that it normalises in the checkout.
+//! decides by. Reads only.
 
 mod after;
+mod fresh;
 mod needs;
 
-pub use self::after::{Aftermath, Uplifted, learn, look_after, uplifted};
+pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_after, uplifted};
+pub use self::fresh::{Freshness, Refresh};
 pub use self::needs::{Watch, held, leftovers, names, needed, unused};
 
 use std::collections::BTreeSet;
@@ -15,11 +17,11 @@ use std::path::{Path, PathBuf};
 use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
-use crate::reconcile::Situation;
-use crate::sources::{self, Normalised, SourceChanges, SourceState, Where};
+use crate::reconcile::{Plan, Situation};
+use crate::sources::{self, SourceChanges, SourceState, Where};
 use crate::store::atomic::{self, RecordError};
 use crate::store::{EntryPaths, Manifest};
-use crate::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Tree};
+use crate::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Stamp, Tree};
 
 /// Something that could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +51,6 @@ pub struct View {
 pub struct Findings {
     /// The sources as they are now.
     pub state: SourceState,
-    /// What setting the times in the checkout came to.
-    pub normalised: Normalised,
     /// Files that are as they were left but for their modification time, and that time.
     pub times: Vec<(PathBuf, Nanoseconds)>,
     /// The target directory as it is now.
@@ -63,11 +63,14 @@ pub struct Findings {
     pub watch: Watch,
     /// Whether something was there that belongs to no unit.
     pub had_leftovers: bool,
+    /// Whether files of the target directory got other times than the manifest has.
+    pub restamped: bool,
     layout: Layout,
     changes: Option<SourceChanges>,
     damage: Option<Vec<Change>>,
     succeeded: bool,
     local: BTreeSet<String>,
+    freshness: Freshness,
     affected: Option<BTreeSet<String>>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
@@ -93,7 +96,7 @@ pub fn look(
         place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
     }
     watch.step("records");
-    let (state, normalised) = sources::observe_normalised(place, recorded.as_ref())?;
+    let state = sources::observe(place, recorded.as_ref())?;
     watch.step("sources");
     let layout = Layout::scan(&paths.target)?;
     let had_leftovers = leftovers(&layout).next().is_some();
@@ -109,14 +112,15 @@ pub fn look(
         state_is_recorded: recorded.as_ref() == Some(&state),
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
         affected: None,
+        freshness: Freshness::default(),
         unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
         watch: Watch::default(),
         had_leftovers,
+        restamped: false,
         readers: BTreeSet::new(),
         callers: BTreeSet::new(),
         dated: BTreeSet::new(),
         state,
-        normalised,
         tree,
         manifest,
         layout,
@@ -137,6 +141,10 @@ pub fn look(
             )?;
         }
     }
+    if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
+        findings.freshness =
+            fresh::look(&findings.layout, place, view, &findings.state, recorded, changes)?;
+    }
     findings.look_at_units(view, place)?;
     watch.step("target");
     Ok(findings)
@@ -154,6 +162,7 @@ impl Findings {
             lock: self.state.lock.as_ref(),
             affected: self.affected.as_ref(),
             unmade: &self.unmade,
+            outdated: &self.freshness.unknown,
             readers: &self.readers,
             callers: &self.callers,
             dated: &self.dated,
@@ -167,10 +176,24 @@ impl Findings {
         self.changes.as_ref()
     }
 
-    /// Files of the checkout that are new or other than at the last attempt.
-    pub fn changed_files(&self) -> Vec<PathBuf> {
-        let changes = self.changes.iter().flat_map(|changes| &changes.checkout);
-        changes.map(|change| change.path.clone()).collect()
+    /// What is to be done so that Cargo finds fresh what stays.
+    pub fn refresh(&self, plan: &Plan, place: &Where, view: &View) -> Result<Refresh, LookError> {
+        let stays = |unit: &Unit| !unit.paths.iter().any(|path| plan.paths.contains(path));
+        self.freshness.refresh(&self.layout, place, view, &self.state, stays)
+    }
+
+    /// Takes in that files got other times, and nothing else: their content need not be read again.
+    pub fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
+        self.restamped |= !times.is_empty();
+        for (path, _) in times {
+            let seen = std::fs::symlink_metadata(self.layout.absolute(path));
+            if let (Some(known), Ok(seen)) = (self.tree.get(path).cloned(), seen) {
+                let stamp = Stamp::of(&seen);
+                if stamp.size == known.stamp.size && stamp.ino == known.stamp.ino {
+                    self.tree.remember(path, Entry { stamp, settled: true, ..known });
+                }
+            }
+        }
     }
 
     /// Forgets the directory, because it was made anew.

@@ -32,7 +32,6 @@ use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 use self::directory::Directory;
-use self::walk::{Touch, Wanted};
 use crate::digest::{Digest, DigestBuilder};
 
 /// Nanoseconds since the epoch; negative before 1970.
@@ -91,6 +90,14 @@ pub fn now() -> Nanoseconds {
     i64::try_from(since.as_nanos()).unwrap_or(Nanoseconds::MAX)
 }
 
+/// Waits until whatever is written from then on has a later time than this one: longer than the grain of the
+/// clock by which files get theirs. A time in the future is not waited for.
+pub fn wait_until_past(moment: Nanoseconds) {
+    while moment <= now() && !is_settled(moment, now()) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// What one name in a tree stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
@@ -119,7 +126,26 @@ pub struct Entry {
     pub settled: bool,
 }
 
+/// So long a checkout takes at most, with a copy of it: a file's modification and change time may be so
+/// far apart though nobody set the one on purpose.
+const CHECKOUT: Nanoseconds = 600 * 1_000_000_000;
+
 impl Entry {
+    /// Whether somebody gave it its modification time on purpose, as archives and `git restore-mtime` do:
+    /// such a time is content.
+    pub fn is_dated(&self) -> bool {
+        self.stamp.mtime.abs_diff(self.stamp.ctime) > CHECKOUT.unsigned_abs()
+    }
+
+    /// Whether it has the same content as before, and another time that somebody gave it on purpose, or
+    /// gave it before.
+    fn is_redated(&self, before: &Self) -> bool {
+        self.same_content(before)
+            && self.stamp.mtime != before.stamp.mtime
+            && !matches!(self.node, Node::Directory)
+            && (self.is_dated() || before.is_dated())
+    }
+
     /// Whether both have the same kind, mode and content, whatever their stamps.
     pub fn same_content(&self, other: &Self) -> bool {
         let seen = self.node != Node::Unreadable || self.stamp == other.stamp;
@@ -187,18 +213,7 @@ impl Tree {
         before: Option<&Tree>,
         wanted: impl Fn(&Path, bool) -> bool + Sync,
     ) -> Result<Self, ObserveError> {
-        Self::observe_touching(root, before, &wanted, &walk::leave)
-    }
-
-    /// Like [`Tree::observe`], with a visitor that may change times on the way: a file's content
-    /// is read only after its visit, so that what is written to it later shows in its stamp.
-    pub fn observe_touching(
-        root: &Path,
-        before: Option<&Tree>,
-        wanted: Wanted<'_>,
-        touch: Touch<'_>,
-    ) -> Result<Self, ObserveError> {
-        let top = observe::observe(root, before.map(|before| &before.top), wanted, touch)?;
+        let top = observe::observe(root, before.map(|before| &before.top), &wanted)?;
         Ok(Self { top })
     }
 

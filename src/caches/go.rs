@@ -17,7 +17,7 @@ use super::some_of;
 use crate::fault;
 use crate::situation::Findings;
 use crate::sources::{self, SourceChanges, Where};
-use crate::tree::{Change, ChangeKind, Made, Nanoseconds, Node, Tree, now};
+use crate::tree::{Change, ChangeKind, Made, Node, Tree, now};
 
 /// In Go's build cache: results of tests from before this moment are not used (`cmd/go/internal/clean`,
 /// Go 1.19).
@@ -33,16 +33,12 @@ const FOR_C: [&str; 28] = [
 pub struct Settings {
     /// `go.work`, as seen from here.
     pub workspace: Option<PathBuf>,
-    /// Whether the times in the checkout are set for Cargo.
-    pub with_cargo: bool,
 }
 
 /// What is to be done about the sources.
 pub struct Judged {
     /// Why the build cache has to be emptied.
     pub why: Vec<String>,
-    /// Times to be set in the checkout.
-    pub times: Vec<(PathBuf, Nanoseconds)>,
     /// What is known of the sources from now on.
     pub memory: Memory,
 }
@@ -60,12 +56,13 @@ pub fn judge(
         // One that cannot be read cannot be compiled either.
         fs::read(place.source.join(path)).is_ok_and(|text| imports_c(&text))
     };
-    let mut times = memory.see(checkout, is_cgo);
-    if settings.with_cargo {
-        times.clear();
+    let mut why = Vec::new();
+    let taken = memory.see(checkout, is_cgo);
+    if !taken.is_empty() {
+        let names: Vec<String> = taken.iter().map(|path| path.display().to_string()).collect();
+        why.push(format!("the time of a file stood for another content: {}", some_of(&names)));
     }
     memory.outside.clear();
-    let mut why = Vec::new();
     for (name, here) in outside(settings, place, checkout) {
         let known = before.outside.get(&name);
         let tree = Tree::observe(&here, known, |path, _| !path.ends_with(".git"))?;
@@ -77,7 +74,7 @@ pub fn judge(
     if let Some(changes) = findings.source_changes() {
         why.extend(judge_changes(changes, &memory, checkout));
     }
-    Ok(Judged { why, times, memory })
+    Ok(Judged { why, memory })
 }
 
 fn judge_changes(changes: &SourceChanges, memory: &Memory, checkout: &Tree) -> Vec<String> {
@@ -100,6 +97,7 @@ fn judge_changes(changes: &SourceChanges, memory: &Memory, checkout: &Tree) -> V
     let others = !changes.git.is_empty()
         || !changes.variables.is_empty()
         || changes.source_date_epoch
+        || !changes.dated.is_empty()
         || !changed.is_empty();
     if has_cgo && memory.makes_c && others && names.is_empty() {
         why.push("the build makes files for cgo, and what it makes them from changed".to_owned());
@@ -138,7 +136,7 @@ fn imports_c(text: &[u8]) -> bool {
 }
 
 /// Modules outside of the checkout that `go.mod` and `go.work` name, as the compiler sees them and as
-/// they are seen from here: Go knows their packages by times alone, which nobody sets there.
+/// they are seen from here: Go knows their packages by times alone.
 fn outside(settings: &Settings, place: &Where, checkout: &Tree) -> Vec<(Vec<u8>, PathBuf)> {
     let is_file = |name: &[u8]| name.ends_with(b".mod") || name == b"go.work";
     let mut open: Vec<PathBuf> = checkout

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::tree::{Made, Nanoseconds, Node, Tree, now};
+use crate::tree::{Made, Nanoseconds, Node, Tree};
 
 /// What is remembered from one use to the next. It is written at the end of each use: what a use leaves
 /// in the caches that has no end is removed.
@@ -24,63 +24,78 @@ pub struct Memory {
     pub outside: BTreeMap<Vec<u8>, Tree>,
 }
 
+/// So many moments of a file are told apart.
+const MOMENTS: usize = 16;
+
 /// A file of the checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Its content when it was last there.
     pub content: Digest,
-    /// Its modification time then.
-    pub at: Nanoseconds,
-    /// The latest modification time that it ever had.
-    pub latest: Nanoseconds,
+    /// The modification times that it had, and with which content.
+    moments: BTreeMap<Nanoseconds, Digest>,
+    /// Of this one and earlier ones it is not known any more.
+    forgotten: Nanoseconds,
     /// Whether it is a Go file that imports "C".
     pub cgo: bool,
 }
 
+impl File {
+    fn new(content: Digest, at: Nanoseconds, cgo: bool) -> Self {
+        Self { content, moments: [(at, content)].into(), forgotten: Nanoseconds::MIN, cgo }
+    }
+
+    /// Takes in that it has this content at this time; says whether that time may have stood for another.
+    fn has(&mut self, content: Digest, at: Nanoseconds) -> bool {
+        let is_taken =
+            self.moments.get(&at).map_or(at <= self.forgotten, |known| *known != content);
+        self.content = content;
+        self.moments.insert(at, content);
+        if self.moments.len() > MOMENTS {
+            self.forgotten = self.moments.pop_first().map_or(self.forgotten, |(at, _)| at);
+        }
+        is_taken
+    }
+}
+
 impl Memory {
     /// What Go is going to see in a checkout; `is_cgo` is asked about Go files whose content is not
-    /// known. Returns the times that have to be set so that it sees every change.
+    /// known. Returns the files whose time stood for another content before.
     ///
     /// Go's index of packages trusts names, sizes and modification times
-    /// (`cmd/go/internal/modindex/read.go`, `dirHash`, Go 1.19). So no file may ever have the same time
-    /// twice with different content. A time that is later than all that the file ever had is left alone.
-    pub fn see(
-        &mut self,
-        checkout: &Tree,
-        is_cgo: impl Fn(&Path) -> bool,
-    ) -> Vec<(PathBuf, Nanoseconds)> {
-        let mut times = Vec::new();
+    /// (`cmd/go/internal/modindex/read.go`, `dirHash`, Go 1.19), and lies in its build cache. So that has
+    /// to go where a file has a time that it had with another content.
+    pub fn see(&mut self, checkout: &Tree, is_cgo: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+        let mut taken = Vec::new();
         for (path, entry) in checkout.iter() {
             let Node::File(content) = &entry.node else { continue };
             let key = path.as_os_str().as_bytes().to_vec();
             let is_go = path.extension() == Some(OsStr::new("go"));
-            let mtime = entry.stamp.mtime;
+            let at = entry.stamp.mtime;
             let Some(known) = self.files.get_mut(&key) else {
-                let cgo = is_go && is_cgo(&path);
-                let file = File { content: *content, at: mtime, latest: mtime, cgo };
-                self.files.insert(key, file);
+                self.files.insert(key, File::new(*content, at, is_go && is_cgo(&path)));
                 continue;
             };
-            let is_same = known.content == *content;
-            if !is_same {
-                (known.content, known.cgo) = (*content, is_go && is_cgo(&path));
+            if known.content != *content {
+                known.cgo = is_go && is_cgo(&path);
             }
-            if mtime > known.latest {
-                (known.at, known.latest) = (mtime, mtime);
-            } else if is_same && mtime != known.at {
-                times.push((path, known.at));
-            } else if !is_same {
-                known.latest = now().max(known.latest.saturating_add(1));
-                known.at = known.latest;
-                times.push((path, known.at));
+            if known.has(*content, at) {
+                taken.push(path);
             }
         }
-        times
+        taken
     }
 
-    /// Forgets files that are not in the checkout any more: of them Go remembers nothing either.
-    pub fn forget_gone(&mut self, checkout: &Tree) {
-        self.files.retain(|path, _| checkout.get(Path::new(OsStr::from_bytes(path))).is_some());
+    /// Forgets what Go cannot remember any more, because its build cache is gone: all but what the files
+    /// of the checkout are now.
+    pub fn begin_anew(&mut self, checkout: &Tree) {
+        self.files.retain(|path, file| {
+            let now = checkout.get(Path::new(OsStr::from_bytes(path)));
+            if let Some(now) = now {
+                *file = File::new(file.content, now.stamp.mtime, file.cgo);
+            }
+            now.is_some()
+        });
     }
 
     /// Whether any file that is in the checkout imports "C".
@@ -100,30 +115,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_content_ever_has_the_time_of_another() {
+    fn a_time_that_stood_for_another_content_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.go");
         let mut memory = Memory::default();
-        let mut seen: BTreeMap<Nanoseconds, String> = BTreeMap::new();
         let mut step = |content: &str, seconds: i64| {
             fs::write(&file, content).unwrap();
             filetime::set_file_mtime(&file, FileTime::from_unix_time(seconds, 0)).unwrap();
             let tree = Tree::observe_all(dir.path(), None).unwrap();
-            let times = memory.see(&tree, |_| false);
-            let own = tree.get(Path::new("a.go")).unwrap().stamp.mtime;
-            let at = times.first().map_or(own, |(_, at)| *at);
-            let other = seen.insert(at, content.to_owned());
-            assert!(other.is_none_or(|other| other == content), "{content} at {at}");
-            times.is_empty()
+            memory.see(&tree, |_| false).is_empty()
         };
         assert!(step("one", 5));
         assert!(step("one", 5));
         assert!(!step("two", 5), "another content with the same time");
-        assert!(!step("two", 5), "as unpacked again");
-        assert!(!step("one", 5), "back again");
-        assert!(!step("one", 3));
-        assert!(!step("six", 4));
-        assert!(step("six", 4_000_000_000), "later than ever");
-        assert!(!step("ten", 4_000_000_000));
+        assert!(step("two", 5), "and from now on it is known");
+        assert!(step("one", 3), "a time that it never had");
+        assert!(!step("six", 3));
+        for later in 0..20 {
+            assert!(step("six", 100 + later));
+        }
+        assert!(!step("ten", 3), "so long ago that nothing is known of it");
+        assert!(step("ten", 4_000_000_000));
     }
 }

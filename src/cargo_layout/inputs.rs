@@ -112,7 +112,7 @@ pub(super) fn printed<'a>(output: &'a [u8], key: &'a str) -> impl Iterator<Item 
     })
 }
 
-fn rerun_paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
+pub(super) fn rerun_paths(output: &[u8]) -> impl Iterator<Item = PathBuf> {
     printed(output, "rerun-if-changed").map(|path| PathBuf::from(OsStr::from_bytes(path)))
 }
 
@@ -144,7 +144,7 @@ fn linked_files(output: &[u8]) -> BTreeSet<PathBuf> {
     files
 }
 
-fn in_package(path: PathBuf) -> Input {
+pub(super) fn in_package(path: PathBuf) -> Input {
     if path.is_absolute() { Input::Absolute(path) } else { Input::InPackage(path) }
 }
 

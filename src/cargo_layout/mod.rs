@@ -17,6 +17,7 @@
 //! [`Layout::absolute`] gives the place on disk.
 
 mod depinfo;
+mod fingerprint;
 mod graph;
 mod inputs;
 mod listing;
@@ -27,6 +28,7 @@ mod out_dir;
 mod owners;
 mod reads;
 mod scan;
+mod stamps;
 mod tampered;
 mod v1;
 mod v2;
@@ -40,11 +42,14 @@ use std::path::{Path, PathBuf};
 
 use crate::tree::Nanoseconds;
 
+pub use depinfo::{watched_as, without_watched};
+pub use fingerprint::Rewrites;
 pub use graph::Graph;
 pub use inputs::Input;
 pub use locks::CargoLocks;
 pub use out_dir::OutDir;
 pub use owners::{Owner, Owners};
+pub use stamps::Stamped;
 
 /// Which layout a target directory has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::listing::Reader;
-use super::names::mark;
+use super::stamps::digits_of;
 use super::{Layout, LayoutError, Unit};
 
 impl Layout {
@@ -43,9 +43,7 @@ impl Layout {
         let reader = Reader { target: &self.target };
         let mut files = Vec::new();
         for unit in self.units() {
-            let inside = reader.list(&unit.fingerprint)?.into_iter();
-            let digits = inside.filter(|item| item.kind.is_file() && mark(&item.name).is_some());
-            files.extend(digits.map(|item| item.path));
+            files.extend(digits_of(&reader, unit)?);
         }
         Ok(files)
     }

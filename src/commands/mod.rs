@@ -34,7 +34,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 use crate::command::LARDER_FAILED;
-use crate::config::StorePath;
+use crate::config::{self, StorePath};
 use crate::output::Output;
 use crate::store::{Guard, Store, StoreError, Wait};
 
@@ -94,9 +94,35 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 /// Opens the store to work in it; a store that somebody named must be there, the default one is made.
 fn open_store(named: Option<PathBuf>, wait: Wait, output: Output) -> Result<(Store, Guard)> {
     match StorePath::find(named) {
-        StorePath::Named(path) => enter(|| Store::open_writable(&path), wait, output),
-        StorePath::Default(path) => make_store(&path, wait, output),
+        StorePath::Named(path) if !may_make(&path) => {
+            enter(|| Store::open_writable(&path), wait, output)
+        }
+        StorePath::Named(path) | StorePath::Default(path) => {
+            let is_new = !path.exists();
+            let made = make_store(&path, wait, output)?;
+            if is_new {
+                say_made(&made.0, output)?;
+            }
+            Ok(made)
+        }
     }
+}
+
+/// Whether a store that somebody named may be made where there is none: beside what is there, and not inside of
+/// an image's build, where it would be thrown away with the sandbox.
+fn may_make(path: &Path) -> bool {
+    let above = path.parent().is_some_and(Path::is_dir);
+    above && !path.exists() && std::env::var_os("BUILDROOT").is_none()
+}
+
+fn say_made(store: &Store, output: Output) -> Result<()> {
+    let policy = config::budgets(store)?;
+    let root = store.root().display();
+    let budget = policy.in_words();
+    output.note(&format!(
+        "made the store {root}, {budget}; larder.toml in it says how much it may take"
+    ));
+    Ok(())
 }
 
 /// Opens a store that is there, to work in it.

@@ -18,6 +18,11 @@ use crate::verify::{self, Verdict};
 
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
+    if let Err(missing) = command::find(&arguments.command) {
+        let code = missing.code();
+        output.error(&missing.into(), code);
+        return Ok(code);
+    }
     let (store, guard) = open_store(store, arguments.wait.unwrap_or(Wait::Forever), output)?;
     let project = project(&store, arguments, output)?;
     watch.step("prepare");
@@ -29,7 +34,14 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     watch.step("make room");
     let command = project.words();
     let done = warm.carry_out(&command, &mut watch)?;
+    let is_for_nothing = done.is_for_nothing;
     let mut code = exit_code(done, output)?;
+    if is_for_nothing {
+        warm.discard()?;
+        say_where(&project, output);
+        empty_scraps(&store, output);
+        return Ok(code);
+    }
     if code == DONE && warm.is_due(project.settings.verify_every) {
         code = verify_by_itself(&mut warm, &command, &project, output)?;
         watch.step("verify");
@@ -47,6 +59,16 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     watch.step("empty trash");
     output.detail(&watch.summary());
     Ok(code)
+}
+
+/// A cargo that was started beside the sources finds none: this is said by nobody else.
+fn say_where(project: &Project, output: Output) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let is_cargo = project.words().first().is_some_and(|word| word == "cargo");
+    if is_cargo && !here.starts_with(&project.source) {
+        let (here, source) = (here.display(), project.source.display());
+        output.note(&format!("cargo ran in {here}, and the sources are in {source}; change there first, or give cargo --manifest-path"));
+    }
 }
 
 /// The project that the arguments name, with what they override.

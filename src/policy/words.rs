@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Span, What, Why};
+use super::{Policy, Span, What, Why};
 use crate::names::ProjectName;
 
 impl fmt::Display for What {
@@ -43,6 +43,16 @@ impl fmt::Display for Why {
                 write!(f, "least recently used, fewer than {min_free} inodes free")
             }
         }
+    }
+}
+
+impl Policy {
+    /// The budget of the whole store.
+    pub fn in_words(&self) -> String {
+        let most = self.max_size.map(|size| format!("at most {size}"));
+        let free = self.min_free.map(|amount| format!("as long as {amount} of the disk is free"));
+        let parts: Vec<String> = most.into_iter().chain(free).collect();
+        if parts.is_empty() { "without a budget".to_owned() } else { parts.join(", ") }
     }
 }
 

@@ -22,7 +22,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::cargo_layout::{Layout, Owner, Version};
@@ -61,6 +61,9 @@ pub struct Situation<'a> {
     pub affected: Option<&'a BTreeSet<String>>,
     /// What the last build wrote into its sources, and what is not there as it wrote it.
     pub unmade: &'a [PathBuf],
+    /// Units, by their place in [`Layout::units`], that Cargo compares with something newer, changed or gone
+    /// of which nothing else is known, and with what.
+    pub outdated: &'a BTreeMap<usize, PathBuf>,
     /// Units, by their place in [`Layout::units`], that name an input that changed.
     pub readers: &'a BTreeSet<usize>,
     /// Units whose programs name a variable that changed.
@@ -146,6 +149,10 @@ impl Situation<'_> {
             let names = changes.checkout.iter().map(|change| change.path.display().to_string());
             doomed.add(reached(), format!("checkout changed: {}", some_of(names)));
         }
+        if !changes.dated.is_empty() {
+            let names = changes.dated.iter().map(|path| path.display().to_string());
+            doomed.add(reached(), format!("times that somebody set changed: {}", some_of(names)));
+        }
         for what in &changes.git {
             doomed.add(reached(), format!("git changed: {what}"));
         }
@@ -177,9 +184,26 @@ impl Situation<'_> {
                 format!("environment changed: {}", some_of(names)),
             );
         }
+        self.judge_outdated(doomed);
         if changes.source_date_epoch {
             let dated = self.packages_of(self.dated);
             doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
+        }
+    }
+
+    /// What Cargo would make anew goes, so that it does not find what it left there the last time.
+    fn judge_outdated(&self, doomed: &mut Doomed) {
+        let units = self.layout.units().enumerate();
+        let outdated = units.filter_map(|(index, unit)| Some((unit, self.outdated.get(&index)?)));
+        let others = outdated.filter(|(unit, _)| !doomed.packages.contains(&unit.package));
+        let (packages, paths): (BTreeSet<String>, BTreeSet<&PathBuf>) =
+            others.map(|(unit, path)| (unit.package.clone(), path)).unzip();
+        if !packages.is_empty() {
+            let names = paths.iter().map(|path| path.display().to_string());
+            doomed.add(
+                packages,
+                format!("newer than what was made from it, or gone: {}", some_of(names)),
+            );
         }
     }
 

@@ -64,7 +64,7 @@ impl Use<'_> {
             self.entry.remake(self.store)?;
         }
         if let Some(target) = &self.target {
-            link::make_link(target, &self.entry.paths().target)?;
+            link::leave(target, &self.entry.paths().target)?;
         }
         let record = self.entry.record();
         let (project, toolchain) = (record.project.clone(), record.toolchain);

@@ -8,14 +8,13 @@ use super::Use;
 use super::sharing::pull_when_cold;
 use super::waiting::wait_for_cargo;
 use crate::caches::Caches;
-use crate::config::Kept;
 use crate::home::Home;
 use crate::identity::{Answer, Identity, Surroundings};
 use crate::link;
 use crate::output::Output;
 use crate::project::Project;
 use crate::situation::View;
-use crate::sources::{Times, Where};
+use crate::sources::Where;
 use crate::store::{Guard, Lock, OpenEntry, Store};
 use crate::sweep;
 
@@ -102,18 +101,7 @@ fn sources(project: &Project, surroundings: &Surroundings) -> Where {
         source_date_epoch: surroundings.source_date_epoch.clone(),
         variables: surroundings.variables.clone(),
         home: surroundings.home.clone(),
-        times: times(project),
         ..Where::default()
-    }
-}
-
-/// Which times the files of the checkout have to have. Cargo needs them to be past; Go needs them to be
-/// others for other content, and whoever calls make that they are as they are.
-fn times(project: &Project) -> Times {
-    match (project.keeps_cargo(), project.with.contains(&Kept::Go)) {
-        (true, false) => Times::Constant,
-        (true, true) => Times::OfContent,
-        (false, _) => Times::Own,
     }
 }
 

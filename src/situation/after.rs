@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Findings, LookError, View, mentioned, observe_target, to_bytes, to_paths};
-use crate::cargo_layout::{Layout, LayoutError, Unit};
+use crate::cargo_layout::{Layout, LayoutError, Rewrites, Unit, without_watched};
 use crate::needed::Needed;
 use crate::sources::{SourceState, Use, Where};
 use crate::store::Manifest;
@@ -34,6 +34,17 @@ pub fn uplifted(layout: &Layout) -> Uplifted {
         shared: shared.into_iter().map(|path| layout.absolute(path)).collect(),
         extras: alone.into_iter().filter(|path| !is_cargos(path, layout)).cloned().collect(),
     }
+}
+
+/// The dep-info beside the artifacts as a build without larder has it, where it is another.
+pub fn dep_infos_for_users(layout: &Layout) -> Rewrites {
+    let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+    let theirs = all.filter(|path| path.extension() == Some(OsStr::new("d")));
+    let rewrite = |path: &PathBuf| {
+        let content = std::fs::read(layout.absolute(path)).ok()?;
+        Some((path.clone(), without_watched(&content)?))
+    };
+    theirs.filter_map(rewrite).collect()
 }
 
 /// What a build left: for the records.

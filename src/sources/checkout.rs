@@ -1,11 +1,9 @@
-//! The checkout itself: one walk that looks, sets times if asked, and comes by every `.git`.
+//! The checkout itself: one walk that looks, and comes by every `.git`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::place::Where;
-use super::touch::Toucher;
-use crate::tree::walk::{self, leave};
 use crate::tree::{ObserveError, Tree};
 
 /// What a walk through the checkout found.
@@ -40,31 +38,11 @@ impl Filter<'_> {
     }
 }
 
-/// Looks at the checkout; with a toucher, gives everything in it the constant time first.
-pub(super) fn observe(
-    place: &Where,
-    before: Option<&Tree>,
-    toucher: Option<&Toucher>,
-) -> Result<Checkout, ObserveError> {
+/// Looks at the checkout.
+pub(super) fn observe(place: &Where, before: Option<&Tree>) -> Result<Checkout, ObserveError> {
     let filter = filter(place);
-    let wanted = |path: &Path, _: bool| filter.wants(path);
-    let tree = match toucher {
-        None => Tree::observe_touching(&place.source, before, &wanted, &leave),
-        Some(toucher) => {
-            let touch = |at: &walk::Place<'_>, stat: &_| toucher.touch(&place.source, at, stat);
-            Tree::observe_touching(&place.source, before, &wanted, &touch)
-        }
-    };
-    Ok(Checkout { tree: tree?, dot_gits: filter.found() })
-}
-
-/// Gives everything in the checkout the constant time, reads no content, and returns every `.git`.
-pub(super) fn touch(place: &Where, toucher: &Toucher) -> Result<Vec<PathBuf>, ObserveError> {
-    let filter = filter(place);
-    let wanted = |path: &Path, _: bool| filter.wants(path);
-    let touch = |at: &walk::Place<'_>, stat: &_| toucher.touch(&place.source, at, stat);
-    walk::walk(&place.source, &wanted, &touch, &walk::pass)?;
-    Ok(filter.found())
+    let tree = Tree::observe(&place.source, before, |path, _| filter.wants(path))?;
+    Ok(Checkout { tree, dot_gits: filter.found() })
 }
 
 fn filter(place: &Where) -> Filter<'_> {

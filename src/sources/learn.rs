@@ -41,7 +41,7 @@ impl SourceState {
         first_unit: Nanoseconds,
         last_unit: Nanoseconds,
     ) -> Result<Made, ObserveError> {
-        let seen = checkout::observe(place, Some(&self.checkout), None)?.tree;
+        let seen = checkout::observe(place, Some(&self.checkout))?.tree;
         let in_time = |_: &[u8], entry: &Entry| {
             (first_unit..=last_unit).contains(&entry.stamp.ctime)
                 && !matches!(entry.node, Node::Directory)

@@ -1,8 +1,8 @@
 //! The checkout and everything else that a build is made from: its state and its times.
 //!
 //! The state ([`SourceState`]) is what `reconcile` compares with that of the last attempt. It is
-//! by content; stamps only save reading again what nobody touched. This is the only room that
-//! sets modification times in a checkout (`touch`).
+//! by content; stamps only save reading again what nobody touched. Nothing here is changed, and no
+//! time of it is: times are not larder's to set.
 //!
 //! Two views of a path are kept apart ([`Where`]): as seen from here, and as the compiler sees
 //! it, which is another one when larder stands outside of the sandbox's root. What is written
@@ -19,7 +19,7 @@ mod packages;
 mod paths;
 mod place;
 mod state;
-mod touch;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -28,8 +28,5 @@ pub use git::{GitState, Repository};
 pub use lockfile::{Lockfile, Package};
 pub use outside::Outside;
 pub use packages::Packages;
-pub use place::{Times, Where, plain};
-pub use state::{
-    SourceChanges, SourceState, Use, normalise, observe, observe_checkout, observe_normalised,
-};
-pub use touch::{MTIME, NormaliseError, Normalised, renew, set_times};
+pub use place::{Where, plain};
+pub use state::{SourceChanges, SourceState, Use, observe, observe_checkout};

@@ -60,7 +60,10 @@ impl Outside {
     /// The places that differ from an older observation, or that it did not know.
     pub fn changes_since(&self, old: &Self) -> Vec<PathBuf> {
         let is_same = |name: &PathBuf, root: &Root| {
-            old.places.get(name).is_some_and(|old| root.tree.changes_since(&old.tree).is_empty())
+            old.places.get(name).is_some_and(|old| {
+                root.tree.changes_since(&old.tree).is_empty()
+                    && root.tree.redated_since(&old.tree).is_empty()
+            })
         };
         let changed = self.places.iter().filter(|(name, root)| !is_same(name, root));
         changed.map(|(name, _)| name.clone()).collect()
@@ -73,6 +76,25 @@ impl Outside {
     /// The places.
     pub fn places(&self) -> impl Iterator<Item = &Path> {
         self.places.keys().map(PathBuf::as_path)
+    }
+
+    /// The directories of the packages of a name, as the compiler sees them.
+    pub fn homes<'s>(&'s self, package: &'s str) -> impl Iterator<Item = PathBuf> + 's {
+        let all = self.places.iter().flat_map(|(place, root)| {
+            root.manifests.iter().map(move |(dir, manifest)| (place.join(dir), manifest))
+        });
+        all.filter(move |(_, manifest)| manifest.name.as_deref() == Some(package))
+            .map(|(home, _)| home)
+    }
+
+    /// A file at or below a directory, as the compiler sees both, that has another time than it had.
+    pub fn moved_since(&self, old: &Self, home: &Path) -> Option<PathBuf> {
+        let nothing = Tree::default();
+        self.places.iter().find_map(|(place, root)| {
+            let old = old.places.get(place).map_or(&nothing, |old| &old.tree);
+            let moved = root.tree.moved_since(old).into_iter().map(|path| place.join(path));
+            moved.filter(|path| path.starts_with(home)).next()
+        })
     }
 
     /// The names of the packages in all places.

@@ -8,18 +8,6 @@ use crate::digest::Digest;
 /// Symlinks followed in one path before it counts as a loop, as in Linux (`path_resolution(7)`).
 const LINKS: usize = 40;
 
-/// Which modification times the files of the checkout get.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Times {
-    /// All the same one, always: for Cargo.
-    #[default]
-    Constant,
-    /// All the same one, which is another when anything in the checkout is: for Cargo and Go.
-    OfContent,
-    /// Those that they have.
-    Own,
-}
-
 /// Where to look. All paths are absolute.
 #[derive(Clone, Debug, Default)]
 pub struct Where {
@@ -47,8 +35,6 @@ pub struct Where {
     pub variables: BTreeMap<String, Digest>,
     /// The home directory of the command, as the compiler sees it.
     pub home: Option<PathBuf>,
-    /// Which times the files of the checkout get.
-    pub times: Times,
 }
 
 impl Where {

@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::checkout::{self, Checkout};
-use super::git::{self, GitState};
+use super::git::GitState;
 use super::lockfile::Lockfile;
 use super::manifests::Manifests;
 use super::outside::Outside;
 use super::packages::Packages;
 use super::paths;
-use super::place::{Times, Where};
-use super::touch::{self, Normalised, Toucher};
+use super::place::Where;
 use crate::digest::Digest;
-use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree, now};
+use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree};
 
 /// The state of all sources at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +44,8 @@ pub struct SourceState {
 pub struct SourceChanges {
     /// Names in the checkout.
     pub checkout: Vec<Change>,
+    /// Files of the checkout that have their content still, but another time that somebody set.
+    pub dated: Vec<PathBuf>,
     /// What git would answer differently, in words.
     pub git: Vec<String>,
     /// Places outside of the checkout.
@@ -61,48 +62,13 @@ pub struct SourceChanges {
 
 /// Looks at all sources and changes nothing. What `before` vouches for is not read again.
 pub fn observe(place: &Where, before: Option<&SourceState>) -> Result<SourceState, ObserveError> {
-    let checkout = checkout::observe(place, before.map(|before| &before.checkout), None)?;
+    let checkout = checkout::observe(place, before.map(|before| &before.checkout))?;
     finish(place, before, checkout)
-}
-
-/// Gives the checkout and the metadata of its repositories the times that they are to have, and looks
-/// at all sources on the same walk.
-pub fn observe_normalised(
-    place: &Where,
-    before: Option<&SourceState>,
-) -> Result<(SourceState, Normalised), ObserveError> {
-    let started = now();
-    let before_checkout = before.map(|before| &before.checkout);
-    let (toucher, checkout) = match place.times {
-        Times::Own => return Ok((observe(place, before)?, Normalised::default())),
-        Times::Constant => {
-            let toucher = Toucher::default();
-            let checkout = checkout::observe(place, before_checkout, Some(&toucher))?;
-            (toucher, checkout)
-        }
-        Times::OfContent => {
-            let first = checkout::observe(place, before_checkout, None)?.tree;
-            let toucher = Toucher::to(touch::of_content(first.digest()));
-            let checkout = checkout::observe(place, Some(&first), Some(&toucher))?;
-            (toucher, checkout)
-        }
-    };
-    git::normalise(place, &checkout.dot_gits, started, &toucher)?;
-    Ok((finish(place, before, checkout)?, toucher.finish()))
 }
 
 /// Looks at the checkout alone, and changes nothing.
 pub fn observe_checkout(place: &Where, before: &Tree) -> Result<Tree, ObserveError> {
-    Ok(checkout::observe(place, Some(before), None)?.tree)
-}
-
-/// Gives the checkout and the metadata of its repositories their constant time, reading nothing.
-pub fn normalise(place: &Where) -> Result<Normalised, ObserveError> {
-    let started = now();
-    let toucher = Toucher::default();
-    let dot_gits = checkout::touch(place, &toucher)?;
-    git::normalise(place, &dot_gits, started, &toucher)?;
-    Ok(toucher.finish())
+    Ok(checkout::observe(place, Some(before))?.tree)
 }
 
 fn finish(
@@ -202,6 +168,7 @@ impl SourceState {
             _ => true,
         };
         SourceChanges {
+            dated: self.checkout.redated_since(&old.checkout),
             git: self.git.changes_since(&old.git),
             outside: self.outside.changes_since(&old.outside),
             packages,
@@ -271,7 +238,10 @@ impl SourceChanges {
 
     /// Whether something differs that local packages may have read.
     pub fn touches_local(&self) -> bool {
-        !(self.checkout.is_empty() && self.git.is_empty() && self.outside.is_empty())
+        !(self.checkout.is_empty()
+            && self.dated.is_empty()
+            && self.git.is_empty()
+            && self.outside.is_empty())
     }
 }
 

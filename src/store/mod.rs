@@ -77,4 +77,4 @@ pub use lock::{Claim, Lock, LockError, Wait};
 pub use marker::TAG;
 pub use open::{OpenEntry, OpenError, sync_files};
 pub use share::Shared;
-pub use target::{Manifest, TargetError, restore_times, unshare, watch_reads};
+pub use target::{Manifest, TargetError, restore_times, rewrite, unshare, watch_reads};

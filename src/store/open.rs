@@ -14,7 +14,7 @@ use super::entry::{Closed, EntryRecord, Opened, Unused, UseRecord, Verification,
 use super::layout::{EntryPaths, Store, StoreError};
 use super::listing;
 use super::lock::Lock;
-use crate::evict::{EvictError, Trash};
+use crate::evict::{self, EvictError, Trash};
 use crate::fault;
 use crate::identity::Identity;
 use crate::names::ProjectName;
@@ -120,6 +120,13 @@ impl OpenEntry {
         self.record = EntryRecord::new(self.record.project.clone(), &self.identity);
         (self.is_new, self.is_measured) = (true, false);
         self.make().map_err(OpenError::Store)
+    }
+
+    /// Removes a directory that was made for nothing, with its lock.
+    pub fn discard(self, store: &Store) -> Result<(), OpenError> {
+        Trash::new(store).take(&self.paths.dir)?;
+        evict::remove_lock(store, &self.paths.lock, self.lock)?;
+        Ok(evict::remove_project(store, &self.record.project)?)
     }
 
     /// Records, durably, that a use begins. From here on a crash is noticed.

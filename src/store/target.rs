@@ -100,6 +100,23 @@ pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<
     Ok(())
 }
 
+/// Gives files of a target directory another content, each in one step.
+pub fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), TargetError> {
+    for (path, content) in files {
+        let path = target.join(path);
+        let fail = |source| TargetError { verb: "write", path: path.clone(), source };
+        // Half of one is not found in the target directory.
+        let beside = target.parent().unwrap_or(target);
+        fault::point("store.rewrite");
+        let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).map_err(fail)?;
+        fs::write(new.path(), content).map_err(fail)?;
+        let permissions = fs::symlink_metadata(&path).map_err(fail)?.permissions();
+        fs::set_permissions(new.path(), permissions).map_err(fail)?;
+        new.persist(&path).map_err(|error| fail(error.error))?;
+    }
+    Ok(())
+}
+
 /// Makes it show which of some files are read from now on, by an access time that no clock gives.
 /// Says whether that can be told: not where the filesystem does not note it, as under `noatime`.
 ///

@@ -61,6 +61,19 @@ impl Tree {
         found
     }
 
+    /// Files whose content is that of an `old` observation, and whose time that somebody set is another.
+    pub fn redated_since(&self, old: &Self) -> Vec<PathBuf> {
+        self.pairs(old, Entry::is_redated).into_iter().map(|(path, _)| path).collect()
+    }
+
+    /// Files that were there before and have another modification time.
+    pub fn moved_since(&self, old: &Self) -> Vec<PathBuf> {
+        let moved = |new: &Entry, old: &Entry| {
+            new.stamp.mtime != old.stamp.mtime && !matches!(new.node, Node::Directory)
+        };
+        self.pairs(old, moved).into_iter().map(|(path, _)| path).collect()
+    }
+
     /// Everything that has another stamp than in an older observation, or that is not in it.
     pub fn restamped_since(&self, old: &Self) -> Vec<PathBuf> {
         let mut found = Vec::new();

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::directory::{Child, Directory};
-use super::walk::{self, Found, Seen, Touch, Wanted, below, join};
+use super::walk::{self, Found, Seen, Wanted, below, join};
 use super::{Entry, Nanoseconds, Node, ObserveError, now};
 use crate::digest::Digest;
 
@@ -35,14 +35,13 @@ pub(super) fn observe(
     root: &Path,
     before: Option<&Arc<Directory>>,
     wanted: Wanted<'_>,
-    touch: Touch<'_>,
 ) -> Result<Arc<Directory>, ObserveError> {
     let found: Mutex<Vec<(Vec<u8>, Names)>> = Mutex::default();
     let arrive = |path: &[u8], seen: Vec<Seen>| {
         let known = before.and_then(|before| before.at(path));
         walk::lock(&found).push((path.to_vec(), Names::of(seen, known)));
     };
-    let mut found = match walk::walk(root, wanted, touch, &arrive)? {
+    let mut found = match walk::walk(root, wanted, &arrive)? {
         Found::Nothing => return Ok(Arc::default()),
         Found::File(seen) => vec![(Vec::new(), Names::of(vec![seen], before))],
         Found::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rayon::Scope;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{ObserveError, Stamp};
@@ -35,21 +35,8 @@ pub enum Found {
     Directory,
 }
 
-/// Where a walk is, for a visitor that wants to do something there.
-pub struct Place<'a> {
-    /// The directory.
-    pub directory: BorrowedFd<'a>,
-    /// The name in it.
-    pub name: &'a CStr,
-    /// The path relative to the walk's root.
-    pub path: &'a [u8],
-}
-
 /// Whether a walk wants a name, by its path relative to the root and whether it is a directory.
 pub type Wanted<'a> = &'a (dyn Fn(&Path, bool) -> bool + Sync);
-
-/// A visitor that may change a file's times; it says how the file looks afterwards, if it did.
-pub type Touch<'a> = &'a (dyn Fn(&Place<'_>, &Stat) -> Option<Stat> + Sync);
 
 /// A visitor that gets all names of a directory, by its path relative to the root, in no order.
 pub type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) + Sync);
@@ -59,33 +46,23 @@ struct Walk<'a> {
     root: &'a Path,
     device: u64,
     wanted: Wanted<'a>,
-    touch: Touch<'a>,
     arrive: Arrive<'a>,
     failure: Mutex<Option<ObserveError>>,
 }
 
 /// Goes through everything at and below a root.
-pub fn walk(
-    root: &Path,
-    wanted: Wanted<'_>,
-    touch: Touch<'_>,
-    arrive: Arrive<'_>,
-) -> Result<Found, ObserveError> {
+pub fn walk(root: &Path, wanted: Wanted<'_>, arrive: Arrive<'_>) -> Result<Found, ObserveError> {
     let failed = |errno: Errno| ObserveError { path: root.to_owned(), source: errno.into() };
     let stat = match rustix::fs::lstat(root) {
         Ok(stat) => stat,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Found::Nothing),
         Err(errno) => return Err(failed(errno)),
     };
-    let name =
-        std::ffi::CString::new(root.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
-    let place = Place { directory: CWD, name: &name, path: b"" };
-    let stat = touch(&place, &stat).unwrap_or(stat);
     if !is_directory(&stat) {
         return Ok(Found::File(Seen::new(b"", &stat)));
     }
     let device = stat.st_dev;
-    let walk = Walk { root, device, wanted, touch, arrive, failure: Mutex::new(None) };
+    let walk = Walk { root, device, wanted, arrive, failure: Mutex::new(None) };
     rayon::scope(|scope| walk.enter(scope, &[]));
     match lock(&walk.failure).take() {
         Some(failure) => Err(failure),
@@ -150,10 +127,7 @@ impl Walk<'_> {
         if !(self.wanted)(Path::new(OsStr::from_bytes(path)), is_directory(&stat)) {
             return Ok(None);
         }
-        if stat.st_dev != self.device {
-            return Ok(Some(stat));
-        }
-        Ok(Some((self.touch)(&Place { directory, name, path }, &stat).unwrap_or(stat)))
+        Ok(Some(stat))
     }
 }
 
@@ -174,11 +148,3 @@ pub(super) fn below(root: &Path, path: &[u8]) -> PathBuf {
 pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
-
-/// The visitor that changes nothing.
-pub fn leave(_: &Place<'_>, _: &Stat) -> Option<Stat> {
-    None
-}
-
-/// The visitor that does nothing with the names of a directory.
-pub fn pass(_: &[u8], _: Vec<Seen>) {}

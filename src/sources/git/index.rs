@@ -1,29 +1,18 @@
-//! git's index: what it says without the times in it, and the times themselves.
+//! git's index: what it says without the times in it.
 //!
 //! The format is that of `gitformat-index(5)`, versions 2 to 4, and is read here because a build's
 //! sandbox need not have git, and because it takes a fraction of starting it. An index in a form
 //! that is not understood (split, damaged) counts by its raw bytes: then a fresh clone looks
 //! changed, which is safe.
-//!
-//! git takes a file for unchanged while its times and size are those in the index, unless the
-//! index is not newer than the file: then it reads the content (`racy-git(7)`). It compares whole
-//! seconds only. Hence the index gets the constant plus one second after it was refreshed; and
-//! where the index was last written in the very second in which files were touched now, it is
-//! made as old as the files first, so that git reads them all.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
-use super::command::run;
-use super::repository::Home;
 use crate::digest::{Digest, DigestBuilder};
-use crate::sources::touch::{MTIME, Toucher};
-use crate::tree::{Nanoseconds, Stamp, is_settled, now};
+use crate::tree::{Stamp, is_settled, now};
 
 /// Bytes of an entry before the object's name (ctime, mtime, dev, ino, mode, uid, gid, size).
 const STAT: usize = 40;
@@ -135,36 +124,4 @@ fn variable(rest: &mut &[u8]) -> Option<usize> {
         }
         value = value.checked_add(1)?;
     }
-}
-
-/// Has git refresh the index where files were touched, and gives it its constant time.
-///
-/// `started` is when the touching began. Where git cannot be run the index keeps its time, so
-/// that the next run tries again.
-pub(super) fn normalise(home: &Home, touched: bool, started: Nanoseconds, toucher: &Toucher) {
-    let path = home.git_dir.join("index");
-    let Ok(metadata) = fs::symlink_metadata(&path) else {
-        return;
-    };
-    let mtime = FileTime::from_unix_time(MTIME + i64::from(!home.reads_always()), 0);
-    if !touched && FileTime::from_last_modification_time(&metadata) == mtime {
-        return;
-    }
-    let outcome =
-        refresh(home, &path, metadata.ctime() >= started / 1_000_000_000).and_then(|refreshed| {
-            if refreshed { filetime::set_file_mtime(&path, mtime) } else { Ok(()) }
-        });
-    if let Err(error) = outcome {
-        toucher.fail(path, error);
-    }
-}
-
-/// Whether git could be asked. That it exits with a failure only says that a file is dirty.
-fn refresh(home: &Home, path: &Path, same_second: bool) -> io::Result<bool> {
-    let mut arguments = vec!["update-index", "-q", "--refresh"];
-    if same_second {
-        filetime::set_file_mtime(path, FileTime::from_unix_time(MTIME, 0))?;
-        arguments.push("--force-write-index");
-    }
-    Ok(run(&home.work_tree, &arguments).is_ok())
 }

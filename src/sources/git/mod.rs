@@ -21,15 +21,14 @@ mod index;
 mod refs;
 mod repository;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::paths;
 use super::place::Where;
-use super::touch::Toucher;
-use crate::tree::{Nanoseconds, ObserveError};
+use crate::tree::ObserveError;
 
 pub use repository::Repository;
 
@@ -84,22 +83,15 @@ fn prefix(name: &Path) -> String {
     if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
 }
 
-/// Gives the metadata of the checkout's own repositories the constant time, and refreshes their
-/// indexes where files of the checkout got another time since `started`.
-pub(super) fn normalise(
-    place: &Where,
-    dot_gits: &[PathBuf],
-    started: Nanoseconds,
-    toucher: &Toucher,
-) -> Result<(), ObserveError> {
-    let files = toucher.files();
-    for home in repository::find(place, dot_gits) {
-        if home.encloses.is_some() || !home.git_dir.starts_with(&place.source) {
-            continue;
-        }
-        // The index first: git makes a lock file beside it, which changes the directory's time.
-        index::normalise(&home, files > 0, started, toucher);
-        home.touch(toucher)?;
-    }
-    Ok(())
+/// The files at and below a directory that git tracks or does not ignore, relative to it; a repository inside
+/// of the repository is one name. Nothing where git does not tell.
+pub(super) fn listed(dir: &Path) -> Option<BTreeSet<PathBuf>> {
+    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let names = command::ask(dir, &words)?;
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Some(
+        names
+            .map(|name| super::watched::to_path(name.strip_suffix(b"/").unwrap_or(name)))
+            .collect(),
+    )
 }

@@ -14,8 +14,6 @@ use super::index::Index;
 use super::refs::{self, Refs};
 use crate::digest::Digest;
 use crate::sources::place::{Where, plain};
-use crate::sources::touch::Toucher;
-use crate::tree::walk::{self, walk};
 use crate::tree::{ObserveError, Tree};
 
 /// Names at the top of a git directory that have no say, or that are looked at in another way.
@@ -31,9 +29,6 @@ const APART: [&str; 10] = [
     "gc.log",
     "info/refs",
 ];
-
-/// Names at the top of a git directory whose times no build script has reason to watch.
-const UNWATCHED: [&str; 6] = ["objects", "hooks", "modules", "worktrees", "lfs", "index"];
 
 /// Where a repository is.
 pub(super) struct Home {
@@ -104,21 +99,6 @@ impl Home {
             Err(_) => git_dir.clone(),
         };
         Some(Self { name, work_tree: work_tree.to_owned(), git_dir, common, encloses: part })
-    }
-
-    /// Gives the files that build scripts watch the constant time.
-    pub fn touch(&self, toucher: &Toucher) -> Result<(), ObserveError> {
-        let wanted = |path: &Path, _: bool| {
-            !UNWATCHED.iter().any(|name| path == Path::new(name)) && !is_lock(path)
-        };
-        let touch = |at: &walk::Place<'_>, stat: &_| toucher.touch(&self.git_dir, at, stat);
-        walk(&self.git_dir, &wanted, &touch, &walk::pass).map(drop)
-    }
-
-    /// Whether git may be set not to compare change times or sizes; then it has to read contents.
-    pub fn reads_always(&self) -> bool {
-        let config = self.config();
-        config.contains("trustctime") || config.contains("checkstat")
     }
 
     /// The bytes of an object's name.
