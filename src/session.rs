@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::attach::Mounts;
 use crate::caches::{Caches, Found};
@@ -215,6 +215,13 @@ impl Use<'_> {
         led_to: Option<PathBuf>,
     ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
+        if let Some(path) = findings.hidden(&self.sources)? {
+            bail!(
+                "{} changed while the command ran, and the sources have times in the future, so that cargo \
+                 may not have seen it; give them times that are past, or run it again",
+                path.display()
+            );
+        }
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target)?;
         let uplifted = situation::uplifted(&layout);

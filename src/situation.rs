@@ -182,6 +182,17 @@ impl Findings {
         self.freshness.refresh(&self.layout, place, view, &self.state, stays)
     }
 
+    /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
+    /// cannot see it.
+    pub fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
+        if !self.freshness.is_future {
+            return Ok(None);
+        }
+        let before = &self.state.checkout;
+        let changes = sources::observe_checkout(place, before)?.changes_since(before);
+        Ok(changes.into_iter().next().map(|change| change.path))
+    }
+
     /// Takes in that files got other times, and nothing else: their content need not be read again.
     pub fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
         self.restamped |= !times.is_empty();

@@ -25,6 +25,9 @@ pub struct Freshness {
     /// Runs of build scripts that asked for nothing to be watched, where Cargo goes by the newest time of the
     /// package, and that time is another: what is to be watched instead.
     pub silent: BTreeMap<usize, Vec<PathBuf>>,
+    /// Whether one of these times is in the future: what the command writes meanwhile is older, and Cargo does
+    /// not see it.
+    pub is_future: bool,
     /// Units that Cargo makes anew, or has to: what is newer, changed or gone without being known.
     pub unknown: BTreeMap<usize, PathBuf>,
 }
@@ -60,7 +63,10 @@ pub fn look(
     for (index, judged) in judged? {
         match judged {
             Judged::Fresh => {}
-            Judged::Older(newest) => drop(found.raises.insert(index, newest)),
+            Judged::Older(newest) => {
+                found.is_future |= newest > looker.now;
+                found.raises.insert(index, newest);
+            }
             Judged::Unknown(path) => drop(found.unknown.insert(index, path)),
         }
     }
@@ -153,20 +159,24 @@ impl Looker<'_> {
         if unit.finished.is_none() {
             return Ok(Judged::Fresh);
         }
-        let Some(at) = layout.references(unit)?.iter().map(|stamped| stamped.at).min() else {
+        let references = layout.references(unit)?;
+        let Some(at) = references.iter().map(|stamped| stamped.at).min() else {
             return Ok(Judged::Fresh);
         };
-        let mut newest = at;
+        // A stamp in the future would hide from Cargo what the command itself writes now.
+        let than = at.min(self.now);
+        let mut newest = than;
         for input in layout.compared(unit)? {
             for path in self.places(unit, &input) {
-                match self.look(&path, at) {
+                match self.look(&path, than) {
                     Seen::Nothing => {}
                     Seen::Same(time) => newest = newest.max(time),
                     Seen::Other => return Ok(Judged::Unknown(path)),
                 }
             }
         }
-        Ok(if newest > at { Judged::Older(newest) } else { Judged::Fresh })
+        let is_future = references.iter().any(|stamped| stamped.at > self.now);
+        Ok(if newest > at || is_future { Judged::Older(newest) } else { Judged::Fresh })
     }
 
     /// Where an input is for the compiler: more than one place where packages share a name, none where it is
@@ -196,7 +206,7 @@ impl Looker<'_> {
         let is_same = self.is_same(path) && (here == path || self.is_same_here(&here));
         match newest(&here, |inner| self.is_same_here(inner)) {
             None => Seen::Other,
-            Some((time, inner)) if is_same && inner && time <= self.now => Seen::Same(time),
+            Some((time, inner)) if is_same && inner => Seen::Same(time),
             Some((time, _)) if time <= than && !self.is_changed(path) => Seen::Nothing,
             Some(_) => Seen::Other,
         }
@@ -298,7 +308,8 @@ fn times(
     let mut times = BTreeMap::new();
     for index in raises.keys() {
         let all = layout.references(units[*index])?;
-        let older = all.into_iter().filter(|it| it.at < newest || silent.contains_key(index));
+        let is_other = |at: Nanoseconds| at < newest || at > now();
+        let older = all.into_iter().filter(|it| is_other(it.at) || silent.contains_key(index));
         times.extend(older.map(|stamped| (stamped.path, newest)));
     }
     let runs = raises.keys().copied().filter(|index| units[*index].is(Kind::BuildScriptRun));

@@ -249,7 +249,7 @@ fn a_plain_user_gets_a_bind_mount_in_a_user_namespace() {
             as_user \"$0\" history --last 1 --json >&2
         done
         stat -c %u target target/release/bread
-        mv target/release/bread warm; rm target
+        mv target/release/bread warm; rm -r target
         as_user cargo build --release --offline
         cmp warm target/release/bread && echo same",
         sysroot().display()

@@ -48,15 +48,27 @@ fn sources() {
 }
 
 #[test]
-fn a_target_that_larder_did_not_make_is_never_touched() {
+fn what_somebody_else_has_in_target_is_never_touched() {
     let world = World::new();
+    let target = world.source().join("target");
     world.write("target/precious", "mine");
-    world.run(&BUILD).refuses(125, &["target", "not made by larder", "move it away"]);
-    assert_eq!(fs::read_to_string(world.source().join("target/precious")).unwrap(), "mine");
-    fs::remove_dir_all(world.source().join("target")).unwrap();
-    symlink("/tmp", world.source().join("target")).unwrap();
+    world.write("target/release/bread", "an older one");
+    world.write("target/release/deps/theirs", "mine");
+    world.run(&BUILD).succeeds();
+    for path in ["precious", "release/deps/theirs"] {
+        assert_eq!(fs::read_to_string(target.join(path)).unwrap(), "mine");
+    }
+    let kept = fs::read(world.entry_dir().join("target/release/bread")).unwrap();
+    assert_eq!(world.binary(), kept, "the artifact is where users take it");
+    world.run(&BUILD).succeeds();
+    assert_eq!(world.compiled(), 0);
+    fs::remove_dir_all(&target).unwrap();
+    symlink(world.path("elsewhere"), &target).unwrap();
     world.run(&BUILD).refuses(125, &["not made by larder"]);
-    assert!(world.source().join("target").is_symlink());
+    fs::create_dir(world.path("elsewhere")).unwrap();
+    world.run(&BUILD).succeeds();
+    assert_eq!(world.binary(), kept);
+    assert_eq!(fs::read_link(&target).unwrap(), world.path("elsewhere"));
 }
 
 #[test]
@@ -65,7 +77,13 @@ fn stores_that_are_none() {
     let run = |store: &std::path::Path| {
         Said::of(&world.run_command(&["true"]).env("LARDER_STORE", store).output().unwrap())
     };
-    run(&world.path("nowhere")).refuses(125, &["no store at", "larder init"]);
+    run(&world.path("nowhere/at/all")).refuses(125, &["no store at", "larder init"]);
+    let made = run(&world.path("beside")).succeeds();
+    assert!(made.stderr.contains("made the store") && made.stderr.contains("of the disk is free"));
+    assert!(!run(&world.path("beside")).succeeds().stderr.contains("made the store"));
+    let mut inside = world.run_command(&["true"]);
+    inside.env("LARDER_STORE", world.path("gone")).env("BUILDROOT", "/buildroot");
+    Said::of(&inside.output().unwrap()).refuses(125, &["no store at", "larder init"]);
     fs::create_dir(world.path("unmounted")).unwrap();
     run(&world.path("unmounted")).refuses(125, &["not a larder store", "mount"]);
     assert_eq!(fs::read_dir(world.path("unmounted")).unwrap().count(), 0);
@@ -187,7 +205,7 @@ fn a_misspelt_policy_names_the_file() {
 #[test]
 fn without_rustc_the_remedy_is_said() {
     let world = World::new();
-    let said = world.run_command(&["true"]).env("PATH", "/nonexistent").output().unwrap();
+    let said = world.run_command(&["/bin/true"]).env("PATH", "/nonexistent").output().unwrap();
     Said::of(&said).refuses(125, &["no `rustc`", "BuildPackages="]);
 }
 

@@ -47,7 +47,10 @@ fn the_commands_own_exit_code_is_passed_on() {
 fn signals_reach_the_command_and_its_end_is_recorded() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let world = World::new();
-        let mut larder = start(&world, "exec sleep 60");
+        let wait = "[ -e ../go ] || exit 0; exec sleep 60";
+        start(&world, wait).wait().unwrap();
+        fs::write(world.path("go"), "").unwrap();
+        let mut larder = start(&world, wait);
         kill_process(Pid::from_child(&larder), signal).unwrap();
         assert_eq!(larder.wait().unwrap().code(), Some(code));
         assert_eq!(world.last_entry()["last"]["closed"]["outcome"]["failed"], code);

@@ -117,8 +117,8 @@ impl World {
     /// The bytes of a cold build without larder, at the same path, in place of what is there.
     pub fn cold(&self) -> Vec<u8> {
         let target = self.source().join("target");
-        if target.is_symlink() {
-            fs::remove_file(&target).unwrap();
+        if target.exists() {
+            fs::remove_dir_all(&target).unwrap();
         }
         let built = self
             .command("cargo")
