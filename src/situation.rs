@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::affected::affected;
+use crate::affected::{affected, reached_outside};
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
 use crate::reconcile::Situation;
@@ -69,6 +69,7 @@ pub struct Findings {
     succeeded: bool,
     local: BTreeSet<String>,
     affected: Option<BTreeSet<String>>,
+    outsiders: BTreeSet<String>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
     callers: BTreeSet<usize>,
@@ -109,6 +110,7 @@ pub fn look(
         state_is_recorded: recorded.as_ref() == Some(&state),
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
         affected: None,
+        outsiders: BTreeSet::new(),
         unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
         watch: Watch::default(),
         had_leftovers,
@@ -126,6 +128,8 @@ pub fn look(
         extras,
     };
     if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
+        let (layout, state, local) = (&findings.layout, &findings.state, &findings.local);
+        findings.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
         if changes.touches_local() {
             findings.affected = affected(
                 &findings.layout,
@@ -153,6 +157,7 @@ impl Findings {
             local: &self.local,
             lock: self.state.lock.as_ref(),
             affected: self.affected.as_ref(),
+            outsiders: &self.outsiders,
             unmade: &self.unmade,
             readers: &self.readers,
             callers: &self.callers,

@@ -69,6 +69,8 @@ pub struct Situation<'a> {
     pub dated: &'a BTreeSet<usize>,
     /// Packages of which the last build changed an artifact in place after Cargo finished it.
     pub tampered: &'a BTreeSet<String>,
+    /// Packages from outside that name something of the checkout, or of its repository, that changed.
+    pub outsiders: &'a BTreeSet<String>,
     /// What the last build put beside Cargo's files: kept while nothing has to go.
     pub extras: &'a BTreeSet<PathBuf>,
 }
@@ -141,7 +143,10 @@ impl Plan {
 impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
         let local = || self.local.iter().cloned();
-        let reached = || self.affected.unwrap_or(self.local).iter().cloned();
+        let reached = || {
+            let local = self.affected.unwrap_or(self.local);
+            local.iter().chain(self.outsiders).cloned()
+        };
         if !changes.checkout.is_empty() {
             let names = changes.checkout.iter().map(|change| change.path.display().to_string());
             doomed.add(reached(), format!("checkout changed: {}", some_of(names)));

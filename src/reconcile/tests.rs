@@ -24,6 +24,7 @@ struct World {
     tampered: BTreeSet<usize>,
     callers: BTreeSet<usize>,
     epoch_changed: bool,
+    outsiders: BTreeSet<usize>,
     extra: bool,
 }
 
@@ -107,6 +108,7 @@ impl World {
             callers: &self.callers,
             affected: self.affected.as_ref().map(names).as_ref(),
             unmade: &[],
+            outsiders: &names(&self.outsiders),
             dated: if self.epoch_changed { &self.runs } else { const { &BTreeSet::new() } },
             tampered: &names(&self.tampered),
             extras: &extras,
@@ -120,6 +122,7 @@ impl World {
         let direct = |package: &usize| {
             (hits_local && self.local.contains(package))
                 || (self.checkout_changed && reached.contains(package))
+                || (self.checkout_changed && self.outsiders.contains(package))
                 || self.changed_packages.contains(package)
                 || self.damaged.contains(package)
                 || self.tampered.contains(package)
@@ -154,8 +157,8 @@ fn worlds() -> impl Strategy<Value = World> {
         sets.into_iter().enumerate().map(lower).collect::<Vec<BTreeSet<usize>>>()
     });
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (depends, (some(), some()), (some(), some(), some(), some()), flags).prop_map(
-        |(depends, (local, runs), (changed_packages, damaged, tampered, callers), flags)| World {
+    (depends, (some(), some(), some()), (some(), some(), some(), some()), flags).prop_map(
+        |(depends, (local, runs, outsiders), (changed_packages, damaged, tampered, callers), flags)| World {
             affected: flags.3.then(|| local.iter().copied().take(1).collect()),
             callers,
             depends,
@@ -167,6 +170,7 @@ fn worlds() -> impl Strategy<Value = World> {
             checkout_changed: flags.0,
             succeeded: flags.1,
             epoch_changed: flags.2,
+            outsiders,
             extra: flags.3,
         },
     )
@@ -204,6 +208,7 @@ fn quiet() -> World {
         callers: BTreeSet::new(),
         affected: None,
         epoch_changed: false,
+        outsiders: BTreeSet::new(),
         extra: false,
     }
 }
@@ -225,6 +230,7 @@ fn situation_of(
         callers: &units,
         affected: None,
         unmade: &[],
+        outsiders: &none,
         dated: &units,
         tampered: &none,
         extras: &extras,
