@@ -2,12 +2,13 @@
 //! decides by. Reads only, but for the times that it normalises in the checkout.
 
 mod after;
+mod extras;
 mod needs;
 
 pub use self::after::{Aftermath, Uplifted, learn, look_after, uplifted};
 pub use self::needs::{Watch, held, leftovers, names, needed, unused};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ pub struct Findings {
     callers: BTreeSet<usize>,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
-    extras: BTreeSet<PathBuf>,
+    extras: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
@@ -98,9 +99,10 @@ pub fn look(
     watch.step("sources");
     let layout = Layout::scan(&paths.target)?;
     let had_leftovers = leftovers(&layout).next().is_some();
-    let extras: BTreeSet<PathBuf> =
-        manifest.iter().flat_map(|manifest| to_paths(&manifest.extras)).collect();
-    let tree = observe_target(&layout, &extras, manifest.as_ref().map(|known| &known.tree))?;
+    let extras: BTreeMap<PathBuf, BTreeSet<String>> =
+        manifest.iter().flat_map(extras::recorded).collect();
+    let kept = extras.keys().cloned().collect();
+    let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
     let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
     let changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
     let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
