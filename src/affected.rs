@@ -6,16 +6,18 @@
 //! other packages may have read anything, so any change concerns them.
 //!
 //! What is not certain counts as reached: names that come and go in a package's directory or in one
-//! that it reads from; files that no unit names (a linker may read them), for whatever is linked; and
-//! everything where a manifest or Cargo's configuration changed, or where symlinks give files other
-//! names than rustc wrote down.
+//! that it reads from; and everything where a file changed that no unit names (a linker may read it, an
+//! assembler, or rustc, which puts static archives into libraries), where a manifest or Cargo's
+//! configuration changed, or where symlinks give files other names than rustc wrote down.
+//!
+//! A package from outside that names a file of the checkout is reached by it like any other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::cargo_layout::{Input, Kind, Layout, LayoutError, Unit};
-use crate::sources::{Lockfile, SourceState, plain};
+use crate::sources::{Lockfile, SourceChanges, SourceState, plain};
 use crate::tree::{Change, Entry, Node};
 
 /// Proc macros from the registry that read nothing but what they are given, as their sources show:
@@ -62,10 +64,9 @@ pub fn affected(
     source: &Path,
 ) -> Result<Option<BTreeSet<String>>, LayoutError> {
     let Some(lock) = &new.lock else { return Ok(None) };
-    let is_link = |_: &[u8], entry: &Entry| matches!(entry.node, Node::Symlink(_));
     if new.lock != old.lock
         || changes.iter().any(concerns_cargo)
-        || [old, new].iter().any(|state| state.checkout.select(is_link).next().is_some())
+        || [old, new].iter().any(|state| links(state).next().is_some())
     {
         return Ok(None);
     }
@@ -78,7 +79,7 @@ pub fn affected(
     for change in changes {
         let names = readers.of_file(&change.path);
         if names.is_empty() {
-            affected.extend(readers.linked.iter().cloned());
+            return Ok(None);
         }
         affected.extend(names);
         if !is_content(change, old, new) {
@@ -90,8 +91,65 @@ pub fn affected(
     Ok(Some(affected))
 }
 
+/// The packages from outside that name something of the checkout that changed: in dep-info, or because
+/// their build script declared it. `source` is the checkout as the compiler sees it.
+pub fn reached_outside(
+    layout: &Layout,
+    changes: &SourceChanges,
+    new: &SourceState,
+    local: &BTreeSet<String>,
+    source: &Path,
+) -> Result<BTreeSet<String>, LayoutError> {
+    let mut reached = BTreeSet::new();
+    if changes.checkout.is_empty() && changes.git.is_empty() {
+        return Ok(reached);
+    }
+    // What is reached by a link has another name than the one that was written down.
+    let links: Vec<PathBuf> = links(new).map(|(path, _)| path).collect();
+    let is_reached = |named: &Path| {
+        let is_git = named.components().any(|part| part.as_os_str() == ".git");
+        links.iter().any(|link| named.starts_with(link) || link.starts_with(named))
+            || (is_git && !changes.git.is_empty())
+            || changes.checkout.iter().any(|change| change.path.starts_with(named))
+    };
+    for unit in layout.units().filter(|unit| !local.contains(&unit.package)) {
+        let inputs = layout.inputs(unit)?;
+        let mut named = inputs.iter().flat_map(|input| in_checkout(input, unit, new, source));
+        if named.any(|path| is_reached(&path)) {
+            reached.insert(unit.package.clone());
+        }
+    }
+    Ok(reached)
+}
+
+/// The paths in the checkout that an input of a package from outside may be. Relative ones are known
+/// only where the package lies in the checkout, of each version that does.
+fn in_checkout(input: &Input, unit: &Unit, state: &SourceState, source: &Path) -> Vec<PathBuf> {
+    let (Input::InWorkspace(path) | Input::InPackage(path)) = input else {
+        let Input::Absolute(path) = input else { return Vec::new() };
+        return plain(path).strip_prefix(source).map(Path::to_owned).into_iter().collect();
+    };
+    let homes = state.package_directories();
+    let homes = homes.filter(|home| state.package_in(home) == Some(unit.package.as_str()));
+    homes.map(|home| plain(&home.join(path))).collect()
+}
+
+fn links(state: &SourceState) -> impl Iterator<Item = (PathBuf, &Entry)> {
+    state.checkout.select(|_, entry| matches!(entry.node, Node::Symlink(_)))
+}
+
+/// Packages of whose compilation it is not known that it writes nothing but what Cargo asked for: macros
+/// that take part in it may do anything.
+pub fn may_write(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
+    let (_, macros) = open_packages(layout, lock);
+    let ids = lock.packages.iter().filter(|package| macros.contains(&package.name));
+    let closure = lock.dependents_closure(&ids.map(crate::sources::Package::id).collect());
+    let all = lock.packages.iter().filter(|package| closure.contains(&package.id()));
+    all.map(|package| package.name.clone()).collect()
+}
+
 /// Whether a change may mean anything to Cargo itself.
-fn concerns_cargo(change: &Change) -> bool {
+pub fn concerns_cargo(change: &Change) -> bool {
     let name = change.path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let cargos = ["Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml"];
     cargos.contains(&name) || change.path.components().any(|part| part.as_os_str() == ".cargo")
@@ -145,12 +203,11 @@ fn has_shared_library(layout: &Layout, unit: &Unit) -> bool {
 /// Which local packages read which files of the checkout, by dep-info.
 struct Readers {
     by_file: BTreeMap<PathBuf, BTreeSet<String>>,
-    linked: BTreeSet<String>,
 }
 
 impl Readers {
     fn of(layout: &Layout, local: &BTreeSet<String>, source: &Path) -> Result<Self, LayoutError> {
-        let mut readers = Self { by_file: BTreeMap::new(), linked: BTreeSet::new() };
+        let mut readers = Self { by_file: BTreeMap::new() };
         for unit in layout.units().filter(|unit| local.contains(&unit.package)) {
             for input in layout.inputs(unit)? {
                 let path = match &input {
@@ -160,9 +217,6 @@ impl Readers {
                 };
                 let names = readers.by_file.entry(plain(path)).or_default();
                 names.insert(unit.package.clone());
-            }
-            if !unit.is(Kind::Lib) || has_shared_library(layout, unit) {
-                readers.linked.insert(unit.package.clone());
             }
         }
         Ok(readers)

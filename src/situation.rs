@@ -2,6 +2,7 @@
 //! decides by. Reads only.
 
 mod after;
+mod extras;
 mod fresh;
 mod needs;
 
@@ -9,12 +10,12 @@ pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_afte
 pub use self::fresh::{Freshness, Refresh};
 pub use self::needs::{Watch, held, leftovers, names, needed, unused};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::affected::affected;
+use crate::affected::{affected, reached_outside};
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
 use crate::reconcile::{Plan, Situation};
@@ -72,12 +73,13 @@ pub struct Findings {
     local: BTreeSet<String>,
     freshness: Freshness,
     affected: Option<BTreeSet<String>>,
+    outsiders: BTreeSet<String>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
     callers: BTreeSet<usize>,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
-    extras: BTreeSet<PathBuf>,
+    extras: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
@@ -100,9 +102,10 @@ pub fn look(
     watch.step("sources");
     let layout = Layout::scan(&paths.target)?;
     let had_leftovers = leftovers(&layout).next().is_some();
-    let extras: BTreeSet<PathBuf> =
-        manifest.iter().flat_map(|manifest| to_paths(&manifest.extras)).collect();
-    let tree = observe_target(&layout, &extras, manifest.as_ref().map(|known| &known.tree))?;
+    let extras: BTreeMap<PathBuf, BTreeSet<String>> =
+        manifest.iter().flat_map(extras::recorded).collect();
+    let kept = extras.keys().cloned().collect();
+    let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
     let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
     let changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
     let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
@@ -113,6 +116,7 @@ pub fn look(
         tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
         affected: None,
         freshness: Freshness::default(),
+        outsiders: BTreeSet::new(),
         unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
         watch: Watch::default(),
         had_leftovers,
@@ -130,6 +134,8 @@ pub fn look(
         extras,
     };
     if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
+        let (layout, state, local) = (&findings.layout, &findings.state, &findings.local);
+        findings.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
         if changes.touches_local() {
             findings.affected = affected(
                 &findings.layout,
@@ -161,8 +167,10 @@ impl Findings {
             local: &self.local,
             lock: self.state.lock.as_ref(),
             affected: self.affected.as_ref(),
+            outsiders: &self.outsiders,
             unmade: &self.unmade,
             outdated: &self.freshness.unknown,
+            docs_are_outdated: self.freshness.docs,
             readers: &self.readers,
             callers: &self.callers,
             dated: &self.dated,

@@ -255,6 +255,13 @@ impl Tree {
         self.top.get(path.as_os_str().as_bytes())
     }
 
+    /// What is below a directory, as a tree of its own.
+    #[must_use]
+    pub fn below(&self, path: &Path) -> Self {
+        let inside = self.top.at(path.as_os_str().as_bytes()).cloned();
+        Self { top: inside.unwrap_or_default() }
+    }
+
     /// Puts an entry that was seen later into the observation, if its directory is in it.
     pub fn remember(&mut self, path: &Path, entry: Entry) {
         Directory::put(&mut self.top, path.as_os_str().as_bytes(), entry);

@@ -80,7 +80,9 @@ pub enum Kind {
     BuildScriptCompile,
     /// A build script's run.
     BuildScriptRun,
-    /// Documentation, or a kind that this version of larder does not know.
+    /// Documentation: rustdoc's run, whose files are in `doc/`.
+    Doc,
+    /// A kind that this version of larder does not know.
     Other,
 }
 
@@ -132,9 +134,9 @@ pub struct ProfileDir {
     /// What a build script's run left that Cargo does not hold for finished: it would be run again
     /// into an `OUT_DIR` that is not empty.
     pub orphan_out_dirs: Vec<PathBuf>,
-    /// Files of `deps/` and directories of `build/` that no unit owns.
+    /// Files of `deps/` and directories of `build/` with the hash of no unit.
     pub strays: Vec<PathBuf>,
-    /// Directories that are not Cargo's.
+    /// Directories that are not Cargo's, and files in `deps/` and `build/` that are not.
     pub foreign: Vec<PathBuf>,
     /// Cargo's lock files.
     pub locks: Vec<PathBuf>,
@@ -149,7 +151,9 @@ pub struct Layout {
     pub version: Version,
     /// The directories of its profiles, in order of path; none when the layout is unknown.
     pub profiles: Vec<ProfileDir>,
-    /// Names at the top that are no profile's: `doc`, `package`, `tmp`, or what a script put there.
+    /// Names at the top, or beside the profiles of a `--target`, that are no profile's: `doc`,
+    /// `package`, or what a script put there. Of `tmp`, which is Cargo's own (`prepare_tmp` in
+    /// `core/compiler/layout.rs`, Cargo 1.95), what is in it.
     pub foreign: Vec<PathBuf>,
 }
 
@@ -176,6 +180,23 @@ impl Layout {
     /// The place on disk of a path that is relative to the target directory.
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.target.join(path)
+    }
+
+    /// All names that are not Cargo's, but for files where users take their artifacts.
+    pub fn beside(&self) -> impl Iterator<Item = &PathBuf> {
+        let inner = self.profiles.iter().flat_map(|profile| &profile.foreign);
+        self.foreign.iter().chain(inner)
+    }
+
+    /// The directory of documentation that a path is, or is in: `doc/` or `<target>/doc/`, while
+    /// there are units that make one.
+    pub fn docs_above<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        let is_docs = |above: &&Path| {
+            above.file_name().is_some_and(|name| name == "doc") && above.components().count() < 3
+        };
+        let is_inside = self.profiles.iter().any(|profile| path.starts_with(&profile.path));
+        let docs = path.ancestors().find(is_docs).filter(|_| !is_inside);
+        docs.filter(|_| self.units().any(|unit| unit.is(Kind::Doc)))
     }
 
     /// Cargo's memory of what `rustc -vV` says (`util/rustc.rs`), by path, size and times only.

@@ -44,6 +44,9 @@ pub(super) fn mark(name: &str) -> Option<Mark<'_>> {
     if let Some(target) = name.strip_prefix("run-build-script-") {
         return Some(Mark { kind: Kind::BuildScriptRun, target });
     }
+    if name.starts_with("doc-") {
+        return Some(Mark { kind: Kind::Doc, target: "" });
+    }
     if let Some(rest) = name.strip_prefix("test-") {
         return target_of(rest).map(|(_, target)| Mark { kind: Kind::Test, target });
     }
@@ -101,7 +104,8 @@ mod tests {
             kind("run-build-script-build-script-build"),
             Some((Kind::BuildScriptRun, "build-script-build"))
         );
-        assert_eq!(kind("doc-lib-a"), Some((Kind::Other, "")));
+        assert_eq!(kind("doc-lib-a"), Some((Kind::Doc, "")));
+        assert_eq!(kind("new-lib-a"), Some((Kind::Other, "")));
         for silent in ["invoked.timestamp", "dep-lib-a", "lib-a.json", "output-lib-a.log"] {
             assert_eq!(kind(silent), None, "{silent}");
         }

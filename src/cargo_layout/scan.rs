@@ -28,8 +28,13 @@ pub(super) fn scan(target: &Path) -> Result<Layout, LayoutError> {
     };
     for item in reader.list(Path::new(""))? {
         let profiles = profiles_at(&reader, &item)?;
-        if profiles.is_empty() && !TOP.contains(&item.name.as_str()) {
-            found.foreign.push(item.path);
+        if profiles.is_empty() {
+            found.foreign.extend(foreign(&reader, item)?);
+        } else if !profiles.contains(&item.path) {
+            let inside = reader.list(&item.path)?.into_iter();
+            for inner in inside.filter(|inner| !profiles.contains(&inner.path)) {
+                found.foreign.extend(foreign(&reader, inner)?);
+            }
         }
         for path in profiles {
             found.add(&reader, path)?;
@@ -52,7 +57,8 @@ impl Layout {
             return Ok(());
         };
         let is_older = reader.modified(&profile.path.join(".fingerprint"))?.is_some();
-        if !is_older && newer.is_empty() && !profile.strays.is_empty() {
+        let has_artifacts = !(profile.strays.is_empty() && profile.foreign.is_empty());
+        if !is_older && newer.is_empty() && has_artifacts {
             self.version = Version::Unknown;
         }
         if !newer.is_empty() && self.version == Version::V1 {
@@ -64,6 +70,17 @@ impl Layout {
         self.profiles.push(profile);
         Ok(())
     }
+}
+
+/// What of a name that is no profile's is not Cargo's.
+fn foreign(reader: &Reader<'_>, item: Listed) -> Result<Vec<PathBuf>, LayoutError> {
+    if TOP.contains(&item.name.as_str()) {
+        return Ok(Vec::new());
+    }
+    if item.name == "tmp" && item.kind.is_dir() {
+        return Ok(reader.list(&item.path)?.into_iter().map(|inner| inner.path).collect());
+    }
+    Ok(vec![item.path])
 }
 
 /// The profile directories at or right below a name at the top of the target directory.
@@ -121,6 +138,10 @@ fn surroundings(reader: &Reader<'_>, profile: &mut ProfileDir) -> Result<(), Lay
             profile.foreign.push(item.path);
         }
     }
+    for build in [profile.path.join("build"), profile.path.join(".fingerprint")] {
+        let files = reader.list(&build)?.into_iter().filter(|item| !item.kind.is_dir());
+        profile.foreign.extend(files.map(|item| item.path));
+    }
     let owned: HashSet<&PathBuf> = profile.units.iter().flat_map(|unit| &unit.paths).collect();
     for item in reader.list(&profile.path.join("examples"))? {
         if item.kind.is_dir() {
@@ -156,7 +177,7 @@ pub(super) fn unit(
         let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
         let Some(mark) = mark(name) else { continue };
         unit.kinds.insert(mark.kind);
-        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Other) {
+        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Doc | Kind::Other) {
             unit.crates.insert(mark.target.replace('-', "_"));
         }
         if name == item.name {

@@ -410,3 +410,54 @@ fn what_is_neither_layout_is_left_alone() {
     fs::write(dir.path().join("release/.cargo-build-lock"), "").unwrap();
     assert_eq!(Layout::scan(dir.path()).unwrap().version, Version::Unknown);
 }
+
+#[test]
+fn what_is_not_cargos_is_told_from_what_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    };
+    let theirs = [
+        "doc/index.html",
+        "tmp/made",
+        "x86/doc/index.html",
+        "x86/tmp/made",
+        "x86/note",
+        "release/gen/x",
+        "release/deps/libbeside.so",
+        "release/build/note",
+    ];
+    let own = [
+        ".rustc_info.json",
+        "x86/CACHEDIR.TAG",
+        "release/.cargo-lock",
+        "release/.fingerprint/ffi-0123456789abcdef/lib-ffi",
+        "release/.fingerprint/ffi-fedcba9876543210/doc-lib-ffi",
+        "release/deps/libffi.so",
+        "x86/release/.cargo-lock",
+    ];
+    theirs.iter().chain(&own).for_each(|path| write(path));
+    let layout = Layout::scan(dir.path()).unwrap();
+    let beside: BTreeSet<&str> = layout.beside().map(|path| path.to_str().unwrap()).collect();
+    let expected = [
+        "doc",
+        "tmp/made",
+        "x86/doc",
+        "x86/tmp/made",
+        "x86/note",
+        "release/gen",
+        "release/deps/libbeside.so",
+        "release/build/note",
+    ];
+    assert_eq!(beside, expected.into_iter().collect());
+    let docs = |path| layout.docs_above(Path::new(path)).and_then(Path::to_str);
+    assert_eq!(docs("doc/a/b.html"), Some("doc"));
+    assert_eq!(docs("x86/doc"), Some("x86/doc"));
+    for other in ["release/doc/x", "gen/deep/doc/x", "x86/docs/doc"] {
+        assert_eq!(docs(other), None, "{other}");
+    }
+    fs::remove_dir_all(dir.path().join("release/.fingerprint/ffi-fedcba9876543210")).unwrap();
+    assert_eq!(Layout::scan(dir.path()).unwrap().docs_above(Path::new("doc")), None);
+}

@@ -45,7 +45,8 @@ pub(super) fn units(
     for unit in &mut units {
         artifacts.give(unit);
     }
-    profile.strays.extend(artifacts.rest());
+    profile.foreign.extend(artifacts.foreign());
+    profile.strays.extend(artifacts.strays());
     add_build_dirs(reader, profile, &mut units)?;
     Ok(Some(units))
 }
@@ -88,13 +89,18 @@ impl Artifacts {
         }
     }
 
-    /// What no unit took; a plain name in `examples/` is not left over but uplifted.
-    fn rest(self) -> Vec<PathBuf> {
-        let plain = self.plain.into_iter().filter(|file| !file.taken && !file.is_example);
-        let mut rest: Vec<_> = self.hashed.into_values().flatten().collect();
-        rest.extend(plain.map(|file| file.path));
-        rest.sort();
-        rest
+    /// What no unit took and has no hash: somebody put it there, such as a library for programs to
+    /// find. A plain name in `examples/` is uplifted.
+    fn foreign(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let plain = self.plain.iter().filter(|file| !file.taken && !file.is_example);
+        plain.map(|file| file.path.clone())
+    }
+
+    /// What has the hash of no unit.
+    fn strays(self) -> Vec<PathBuf> {
+        let mut strays: Vec<_> = self.hashed.into_values().flatten().collect();
+        strays.sort();
+        strays
     }
 }
 

@@ -10,7 +10,8 @@
 //! 3. an absolute input changed: the units that named it;
 //! 4. a variable changed that directories do not depend on: the units whose programs name it;
 //! 5. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
-//! 6. a file is not what the last close left: its unit.
+//! 6. a file is not what the last close left: its unit; and units of which it knew nothing, alone;
+//! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
 //!
 //! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
 //! would run their build scripts into an `OUT_DIR` that is not empty.
@@ -19,15 +20,17 @@
 //! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
 //! without a finished run, and files of no unit.
 
+mod damage;
+mod extras;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::cargo_layout::{Layout, Owner, Version};
+use crate::cargo_layout::{Layout, Version};
 use crate::sources::{Lockfile, SourceChanges};
-use crate::tree::{Change, ChangeKind};
+use crate::tree::Change;
 
 /// The names that a reason lists before it counts.
 const NAMED: usize = 3;
@@ -64,6 +67,8 @@ pub struct Situation<'a> {
     /// Units, by their place in [`Layout::units`], that Cargo compares with something newer, changed or gone
     /// of which nothing else is known, and with what.
     pub outdated: &'a BTreeMap<usize, PathBuf>,
+    /// Whether Cargo would make some documentation anew.
+    pub docs_are_outdated: bool,
     /// Units, by their place in [`Layout::units`], that name an input that changed.
     pub readers: &'a BTreeSet<usize>,
     /// Units whose programs name a variable that changed.
@@ -72,8 +77,11 @@ pub struct Situation<'a> {
     pub dated: &'a BTreeSet<usize>,
     /// Packages of which the last build changed an artifact in place after Cargo finished it.
     pub tampered: &'a BTreeSet<String>,
-    /// What the last build put beside Cargo's files: kept while nothing has to go.
-    pub extras: &'a BTreeSet<PathBuf>,
+    /// Packages from outside that name something of the checkout, or of its repository, that changed.
+    pub outsiders: &'a BTreeSet<String>,
+    /// What is beside Cargo's files, and the packages that may have made it; none for what the
+    /// command itself made.
+    pub extras: &'a BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// What must go, and why.
@@ -102,17 +110,16 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         plan.why.splice(0..0, doomed.why);
         return plan;
     }
-    situation.judge_extras(&mut doomed);
-    let packages = situation.with_dependents(doomed.packages);
     let mut paths = situation.always();
-    paths.extend(loose);
-    if !packages.is_empty() {
-        paths.extend(situation.extras.iter().cloned());
-        paths.extend(situation.foreign().cloned());
+    paths.extend(situation.judge_extras(changes, &mut doomed));
+    paths.extend(loose.paths);
+    let Doomed { packages, why } = doomed;
+    if !packages.is_empty() || loose.docs || situation.docs_are_outdated {
+        paths.extend(situation.docs());
     }
     let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
     paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
-    Plan { everything: false, packages, paths, why: doomed.why }
+    Plan { everything: false, packages, paths, why }
 }
 
 /// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
@@ -144,7 +151,10 @@ impl Plan {
 impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
         let local = || self.local.iter().cloned();
-        let reached = || self.affected.unwrap_or(self.local).iter().cloned();
+        let reached = || {
+            let local = self.affected.unwrap_or(self.local);
+            local.iter().chain(self.outsiders).cloned()
+        };
         if !changes.checkout.is_empty() {
             let names = changes.checkout.iter().map(|change| change.path.display().to_string());
             doomed.add(reached(), format!("checkout changed: {}", some_of(names)));
@@ -207,50 +217,6 @@ impl Situation<'_> {
         }
     }
 
-    /// Damaged units are doomed; damaged files of nobody are returned, to be removed alone.
-    fn judge_damage(&self, damage: &[Change], doomed: &mut Doomed) -> BTreeSet<PathBuf> {
-        let owners = self.layout.owners();
-        let mut loose = BTreeSet::new();
-        let mut names = Vec::new();
-        for change in damage.iter().filter(|change| !is_harmless(&change.path)) {
-            match owners.of(&change.path) {
-                Owner::Units(units) => {
-                    doomed.packages.extend(self.packages_of(&units.into_iter().collect()));
-                    names.push(change.path.display().to_string());
-                }
-                // The unit of a file that is gone may be gone with it: its parent tells the name.
-                Owner::Nobody if change.kind == ChangeKind::Removed => {
-                    let remains = package_of_remains(&change.path, self.layout);
-                    if !remains.is_empty() {
-                        names.push(change.path.display().to_string());
-                    }
-                    doomed.packages.extend(remains);
-                }
-                Owner::Nobody => drop(loose.insert(change.path.clone())),
-            }
-        }
-        if !names.is_empty() {
-            doomed.why.push(format!("not as the last build left it: {}", some_of(names)));
-        }
-        if !self.tampered.is_empty() {
-            let packages = self.tampered.iter().cloned();
-            let why = format!("changed in place after it was built: {}", some_of(packages.clone()));
-            doomed.add(packages, why);
-        }
-        loose
-    }
-
-    /// What stands beside Cargo's files was put there by a build script, or by the command
-    /// itself. If it goes, all build scripts run again, so that what a cold build has is there.
-    fn judge_extras(&self, doomed: &mut Doomed) {
-        let beside = !self.extras.is_empty() || self.foreign().next().is_some();
-        if doomed.packages.is_empty() || !beside {
-            return;
-        }
-        let runs = self.layout.units().filter(|unit| unit.out_dir.is_some());
-        doomed.packages.extend(runs.map(|unit| unit.package.clone()));
-    }
-
     fn with_dependents(&self, packages: BTreeSet<String>) -> BTreeSet<String> {
         let Some(lock) = self.lock else {
             let all = self.layout.units().map(|unit| unit.package.clone());
@@ -269,19 +235,13 @@ impl Situation<'_> {
     fn always(&self) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
         for profile in &self.layout.profiles {
-            let uplifted = profile.uplifted.iter().filter(|path| !self.extras.contains(*path));
+            let uplifted = profile.uplifted.iter().filter(|path| !self.extras.contains_key(*path));
             paths.extend(uplifted.cloned());
             paths.extend(profile.incremental.iter().cloned());
             paths.extend(profile.orphan_out_dirs.iter().cloned());
             paths.extend(profile.strays.iter().cloned());
         }
         paths
-    }
-
-    fn foreign(&self) -> impl Iterator<Item = &PathBuf> {
-        let inner = self.layout.profiles.iter().flat_map(|profile| &profile.foreign);
-        let all = self.layout.foreign.iter().chain(inner);
-        all.filter(|path| !is_harmless(path) && **path != self.layout.rustc_info())
     }
 
     fn packages_of(&self, units: &BTreeSet<usize>) -> BTreeSet<String> {
@@ -293,29 +253,6 @@ impl Situation<'_> {
 
 fn is_harmless(path: &Path) -> bool {
     path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
-}
-
-/// The packages of units whose file is gone, while other files of the same unit are still there:
-/// known by the unit's hash in the path, or by the crate's name where a file has no hash.
-fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
-    let text = path.to_string_lossy();
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
-    let owns =
-        |unit: &&crate::cargo_layout::Unit| text.contains(&unit.hash) || unit.crates.contains(stem);
-    let left = layout.units().filter(owns).map(|unit| unit.package.clone());
-    left.chain(package_of_unit_directory(path)).collect()
-}
-
-/// `serde` of `release/.fingerprint/serde-0123456789abcdef/…`: a unit that is gone altogether.
-fn package_of_unit_directory(path: &Path) -> Option<String> {
-    let names = path.components().map(|component| component.as_os_str().to_string_lossy());
-    names.into_iter().find_map(|name| {
-        let (package, hash) = name.rsplit_once('-')?;
-        let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_hash && path.components().any(|part| part.as_os_str() == ".fingerprint"))
-            .then(|| package.to_owned())
-    })
 }
 
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

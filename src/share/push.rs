@@ -294,7 +294,7 @@ fn content(paths: &EntryPaths, mut left: store::Manifest) -> Result<Content, Sha
     use std::os::unix::ffi::OsStrExt;
     let layout = Layout::scan(&paths.target).map_err(LookError::from)?;
     let to_path = |bytes: &Vec<u8>| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
-    let extras = left.extras.iter().map(to_path).collect();
+    let extras = left.extras.keys().map(to_path).collect();
     let mut tree = observe_target(&layout, &extras, Some(&left.tree))?;
     if let Some(change) = tree.changes_since(&left.tree).first() {
         let path = change.path.display();

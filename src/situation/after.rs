@@ -87,7 +87,7 @@ pub fn look_after(
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
     let needed = Needed::default();
-    let extras = to_bytes(extras);
+    let extras = super::extras::makers(layout, extras, &tree, findings, started)?;
     let manifest = Manifest { tree, extras, tampered, inputs, made, mentions, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
 }

@@ -25,6 +25,9 @@ pub struct Freshness {
     /// Runs of build scripts that asked for nothing to be watched, where Cargo goes by the newest time of the
     /// package, and that time is another: what is to be watched instead.
     pub silent: BTreeMap<usize, Vec<PathBuf>>,
+    /// Whether documentation was made of files that have another time now: Cargo goes by the newest time of the
+    /// package there too, and would make it anew beside what is there.
+    pub docs: bool,
     /// Whether one of these times is in the future: what the command writes meanwhile is older, and Cargo does
     /// not see it.
     pub is_future: bool,
@@ -71,6 +74,9 @@ pub fn look(
         }
     }
     for (index, unit) in units.into_iter().filter(|(_, unit)| local.contains(&unit.package)) {
+        let homes = || homes(state, view, &unit.package);
+        found.docs |=
+            unit.is(Kind::Doc) && homes().iter().any(|home| looker.moved(home, recorded).is_some());
         if layout.is_silent(unit)? {
             looker.judge_silent(index, unit, recorded, &mut found);
         }

@@ -17,7 +17,7 @@ use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
 /// The number of the store's format that this larder writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The policy file of a new store: everything at its default, said in comments.
 const POLICY: &str = include_str!("larder.toml");

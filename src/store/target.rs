@@ -1,6 +1,6 @@
 //! What larder itself does inside a target directory, and what it remembers of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -18,8 +18,9 @@ use crate::tree::{Made, Nanoseconds, Tree, file_time};
 pub struct Manifest {
     /// All that stays; no uplifted files and no `incremental/`.
     pub tree: Tree,
-    /// Files beside Cargo's uplifted ones that are not Cargo's; relative, as bytes.
-    pub extras: BTreeSet<Vec<u8>>,
+    /// What is beside Cargo's files, single files and whole directories, relative, as bytes; and the
+    /// packages in whose units' runs it may have been made. Where that is none, the command made it.
+    pub extras: BTreeMap<Vec<u8>, BTreeSet<String>>,
     /// Packages of which an artifact was changed in place after Cargo finished it.
     pub tampered: BTreeSet<String>,
     /// Absolute inputs that the units name, as the compiler sees them, as bytes.

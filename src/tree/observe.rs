@@ -138,7 +138,7 @@ impl Names {
 
 impl Directory {
     /// The directory at a path below this one.
-    fn at<'d>(self: &'d Arc<Self>, path: &[u8]) -> Option<&'d Arc<Self>> {
+    pub(super) fn at<'d>(self: &'d Arc<Self>, path: &[u8]) -> Option<&'d Arc<Self>> {
         let mut at = self;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             at = at.child(name)?.below.as_ref()?;

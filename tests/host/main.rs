@@ -11,6 +11,7 @@ mod completions;
 mod crash;
 mod doctor;
 mod emit;
+mod extras;
 mod history;
 mod log;
 mod power;

@@ -19,6 +19,39 @@ fn gated(lab: &Lab<'_>) {
     lab.command(&["cargo", "build", "--release", "--features", "rye"]);
 }
 
+/// A library that takes in a file that nobody names, neither a build script nor rustc's dep-info.
+fn taking_in(lab: &Lab<'_>, text: &str) {
+    super::sources::member(lab);
+    lab.write("yeast/src/lib.rs", text);
+}
+
+/// An archive of C that a library holds, found by a flag in Cargo's configuration.
+fn archive(lab: &Lab<'_>) {
+    taking_in(
+        lab,
+        "#[link(name = \"rye\", kind = \"static\")]\nunsafe extern \"C\" { safe fn rye() -> i32; }\npub fn rise() -> i32 { rye() }\n",
+    );
+    lab.edit("Cargo.toml", "edition = '2021'", "edition = '2024'");
+    lab.edit("yeast/Cargo.toml", "edition = '2021'", "edition = '2024'");
+    lab.write(".cargo/config.toml", "[build]\nrustflags = ['-Lnative=lib']\n");
+    archived(lab, 1);
+}
+
+fn archived(lab: &Lab<'_>, value: u32) {
+    lab.write("../rye.c", &format!("int rye(void) {{ return {value}; }}\n"));
+    lab.sh("mkdir -p lib; cc -O2 -c ../rye.c -o ../rye.o; rm -f lib/librye.a; ar rcsD lib/librye.a ../rye.o");
+}
+
+/// The program's build script puts a file with a name from `list` beside the program.
+fn putting_beside(lab: &Lab<'_>) {
+    lab.write("list", "one");
+    super::scripts::script(
+        lab,
+        "{ let list = read(\"list\"); let out = env::var(\"OUT_DIR\").unwrap(); let release = std::path::Path::new(&out).ancestors().find(|above| above.ends_with(\"release\")).unwrap(); fs::write(release.join(format!(\"made-{list}\")), &list).unwrap(); list }",
+        &["cargo:rerun-if-changed=list"],
+    );
+}
+
 pub fn cases() -> Vec<Case> {
     let program = "target/release/loaf";
     vec![
@@ -170,6 +203,43 @@ pub fn cases() -> Vec<Case> {
                     format!("{}/release", lab.sh("rustc -vV | sed -n 's/^host: //p'"))
                         .into_boxed_str(),
                 ));
+            },
+            |lab| lab.edit_old("src/crumb.rs", "one", "two"),
+        ),
+        case(
+            "a file that a library assembles",
+            Stale,
+            |lab| {
+                taking_in(
+                    lab,
+                    "std::arch::global_asm!(\".globl rye\", \"rye: .incbin \\\"data\\\"\");\nunsafe extern \"C\" { static rye: u8; }\npub fn rise() -> u8 { unsafe { rye } }\n",
+                );
+                lab.write("data", "one");
+            },
+            |lab| lab.write("data", "two"),
+        ),
+        case("an archive that a library holds", Stale, archive, |lab| archived(lab, 2)),
+        case(
+            "what a build script put beside it under another name",
+            Stale,
+            putting_beside,
+            |lab| lab.write("list", "two"),
+        ),
+        case("what a build script put beside it, removed", Stale, putting_beside, |lab| {
+            drop(lab.sh("rm target/release/made-one"))
+        }),
+        case("what a build script put beside it, changed", Stale, putting_beside, |lab| {
+            drop(lab.sh("echo more >> target/release/made-one"))
+        }),
+        case(
+            "copied beside it by the command, an edit",
+            Any,
+            |lab| {
+                lab.command(&[
+                    "sh",
+                    "-c",
+                    "cargo build --release && cp target/release/loaf target/release/copy",
+                ]);
             },
             |lab| lab.edit_old("src/crumb.rs", "one", "two"),
         ),

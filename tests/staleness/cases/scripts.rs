@@ -48,6 +48,25 @@ fn lists(prints: &'static [&'static str]) -> impl Fn(&Lab<'_>) {
     }
 }
 
+/// A vendored crate whose build script reads a file of the sources and declares it: an expression of its
+/// name, and its path with that name.
+fn declaring(lab: &Lab<'_>, path: &str, name: &str) {
+    super::packages::vendored(
+        lab,
+        "include_str!(concat!(env!(\"OUT_DIR\"), \"/text\")).len() as u32",
+    );
+    let text = format!(
+        "{{ let name: String = {name}; let path = format!(\"{path}\", name); println!(\"cargo:rerun-if-changed={{path}}\"); read(&path).repeat(if read(&path) == \"one\" {{ 1 }} else {{ 2 }}) }}"
+    );
+    script_in(lab, "vendor/grain", &text, OWN);
+    let config = lab.read(".cargo/config.toml");
+    lab.write(
+        ".cargo/config.toml",
+        &format!("{config}[env]\nGRAIN_DATA = {{ value = 'data', relative = true }}\n"),
+    );
+    lab.write("data", "one");
+}
+
 pub fn cases() -> Vec<Case> {
     vec![
         case("reads a file, says nothing, an older time", Stale, reads(&[]), |lab| {
@@ -362,6 +381,90 @@ pub fn cases() -> Vec<Case> {
                 );
             },
             |_| {},
+        ),
+        case(
+            "reads what the command left in the target directory after it",
+            Stale,
+            |lab| {
+                script(
+                    lab,
+                    "read(&format!(\"{}/../../../../left\", env::var(\"OUT_DIR\").unwrap()))",
+                    OWN,
+                );
+                lab.command(&[
+                    "sh",
+                    "-c",
+                    "cargo build --release && echo late >target/left && cargo build --release",
+                ]);
+            },
+            |lab| lab.edit("build.rs", "fn main", "// again\nfn main"),
+        ),
+        case(
+            "reads a file beside the program that another one put there",
+            Stale,
+            |lab| {
+                member(lab);
+                lab.write("yeast/data", "one");
+                script_in(
+                    lab,
+                    "yeast",
+                    "{ fs::write(format!(\"{}/../../../shared\", env::var(\"OUT_DIR\").unwrap()), read(\"data\")).unwrap(); String::new() }",
+                    OWN,
+                );
+                script(
+                    lab,
+                    "read(&format!(\"{}/../../../shared\", env::var(\"OUT_DIR\").unwrap()))",
+                    OWN,
+                );
+                lab.edit(
+                    "Cargo.toml",
+                    "[dependencies]",
+                    "[build-dependencies]\nyeast = { path = 'yeast' }\n[dependencies]",
+                );
+            },
+            |lab| lab.write("yeast/data", "two"),
+        ),
+        case(
+            "a vendored crate declares a file that the configuration names, an older time",
+            Stale,
+            |lab| declaring(lab, "{}", "env::var(\"GRAIN_DATA\").unwrap()"),
+            |lab| lab.write_old("data", "two"),
+        ),
+        case(
+            "a vendored crate declares a file above it, an older time",
+            Stale,
+            |lab| declaring(lab, "../../{}", "\"data\".to_owned()"),
+            |lab| lab.write_old("data", "two"),
+        ),
+        case(
+            "a vendored crate declares a directory with a link, an older time",
+            Stale,
+            |lab| {
+                lab.write("real/data", "one");
+                lab.link("../real/data", "links/data");
+                declaring(lab, "../../{}", "\"links\".to_owned()");
+                lab.edit("vendor/grain/build.rs", "read(&path)", "read(&format!(\"{path}/data\"))");
+            },
+            |lab| lab.write_old("real/data", "two"),
+        ),
+        case(
+            "puts a file beside the libraries, another package changes",
+            Right,
+            |lab| {
+                member(lab);
+                script_in(
+                    lab,
+                    "yeast",
+                    "{ let out = env::var(\"OUT_DIR\").unwrap(); let deps = std::path::Path::new(&out).ancestors().find(|above| above.ends_with(\"release\")).unwrap().join(\"deps\"); fs::create_dir_all(&deps).unwrap(); fs::write(deps.join(\"libbeside.so\"), \"x\").unwrap(); String::new() }",
+                    OWN,
+                );
+                lab.command(&[
+                    "sh",
+                    "-c",
+                    "cargo build --release && cp target/release/deps/libbeside.so target/release/",
+                ]);
+            },
+            |lab| lab.edit("src/main.rs", "fn main", "// again\nfn main"),
         ),
         unchanged(
             "names a file that does not exist",
