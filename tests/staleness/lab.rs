@@ -454,7 +454,7 @@ impl<'w> Lab<'w> {
         if was_built && !self.is_larder() {
             fs::rename(&aside, source.join("target")).unwrap();
         } else if was_built {
-            fs::remove_file(&aside).unwrap();
+            fs::remove_dir_all(&aside).unwrap();
         }
     }
 }
