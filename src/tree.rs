@@ -363,6 +363,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_any_length_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let script = format!("cd '{}'; for i in $(seq 40); do mkdir {name}; cd {name}; done; echo >x; ln -s x l", dir.path().display());
+        assert!(std::process::Command::new("bash").args(["-ec", &script]).status().unwrap().success());
+        let tree = Tree::observe_all(dir.path(), None).unwrap();
+        assert_eq!(tree.iter().count(), 42);
+        let again = Tree::observe_all(dir.path(), Some(&tree)).unwrap();
+        assert!(again.changes_since(&tree).is_empty());
+    }
+
+    #[test]
     fn unwanted_directories_are_not_entered() {
         let dir = sample();
         let tree = Tree::observe(dir.path(), None, |path, _| path != Path::new("sub")).unwrap();

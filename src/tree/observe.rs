@@ -168,7 +168,15 @@ fn look(place: &Path, seen: Seen, started: Nanoseconds) -> Result<Option<Child>,
     }
 }
 
+/// What a name stands for. A path that is too long to be opened is nobody's input, but it is there.
 fn node(path: &Path, mode: u32) -> io::Result<Node> {
+    match look_into(path, mode) {
+        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => Ok(Node::Unreadable),
+        other => other,
+    }
+}
+
+fn look_into(path: &Path, mode: u32) -> io::Result<Node> {
     match FileType::from_raw_mode(mode) {
         FileType::RegularFile => match Digest::of_file(path) {
             Ok(digest) => Ok(Node::File(digest)),

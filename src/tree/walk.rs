@@ -4,7 +4,7 @@
 //! directory that may not be entered is seen by its own entry only.
 
 use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,6 +14,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{ObserveError, Stamp};
+
+/// Paths have to be shorter (`PATH_MAX` of limits.h, Linux).
+const LONGEST: usize = 4096;
 
 /// A name that a walk came to.
 pub struct Seen {
@@ -91,7 +94,7 @@ impl Walk<'_> {
     /// Looks at all names in a directory, and has the directories among them entered.
     fn read<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) -> Result<Vec<Seen>, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(below(self.root, path), flags, Mode::empty())?;
+        let directory = open(&below(self.root, path), flags)?;
         let mut seen = Vec::new();
         let mut below = join(path, b"");
         let length = below.len();
@@ -129,6 +132,32 @@ impl Walk<'_> {
         }
         Ok(Some(stat))
     }
+}
+
+/// Opens a path of any length; the system takes one of 4096 bytes at a time.
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut at: Option<OwnedFd> = None;
+    let mut rest = path;
+    loop {
+        let part = first_part(rest);
+        rest = rest.strip_prefix(part).unwrap_or(Path::new(""));
+        let is_last = rest.as_os_str().is_empty();
+        let flags = if is_last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
+        let opened = match &at {
+            Some(at) => rustix::fs::openat(at, part, flags, Mode::empty())?,
+            None => rustix::fs::open(part, flags, Mode::empty())?,
+        };
+        if is_last {
+            return Ok(opened);
+        }
+        at = Some(opened);
+    }
+}
+
+/// As much of a path as the system takes, in whole names.
+fn first_part(path: &Path) -> &Path {
+    let mut parts = path.ancestors();
+    parts.find(|part| part.as_os_str().len() < LONGEST).unwrap_or(path)
 }
 
 /// A lock is poisoned only if a thread panicked, and then rayon panics in the end.
