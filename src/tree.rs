@@ -366,8 +366,13 @@ mod tests {
     fn a_path_of_any_length_is_seen() {
         let dir = tempfile::tempdir().unwrap();
         let name = "d".repeat(200);
-        let script = format!("cd '{}'; for i in $(seq 40); do mkdir {name}; cd {name}; done; echo >x; ln -s x l", dir.path().display());
-        assert!(std::process::Command::new("bash").args(["-ec", &script]).status().unwrap().success());
+        let script = format!(
+            "cd '{}'; for i in $(seq 40); do mkdir {name}; cd {name}; done; echo >x; ln -s x l",
+            dir.path().display()
+        );
+        assert!(
+            std::process::Command::new("bash").args(["-ec", &script]).status().unwrap().success()
+        );
         let tree = Tree::observe_all(dir.path(), None).unwrap();
         assert_eq!(tree.iter().count(), 42);
         let again = Tree::observe_all(dir.path(), Some(&tree)).unwrap();

@@ -142,7 +142,8 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let part = first_part(rest);
         rest = rest.strip_prefix(part).unwrap_or(Path::new(""));
         let is_last = rest.as_os_str().is_empty();
-        let flags = if is_last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
+        let flags =
+            if is_last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC };
         let opened = match &at {
             Some(at) => rustix::fs::openat(at, part, flags, Mode::empty())?,
             None => rustix::fs::open(part, flags, Mode::empty())?,

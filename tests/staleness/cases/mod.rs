@@ -13,6 +13,7 @@ mod packages;
 mod rust;
 mod scripts;
 mod sources;
+mod times;
 
 use crate::lab::Lab;
 
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Case> {
         ("moves", moves::cases()),
         ("damage", damage::cases()),
         ("artifacts", artifacts::cases()),
+        ("times", times::cases()),
     ];
     let named = |(class, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |case| Case { class, ..case })
