@@ -302,7 +302,9 @@ impl<'w> Lab<'w> {
 
     /// Where the target directory is kept between two builds.
     pub fn target(&self) -> PathBuf {
-        fs::canonicalize(self.at("target")).unwrap()
+        let profile = self.at("target").join(self.profile.get());
+        let real = fs::canonicalize(profile).unwrap();
+        real.ancestors().find(|dir| dir.ends_with("target")).unwrap().to_owned()
     }
 
     /// The first file that fits one of the patterns, below the profile's directory.
