@@ -2,6 +2,7 @@
 //! decides by. Reads only, but for the times that it normalises in the checkout.
 
 mod after;
+mod callers;
 mod needs;
 
 pub use self::after::{Aftermath, Uplifted, learn, look_after, uplifted};
@@ -12,6 +13,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use self::callers::{Callers, Memory};
 use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
@@ -42,6 +44,8 @@ pub struct View {
     pub source: PathBuf,
     /// Directories whose content is known otherwise, as the compiler sees them.
     pub known: Vec<PathBuf>,
+    /// The command, as far as it decides what is built.
+    pub command: Vec<String>,
 }
 
 /// All that was found when a directory was opened.
@@ -72,6 +76,7 @@ pub struct Findings {
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
     callers: BTreeSet<usize>,
+    memory: Memory,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
     extras: BTreeSet<PathBuf>,
@@ -114,6 +119,7 @@ pub fn look(
         had_leftovers,
         readers: BTreeSet::new(),
         callers: BTreeSet::new(),
+        memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
         dated: BTreeSet::new(),
         state,
         normalised,
@@ -138,6 +144,7 @@ pub fn look(
         }
     }
     findings.look_at_units(view, place)?;
+    findings.look_for_callers(view, place)?;
     watch.step("target");
     Ok(findings)
 }
@@ -190,20 +197,25 @@ impl Findings {
             return Ok(());
         };
         for (index, unit) in self.layout.units().enumerate() {
-            let is_local = self.local.contains(&unit.package);
             if changes.source_date_epoch
                 && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
             {
                 self.dated.insert(index);
             }
-            let has_variables = is_local && !changes.variables.is_empty();
-            if has_variables && self.layout.mentions(unit, &changes.variables)? {
-                self.callers.insert(index);
-            }
             if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
                 self.readers.insert(index);
             }
         }
+        Ok(())
+    }
+
+    fn look_for_callers(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        let (layout, tree, state, local) = (&self.layout, &self.tree, &self.state, &self.local);
+        let callers = Callers { layout, tree, state, local, place, view };
+        self.callers = callers.of(&changes.variables, &mut self.memory)?;
         Ok(())
     }
 

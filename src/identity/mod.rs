@@ -25,8 +25,11 @@ mod packages;
 mod places;
 mod rust;
 mod scope;
+mod seldom;
+mod services;
 mod toolchains;
 mod tools;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -43,11 +46,13 @@ use crate::tree::{ObserveError, Tree};
 
 pub use ccache::{CAREFUL, CcachePlace};
 pub use compare::{Difference, differences};
+pub use environment::is_of_services;
 pub use error::IdentifyError;
 pub use go::GoPlace;
+pub use seldom::{Mentions, Text};
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,7 +208,7 @@ pub fn identify(
         source: shown(request.source.as_os_str().as_bytes()),
         cargo_home: shown(cargo_home.as_os_str().as_bytes()),
         store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
-        command: request.command.iter().map(|word| shown(word)).collect(),
+        command: words::deciding(&request.command).into_iter().map(shown).collect(),
         rust: toolchains.rust,
         go,
         ccache,
@@ -290,6 +295,11 @@ impl Identity {
     /// The name of the directory that this identity gets.
     pub fn id(&self) -> ToolchainId {
         ToolchainId(Digest::of(&self.canonical()))
+    }
+
+    /// The words of the command that decide what is built.
+    pub fn command(&self) -> &[String] {
+        &self.command
     }
 
     /// What is attached.

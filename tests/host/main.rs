@@ -13,6 +13,7 @@ mod doctor;
 mod emit;
 mod history;
 mod log;
+mod noise;
 mod power;
 mod prometheus;
 mod proof;
