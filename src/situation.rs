@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use self::callers::{Callers, Memory};
+use self::callers::{Callers, Found, Memory};
 use crate::affected::affected;
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
@@ -75,7 +75,7 @@ pub struct Findings {
     affected: Option<BTreeSet<String>>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
-    callers: BTreeSet<usize>,
+    callers: Found,
     memory: Memory,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
@@ -118,7 +118,7 @@ pub fn look(
         watch: Watch::default(),
         had_leftovers,
         readers: BTreeSet::new(),
-        callers: BTreeSet::new(),
+        callers: Found::default(),
         memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
         dated: BTreeSet::new(),
         state,
@@ -162,7 +162,8 @@ impl Findings {
             affected: self.affected.as_ref(),
             unmade: &self.unmade,
             readers: &self.readers,
-            callers: &self.callers,
+            callers: &self.callers.units,
+            named: &self.callers.names,
             dated: &self.dated,
             tampered: &self.tampered,
             extras: &self.extras,

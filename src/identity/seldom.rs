@@ -82,11 +82,13 @@ impl Mentions {
             || self.families.iter().any(|family| variable.starts_with(family))
     }
 
-    /// Takes in what another text names.
-    pub fn extend(&mut self, other: Self) {
-        self.whole.extend(other.whole);
-        self.joined.extend(other.joined);
-        self.families.extend(other.families);
+    /// Takes in what other texts name.
+    pub fn extend(&mut self, others: impl IntoIterator<Item = Self>) {
+        for other in others {
+            self.whole.extend(other.whole);
+            self.joined.extend(other.joined);
+            self.families.extend(other.families);
+        }
     }
 
     fn note(&mut self, pattern: &Pattern, text: &[u8], at: usize, kind: Text) {

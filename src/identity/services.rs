@@ -1,13 +1,11 @@
 //! Variables that services, terminals, editors and shells set for themselves, and that change by
 //! themselves: with every run, every window, every commit.
 //!
-//! Taken from their documentation: GitHub's and Forgejo's variables reference, GitLab's predefined
-//! variables, Jenkins' "Global Variable Reference" and its Git plugin, Buildkite's, Azure's
-//! predefined variables, CircleCI's, Travis', Drone's, Woodpecker's, TeamCity's, Bitbucket's,
-//! Cirrus', AppVeyor's, Semaphore's, CodeBuild's, Bamboo's, Concourse's, builds.sr.ht's; and of
-//! terminals, editors and shells from theirs. Single names stand where a whole family would take
-//! in what tools of builds read by themselves (`SYSTEM_DEPS_*`, `BUILD_TYPE`, `GIT_DIR`). `CI` and
-//! the other names that only say which service it is never change, and count for everybody.
+//! The names are those of the documentation of each: for services the page of predefined variables,
+//! for Jenkins the reference of global variables and that of its Git plugin. Single names stand
+//! where a whole family would take in what tools of builds read by themselves (`SYSTEM_DEPS_*`,
+//! `BUILD_TYPE`, `GIT_DIR`). `CI` and the other names that only say which service it is never
+//! change, and count for everybody.
 
 /// They count only for programs, and for files of the sources, that name them. A trailing `*`
 /// matches any ending.

@@ -4,6 +4,9 @@
 //! unit's fingerprint nor in what rustc is told to make (`core/compiler/fingerprint/mod.rs`,
 //! `calculate_normal`, Cargo 1.95). A run with `-v` uses the directory of one without.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
 /// Cargo's own subcommands that compile, by all their names (`bin/cargo/main.rs`,
 /// `BUILTIN_ALIASES`, and `bin/cargo/commands`, Cargo 1.95). What others do with their words is
 /// theirs to know: an alias may hand them to a program.
@@ -109,6 +112,11 @@ fn loud(word: &[u8], behind: bool) -> usize {
 fn takes_value(word: &[u8]) -> bool {
     let options: [&[u8]; 4] = [b"-C", b"-Z", b"--config", b"--explain"];
     options.contains(&word)
+}
+
+/// Words of the command as the system takes them.
+pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
+    command.iter().map(|word| OsString::from_vec(word.clone())).collect()
 }
 
 #[cfg(test)]

@@ -68,39 +68,53 @@ pub(super) struct Callers<'a> {
     pub view: &'a View,
 }
 
-/// Where a text is, to be read if nobody remembers it.
-struct Source {
-    digest: Digest,
-    files: Vec<PathBuf>,
-    kind: Text,
+/// Who may have read what.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Units, by their place in [`Layout::units`].
+    pub units: BTreeSet<usize>,
+    /// The variables that they may have read.
+    pub names: BTreeSet<String>,
 }
 
-impl Source {
-    fn is_in(&self, directory: &Path) -> bool {
-        self.files.iter().any(|file| file.starts_with(directory))
+/// Where a text is, to be read if nobody remembers it.
+struct Source<'a> {
+    digest: Digest,
+    place: PathBuf,
+    /// What a package from outside holds; nothing for a program.
+    tree: Option<&'a Tree>,
+}
+
+impl Source<'_> {
+    /// Reads all of it.
+    fn mentions(&self) -> Mentions {
+        let Some(tree) = self.tree else { return mentions_in(&self.place, Text::Program) };
+        let files: Vec<PathBuf> = files_in(tree).map(|(path, _)| self.place.join(path)).collect();
+        let parts: Vec<Mentions> =
+            files.par_iter().map(|file| mentions_in(file, Text::File)).collect();
+        let mut mentions = Mentions::default();
+        mentions.extend(parts);
+        mentions
     }
 }
 
 impl Callers<'_> {
-    /// The units that may have read one of the variables, by their place in [`Layout::units`].
-    pub fn of(
-        &self,
-        variables: &[String],
-        memory: &mut Memory,
-    ) -> Result<BTreeSet<usize>, LookError> {
+    /// The units that may have read one of the variables.
+    pub fn of(&self, variables: &[String], memory: &mut Memory) -> Result<Found, LookError> {
+        let mut found = Found::default();
         if variables.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(found);
         }
-        let mut callers = self.by_program(variables, memory)?;
+        self.by_program(variables, memory, &mut found)?;
         let variables: Vec<String> =
             variables.iter().filter(|name| is_of_services(name)).cloned().collect();
         if !variables.is_empty() {
-            let packages = self.by_file(&variables, memory);
+            let packages = self.by_file(&variables, memory, &mut found);
             let units = self.layout.units().enumerate();
             let units = units.filter(|(_, unit)| packages.contains(&unit.package));
-            callers.extend(units.map(|(index, _)| index));
+            found.units.extend(units.map(|(index, _)| index));
         }
-        Ok(callers)
+        Ok(found)
     }
 
     /// Everything that is to be remembered of what is there now, with the help of what is.
@@ -111,7 +125,7 @@ impl Callers<'_> {
         }
         if let Some(lock) = &self.state.lock {
             let open = affected::open(self.layout, lock);
-            sources.extend(self.foreign(lock, &open).flat_map(|(_, sources)| sources));
+            sources.extend(self.foreign(lock, &open).into_iter().flat_map(|(_, sources)| sources));
         }
         let mut memory = Memory::new();
         for source in &sources {
@@ -127,49 +141,63 @@ impl Callers<'_> {
         &self,
         variables: &[String],
         memory: &mut Memory,
-    ) -> Result<BTreeSet<usize>, LookError> {
+        found: &mut Found,
+    ) -> Result<(), LookError> {
         let mut programs = Vec::new();
         for (index, unit) in self.layout.units().enumerate() {
             programs.extend(self.programs(unit)?.into_iter().map(|source| (index, source)));
         }
         look_through(programs.iter().map(|(_, source)| source), memory);
-        let named = programs.iter().filter(|(_, source)| name(memory, source, variables));
-        Ok(named.map(|(index, _)| *index).collect())
+        for (index, source) in programs {
+            if found.note(memory.get(&source.digest), variables) {
+                found.units.insert(index);
+            }
+        }
+        Ok(())
     }
 
     /// Packages that may run something that names one.
-    fn by_file(&self, variables: &[String], memory: &mut Memory) -> BTreeSet<String> {
+    fn by_file(
+        &self,
+        variables: &[String],
+        memory: &mut Memory,
+        found: &mut Found,
+    ) -> BTreeSet<String> {
         let Some(lock) = &self.state.lock else {
+            found.names.extend(variables.iter().cloned());
             return self.local.clone();
         };
         let open = affected::open(self.layout, lock);
-        let mut packages: BTreeSet<String> = BTreeSet::new();
-        let local: BTreeSet<String> = self.local.intersection(&open).cloned().collect();
-        let foreign: Vec<(String, Vec<Source>)> = self.foreign(lock, &open).collect();
+        let foreign = self.foreign(lock, &open);
         look_through(foreign.iter().flat_map(|(_, sources)| sources), memory);
+        let mut packages: BTreeSet<String> = BTreeSet::new();
         let mut reaches_local = false;
         for (package, sources) in foreign {
-            if sources.iter().any(|source| name(memory, source, variables)) {
-                packages.insert(package);
-                // Vendored: who has a build script in the checkout can run that too.
-                reaches_local |= sources.iter().any(|source| source.is_in(&self.place.source));
+            for source in sources {
+                if found.note(memory.get(&source.digest), variables) {
+                    packages.insert(package.clone());
+                    // Vendored: who has a build script in the checkout can run that too.
+                    reaches_local |= source.place.starts_with(&self.place.source);
+                }
             }
         }
-        let reaches_local =
-            || reaches_local || self.command_names(variables) || self.sources_name(variables);
-        if !local.is_empty() && reaches_local() {
-            packages.extend(local);
+        let mut local = self.local.intersection(&open).cloned().peekable();
+        if local.peek().is_some() {
+            let named = self.named_in_sources(variables);
+            if reaches_local || !named.is_empty() {
+                packages.extend(local);
+            }
+            found.names.extend(named);
         }
         packages
     }
 
     /// A unit's programs. One that is not as it was seen is damage, and goes for that.
-    fn programs(&self, unit: &Unit) -> Result<Vec<Source>, LookError> {
+    fn programs(&self, unit: &Unit) -> Result<Vec<Source<'_>>, LookError> {
         let programs = self.layout.programs(unit)?.into_iter();
         let source = |path: PathBuf| match self.tree.get(&path)?.node {
             Node::File(digest) => {
-                let files = vec![self.layout.absolute(&path)];
-                Some(Source { digest, files, kind: Text::Program })
+                Some(Source { digest, place: self.layout.absolute(&path), tree: None })
             }
             _ => None,
         };
@@ -177,30 +205,24 @@ impl Callers<'_> {
     }
 
     /// The packages from outside that may run what they bring, and where that is.
-    fn foreign<'b>(
-        &'b self,
-        lock: &'b Lockfile,
-        open: &'b BTreeSet<String>,
-    ) -> impl Iterator<Item = (String, Vec<Source>)> + 'b {
-        let all = lock.packages.iter().filter(|package| package.source.is_some());
+    fn foreign(&self, lock: &Lockfile, open: &BTreeSet<String>) -> Vec<(String, Vec<Source<'_>>)> {
         let built: BTreeSet<&str> = self.layout.units().map(|unit| unit.package.as_str()).collect();
-        let all = all.filter(move |package| {
-            open.contains(&package.name) && built.contains(package.name.as_str())
-        });
-        all.map(|package| {
+        let counts = |name: &str| open.contains(name) && built.contains(name);
+        let all = lock.packages.iter().filter(|package| package.source.is_some());
+        let all = all.filter(|package| counts(&package.name)).map(|package| {
             let id = package.id();
-            let places = self.state.packages.places_of(&id);
-            let sources = places.map(|(name, tree)| {
-                let root = self.place.place_of_package(&name);
-                Source { digest: tree.digest(), files: files(&root, tree), kind: Text::File }
+            let sources = self.state.packages.places_of(&id).map(|(name, tree)| {
+                let place = self.place.place_of_package(&name);
+                Source { digest: tree.digest(), place, tree: Some(tree) }
             });
             (package.name.clone(), sources.collect())
-        })
+        });
+        all.collect()
     }
 
-    /// Whether a file of the checkout, or of what belongs to it, names one; what packages from outside
-    /// brought is left to them.
-    fn sources_name(&self, variables: &[String]) -> bool {
+    /// The variables that the command names, or a file of the checkout or of what belongs to it;
+    /// what packages from outside brought is left to them.
+    fn named_in_sources(&self, variables: &[String]) -> BTreeSet<String> {
         let vendored = self.state.vendored();
         let is_own = |path: &Path| !path.ancestors().any(|above| vendored.contains(above));
         let inside = files_in(&self.state.checkout).filter(|(path, _)| is_own(path));
@@ -211,50 +233,53 @@ impl Callers<'_> {
         });
         let all: Vec<(PathBuf, u64)> = inside.chain(outside).collect();
         if all.iter().map(|(_, size)| size).sum::<u64>() > LIMIT {
-            return true;
+            return variables.iter().cloned().collect();
         }
-        all.par_iter().any(|(file, _)| {
-            let mentions = mentions_in(file, Text::File);
-            variables.iter().any(|variable| mentions.name(variable))
-        })
+        let mentions = all.par_iter().map(|(file, _)| mentions_in(file, Text::File));
+        let named = mentions.map(|mentions| named(&mentions, variables));
+        let in_command = self.named_in_command(variables);
+        named.reduce(|| in_command.clone(), |one, other| &one | &other)
     }
 
-    /// Whether the command, or a script that it names, names one: it may hand it on by another name.
-    fn command_names(&self, variables: &[String]) -> bool {
-        let names = |mentions: &Mentions| variables.iter().any(|variable| mentions.name(variable));
-        self.view.command.iter().any(|word| {
-            let is_script = |file: &PathBuf| {
-                word.starts_with('/') && file.is_file() && !is_executable_format(file)
-            };
-            let file = Some(self.place.real_of_compiler(Path::new(word))).filter(is_script);
-            names(&Mentions::of(word.as_bytes(), Text::File))
-                || file.is_some_and(|file| names(&mentions_in(&file, Text::File)))
-        })
+    /// The variables that the command, or a script that it names, names: it may hand them on by
+    /// another name.
+    fn named_in_command(&self, variables: &[String]) -> BTreeSet<String> {
+        let is_script = |file: &PathBuf| file.is_file() && !is_executable_format(file);
+        let mut mentions = Mentions::default();
+        for word in &self.view.command {
+            mentions.extend([Mentions::of(word.as_bytes(), Text::File)]);
+            let file = Some(word).filter(|word| word.starts_with('/'));
+            let file = file.map(|word| self.place.real_of_compiler(Path::new(word)));
+            mentions.extend(file.filter(is_script).map(|file| mentions_in(&file, Text::File)));
+        }
+        named(&mentions, variables)
     }
 }
 
+impl Found {
+    /// Takes in what a text names of the variables; says whether it names one.
+    fn note(&mut self, mentions: Option<&Mentions>, variables: &[String]) -> bool {
+        let named = mentions.map(|mentions| named(mentions, variables)).unwrap_or_default();
+        let names_some = !named.is_empty();
+        self.names.extend(named);
+        names_some
+    }
+}
+
+fn named(mentions: &Mentions, variables: &[String]) -> BTreeSet<String> {
+    variables.iter().filter(|variable| mentions.name(variable)).cloned().collect()
+}
+
 /// Looks through what nobody remembers.
-fn look_through<'a>(sources: impl IntoIterator<Item = &'a Source>, memory: &mut Memory) {
-    let unknown: BTreeMap<Digest, &Source> = sources
+fn look_through<'a>(sources: impl IntoIterator<Item = &'a Source<'a>>, memory: &mut Memory) {
+    let unknown: BTreeMap<Digest, &Source<'_>> = sources
         .into_iter()
         .filter(|source| !memory.contains_key(&source.digest))
         .map(|source| (source.digest, source))
         .collect();
-    let look = |(digest, source): (Digest, &Source)| {
-        let parts = source.files.par_iter().map(|file| mentions_in(file, source.kind));
-        let all = parts.reduce(Mentions::default, |mut all, more| {
-            all.extend(more);
-            all
-        });
-        (digest, all)
-    };
+    let look = |(digest, source): (Digest, &Source<'_>)| (digest, source.mentions());
     let seen: Vec<(Digest, Mentions)> = unknown.into_par_iter().map(look).collect();
     memory.extend(seen);
-}
-
-fn name(memory: &Memory, source: &Source, variables: &[String]) -> bool {
-    let mentions = memory.get(&source.digest);
-    mentions.is_some_and(|mentions| variables.iter().any(|variable| mentions.name(variable)))
 }
 
 /// What a file names. One that cannot be read nobody runs.
@@ -270,25 +295,30 @@ fn is_executable_format(file: &Path) -> bool {
     read.is_ok() && start == *b"\x7fELF"
 }
 
-/// The files of a tree that a program may run or read.
-fn files(root: &Path, tree: &Tree) -> Vec<PathBuf> {
-    files_in(tree).map(|(path, _)| root.join(path)).collect()
-}
-
+/// The files of a tree that a program may run or read, with their sizes.
 fn files_in(tree: &Tree) -> impl Iterator<Item = (PathBuf, u64)> {
     let all = tree.select(|_, entry| matches!(entry.node, Node::File(_)));
     let all = all.filter(|(path, _)| !is_of_somebody_else(path));
     all.map(|(path, entry)| (path, entry.stamp.size))
 }
 
-/// Whether a file is read by a service itself, or by people alone.
+/// Whether a file is read by a service itself, or by people alone. Packages bring the files of other
+/// projects further down.
 fn is_of_somebody_else(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_bytes();
-    let begins = |start: &[u8]| bytes.starts_with(start);
+    let is_of_services = |from: &Path| {
+        let start = from.iter().next().unwrap_or_default().as_bytes();
+        OF_SERVICES.iter().any(|place| from.starts_with(place))
+            || start.starts_with(b"Jenkinsfile")
+            || start.starts_with(b"azure-pipelines")
+    };
+    let mut rest = path.components();
+    while !rest.as_path().as_os_str().is_empty() {
+        if is_of_services(rest.as_path()) {
+            return true;
+        }
+        rest.next();
+    }
     path.extension() == Some(OsStr::new("md"))
-        || OF_SERVICES.iter().any(|place| path.starts_with(place))
-        || begins(b"Jenkinsfile")
-        || begins(b"azure-pipelines")
 }
 
 #[cfg(test)]
@@ -306,6 +336,8 @@ mod tests {
             ".circleci/config.yml",
             ".woodpecker/build.yaml",
             "docs/ci.md",
+            "vendor/grain/.github/workflows/ci.yml",
+            "deps/c/.travis.yml",
         ] {
             assert!(is_of_somebody_else(Path::new(path)), "{path}");
         }
