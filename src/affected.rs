@@ -170,6 +170,17 @@ fn home<'a>(state: &'a SourceState, path: &Path) -> &'a Path {
     homes.max_by_key(|home| home.components().count()).unwrap_or(Path::new(""))
 }
 
+/// The packages that may read what nobody says, by themselves or through a proc macro of those that
+/// they depend on.
+pub fn open(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
+    let (mut open, macros) = open_packages(layout, lock);
+    let ids = lock.packages.iter().filter(|package| macros.contains(&package.name));
+    let closure = lock.dependents_closure(&ids.map(crate::sources::Package::id).collect());
+    let users = lock.packages.iter().filter(|package| closure.contains(&package.id()));
+    open.extend(users.map(|package| package.name.clone()));
+    open
+}
+
 /// Packages that may read anything: those with a build script; and proc macros that are not known
 /// to read nothing, which do it in the name of all who use them.
 fn open_packages(layout: &Layout, lock: &Lockfile) -> (BTreeSet<String>, BTreeSet<String>) {

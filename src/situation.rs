@@ -2,6 +2,7 @@
 //! decides by. Reads only.
 
 mod after;
+mod callers;
 mod extras;
 mod fresh;
 mod needs;
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use self::callers::{Callers, Found, Memory};
 use crate::affected::{affected, reached_outside};
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::output::Stopwatch;
@@ -45,6 +47,8 @@ pub struct View {
     pub source: PathBuf,
     /// Directories whose content is known otherwise, as the compiler sees them.
     pub known: Vec<PathBuf>,
+    /// The command, as far as it decides what is built.
+    pub command: Vec<String>,
 }
 
 /// All that was found when a directory was opened.
@@ -76,7 +80,8 @@ pub struct Findings {
     outsiders: BTreeSet<String>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
-    callers: BTreeSet<usize>,
+    callers: Found,
+    memory: Memory,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
     extras: BTreeMap<PathBuf, BTreeSet<String>>,
@@ -122,7 +127,8 @@ pub fn look(
         had_leftovers,
         restamped: false,
         readers: BTreeSet::new(),
-        callers: BTreeSet::new(),
+        callers: Found::default(),
+        memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
         dated: BTreeSet::new(),
         state,
         tree,
@@ -152,6 +158,7 @@ pub fn look(
             fresh::look(&findings.layout, place, view, &findings.state, recorded, changes)?;
     }
     findings.look_at_units(view, place)?;
+    findings.look_for_callers(view, place)?;
     watch.step("target");
     Ok(findings)
 }
@@ -172,7 +179,8 @@ impl Findings {
             outdated: &self.freshness.unknown,
             docs_are_outdated: self.freshness.docs,
             readers: &self.readers,
-            callers: &self.callers,
+            callers: &self.callers.units,
+            named: &self.callers.names,
             dated: &self.dated,
             tampered: &self.tampered,
             extras: &self.extras,
@@ -232,20 +240,25 @@ impl Findings {
             return Ok(());
         };
         for (index, unit) in self.layout.units().enumerate() {
-            let is_local = self.local.contains(&unit.package);
             if changes.source_date_epoch
                 && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
             {
                 self.dated.insert(index);
             }
-            let has_variables = is_local && !changes.variables.is_empty();
-            if has_variables && self.layout.mentions(unit, &changes.variables)? {
-                self.callers.insert(index);
-            }
             if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
                 self.readers.insert(index);
             }
         }
+        Ok(())
+    }
+
+    fn look_for_callers(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        let (layout, tree, state, local) = (&self.layout, &self.tree, &self.state, &self.local);
+        let callers = Callers { layout, tree, state, local, place, view };
+        self.callers = callers.of(&changes.variables, &mut self.memory)?;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ impl Layout {
         counts: impl Fn(&[u8]) -> bool,
     ) -> Result<BTreeSet<Vec<u8>>, LayoutError> {
         let mut found = BTreeSet::new();
-        for bytes in self.programs(unit)? {
+        for bytes in self.read_programs(unit)? {
             for start in memchr_iter(b'/', &bytes) {
                 let rest = &bytes[start..bytes.len().min(start + LONGEST)];
                 let end = rest.iter().position(|byte| !is_of_path(*byte)).unwrap_or(rest.len());
@@ -41,15 +41,29 @@ impl Layout {
         Ok(found)
     }
 
-    /// Whether a unit's programs hold one of the names.
-    pub fn mentions(&self, unit: &Unit, names: &[String]) -> Result<bool, LayoutError> {
-        let programs = self.programs(unit)?;
-        let finders: Vec<_> = names.iter().map(memmem::Finder::new).collect();
-        Ok(programs.iter().any(|bytes| finders.iter().any(|finder| finder.find(bytes).is_some())))
+    /// Whether a unit's programs hold a text.
+    pub fn mentions(&self, unit: &Unit, text: &str) -> Result<bool, LayoutError> {
+        let finder = memmem::Finder::new(text);
+        Ok(self.read_programs(unit)?.iter().any(|bytes| finder.find(bytes).is_some()))
     }
 
-    /// The content of a unit's build script or proc macro.
-    fn programs(&self, unit: &Unit) -> Result<Vec<Vec<u8>>, LayoutError> {
+    /// The content of a unit's programs.
+    fn read_programs(&self, unit: &Unit) -> Result<Vec<Vec<u8>>, LayoutError> {
+        let read = |path: &PathBuf| self.read_program(path).transpose();
+        self.programs(unit)?.iter().filter_map(read).collect()
+    }
+
+    /// The content of a program, if it is there.
+    pub fn read_program(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
+        Reader { target: &self.target }.read(path)
+    }
+
+    /// A unit's build script or proc macro.
+    pub fn programs(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
+        let mut paths: Vec<PathBuf> = unit.paths.clone();
+        if !unit.is(Kind::BuildScriptCompile) && !unit.is(Kind::Lib) {
+            return Ok(Vec::new());
+        }
         let reader = Reader { target: &self.target };
         let is_script = |path: &Path| {
             let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -58,7 +72,6 @@ impl Layout {
                 || (name.starts_with("build_script") && !name.contains('.'))
         };
         let is_macro = |path: &Path| path.extension() == Some(OsStr::new("so"));
-        let mut paths: Vec<PathBuf> = unit.paths.clone();
         for directory in &unit.paths {
             for place in [directory.clone(), directory.join("out")] {
                 let files = reader.list(&place)?.into_iter().filter(|item| item.kind.is_file());
@@ -71,8 +84,7 @@ impl Layout {
         } else {
             paths.retain(|path| unit.is(Kind::Lib) && is_macro(path));
         }
-        let read = |path: &PathBuf| reader.read(path).transpose();
-        paths.iter().filter_map(read).collect()
+        Ok(paths)
     }
 }
 

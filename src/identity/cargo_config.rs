@@ -180,6 +180,16 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     }
 }
 
+/// Cargo's home (`home` crate, as Cargo 1.95 uses it): `$CARGO_HOME`, or `$HOME/.cargo`.
+pub(super) fn home(environment: &Environment) -> PathBuf {
+    let get = |name: &str| {
+        let value = environment.get(std::ffi::OsStr::new(name));
+        value.filter(|value| !value.is_empty()).map(PathBuf::from)
+    };
+    let home = get("CARGO_HOME");
+    home.unwrap_or_else(|| get("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".cargo"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

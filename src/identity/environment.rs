@@ -5,11 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Environment;
+use super::services::SERVICES;
 use crate::digest::Digest;
 
 /// Variables that differ from image to image and from machine to machine. No build should depend
 /// on them; if a program that takes part in one names them, they count for it alone. A trailing `*`
-/// matches any ending.
+/// matches any ending. More of the kind are in [`SERVICES`].
 const SELDOM: &[&str] = &[
     // mkosi 25.3 and 27.1 (`run_build_scripts`, `mkosi-chroot`): where things are, who runs it,
     // and for which image; a project is the same in all images.
@@ -54,6 +55,21 @@ const SELDOM: &[&str] = &[
     // How target directories are shared: what restic reads.
     "AWS_*",
     "RESTIC_*",
+    // The machine's name and the session: of little use to a build, and yet some read them.
+    "DBUS_*",
+    "DESKTOP_SESSION",
+    "DISPLAY",
+    "EDITOR",
+    "GPG_TTY",
+    "HOSTNAME",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "SSH_*",
+    "SUDO_*",
+    "VISUAL",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_*",
 ];
 
 /// Variables that say nothing about what is built.
@@ -68,18 +84,9 @@ const IGNORED: &[&str] = &[
     "PS4",
     "HISTFILE",
     "HISTSIZE",
-    "HISTCONTROL",
     // The terminal and the session.
     "COLORTERM",
     "COLUMNS",
-    "DBUS_*",
-    "DESKTOP_SESSION",
-    "DISPLAY",
-    "EDITOR",
-    "GPG_TTY",
-    "HOSTNAME",
-    "INVOCATION_ID",
-    "JOURNAL_STREAM",
     "LESS*",
     "LINES",
     "LISTEN_*",
@@ -89,18 +96,12 @@ const IGNORED: &[&str] = &[
     "NO_COLOR",
     "PAGER",
     "SESSION_MANAGER",
-    "SSH_*",
     "STY",
-    "SUDO_*",
     "TERM",
     "TERMINFO",
     "TERM_*",
     "TMUX*",
-    "VISUAL",
-    "WAYLAND_DISPLAY",
     "WINDOWID",
-    "XAUTHORITY",
-    "XDG_*",
     "CARGO_TERM_*",
     // How many jobs run at a time.
     "CARGO_BUILD_JOBS",
@@ -122,8 +123,10 @@ const SECRET: &[&str] =
 /// The variables that count.
 pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
     let ignores = |name: &OsStr| {
-        let all = IGNORED.iter().chain(SELDOM).copied().chain(ignored.iter().map(String::as_str));
-        all.into_iter().any(|pattern| matches(pattern, name.as_bytes()))
+        let fits = |pattern: &str| matches(pattern, name.as_bytes());
+        IGNORED.iter().any(|pattern| fits(pattern))
+            || seldom_patterns().any(fits)
+            || ignored.iter().any(|pattern| fits(pattern))
     };
     let counts = environment.iter().filter(|(name, _)| !ignores(name));
     counts.map(|(name, value)| (name.clone(), value.clone())).collect()
@@ -131,11 +134,23 @@ pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
 
 /// The variables that count only for programs that name them, as digests.
 pub fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
-    let is_seldom = |name: &OsStr| SELDOM.iter().any(|pattern| matches(pattern, name.as_bytes()));
+    let is_seldom =
+        |name: &OsStr| seldom_patterns().any(|pattern| matches(pattern, name.as_bytes()));
     let named = environment.iter().filter(|(name, _)| is_seldom(name));
     named
         .map(|(name, value)| (super::shown(name.as_bytes()), Digest::of(value.as_bytes())))
         .collect()
+}
+
+/// What the names of variables that count only for those who name them look like.
+pub(super) fn seldom_patterns() -> impl Iterator<Item = &'static str> {
+    SELDOM.iter().chain(SERVICES).copied()
+}
+
+/// Whether a variable is one of those that files of the sources count for too. mkosi's own are not:
+/// image repositories name them everywhere.
+pub fn is_of_services(name: &str) -> bool {
+    SERVICES.iter().any(|pattern| matches(pattern, name.as_bytes()))
 }
 
 fn matches(pattern: &str, name: &[u8]) -> bool {

@@ -25,12 +25,15 @@ mod packages;
 mod places;
 mod rust;
 mod scope;
+mod seldom;
+mod services;
 mod toolchains;
 mod tools;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -43,11 +46,14 @@ use crate::tree::{ObserveError, Tree};
 
 pub use ccache::{CAREFUL, CcachePlace};
 pub use compare::{Difference, differences};
+pub use environment::is_of_services;
 pub use error::IdentifyError;
 pub use go::GoPlace;
+pub use seldom::{Mentions, Text};
+pub use words::words;
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +178,7 @@ pub fn identify(
     if !request.source.is_dir() {
         return Err(IdentifyError::NoSource(request.source.clone()));
     }
-    let cargo_home = cargo_home(environment);
+    let cargo_home = cargo_config::home(environment);
     let config = read_config(request, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
@@ -203,7 +209,7 @@ pub fn identify(
         source: shown(request.source.as_os_str().as_bytes()),
         cargo_home: shown(cargo_home.as_os_str().as_bytes()),
         store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
-        command: request.command.iter().map(|word| shown(word)).collect(),
+        command: words::deciding(&request.command).into_iter().map(shown).collect(),
         rust: toolchains.rust,
         go,
         ccache,
@@ -292,6 +298,11 @@ impl Identity {
         ToolchainId(Digest::of(&self.canonical()))
     }
 
+    /// The words of the command that decide what is built.
+    pub fn command(&self) -> &[String] {
+        &self.command
+    }
+
     /// What is attached.
     pub fn with(&self) -> &BTreeSet<Kept> {
         &self.with
@@ -356,16 +367,6 @@ impl Looker<'_> {
     }
 }
 
-/// Cargo's home (`home` crate, as Cargo 1.95 uses it): `$CARGO_HOME`, or `$HOME/.cargo`.
-fn cargo_home(environment: &Environment) -> PathBuf {
-    let get = |name: &str| {
-        let value = environment.get(std::ffi::OsStr::new(name));
-        value.filter(|value| !value.is_empty()).map(PathBuf::from)
-    };
-    let home = get("CARGO_HOME");
-    home.unwrap_or_else(|| get("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".cargo"))
-}
-
 /// The code name of the distribution, or its id, from `os-release(5)`.
 fn distribution() -> String {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -383,11 +384,6 @@ fn shown(bytes: &[u8]) -> String {
         Ok(text) if !text.contains('\u{fffd}') => text.to_owned(),
         _ => format!("\u{fffd}{}", bytes.escape_ascii()),
     }
-}
-
-/// Words of the command as the system takes them.
-pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
-    command.iter().map(|word| OsString::from_vec(word.clone())).collect()
 }
 
 /// The unique parts of a list, for maps that are kept small.

@@ -8,7 +8,8 @@
 //!    that the change can have reached (see [`crate::affected`]);
 //! 2. the content of a package from outside changed: its units;
 //! 3. an absolute input changed: the units that named it;
-//! 4. a variable changed that directories do not depend on: the units whose programs name it;
+//! 4. a variable changed that directories do not depend on: the units whose programs, or files that
+//!    they may run, name it;
 //! 5. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
 //! 6. a file is not what the last close left: its unit; and units of which it knew nothing, alone;
 //! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
@@ -71,8 +72,11 @@ pub struct Situation<'a> {
     pub docs_are_outdated: bool,
     /// Units, by their place in [`Layout::units`], that name an input that changed.
     pub readers: &'a BTreeSet<usize>,
-    /// Units whose programs name a variable that changed.
+    /// Units that may have read a variable that changed: their programs name it, or a file that
+    /// they may run.
     pub callers: &'a BTreeSet<usize>,
+    /// The names of these variables.
+    pub named: &'a BTreeSet<String>,
     /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
     pub dated: &'a BTreeSet<usize>,
     /// Packages of which the last build changed an artifact in place after Cargo finished it.
@@ -188,7 +192,7 @@ impl Situation<'_> {
                 .add(self.packages_of(self.readers), format!("inputs changed: {}", some_of(names)));
         }
         if !self.callers.is_empty() {
-            let names = changes.variables.iter().cloned();
+            let names = self.named.iter().cloned();
             doomed.add(
                 self.packages_of(self.callers),
                 format!("environment changed: {}", some_of(names)),

@@ -53,7 +53,7 @@ impl<'a> Use<'a> {
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
         let known = [source.clone(), surroundings.target].into_iter().chain(downloads);
-        let view = View { known: known.collect(), source };
+        let view = View { known: known.collect(), source, command: identity.command().to_vec() };
         let lock = project.lock(store, identity.id(), output)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
         let claim = project.claim(&place, output)?;

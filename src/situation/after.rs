@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::callers::Callers;
 use super::{Findings, LookError, View, mentioned, observe_target, to_bytes, to_paths};
 use crate::cargo_layout::{Layout, LayoutError, Rewrites, Unit, without_watched};
 use crate::needed::Needed;
@@ -81,6 +82,14 @@ pub fn look_after(
         Some(known) if compiled == 0 => known.mentions.clone(),
         _ => mentions(layout, place, findings)?,
     };
+    let memory = match known {
+        Some(_) if compiled == 0 => findings.memory.clone(),
+        _ => {
+            let (state, local, tree) = (&findings.state, &findings.local, &tree);
+            let callers = Callers { layout, tree, state, local, place, view };
+            callers.remember(&findings.memory)?
+        }
+    };
     let made = made(layout, place, findings, started)?;
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
@@ -88,7 +97,7 @@ pub fn look_after(
     let tampered = tampered(layout)?;
     let needed = Needed::default();
     let extras = super::extras::makers(layout, extras, &tree, findings, started)?;
-    let manifest = Manifest { tree, extras, tampered, inputs, made, mentions, needed };
+    let manifest = Manifest { tree, extras, tampered, inputs, made, mentions, memory, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
 }
 

@@ -129,8 +129,8 @@ impl<'a> Runs<'a> {
                 place.insert(run.unit.package.clone());
             }
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let named = self.naming(&scripts, name)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let named = self.naming(&scripts, &name)?;
         others.extend(if named.is_empty() { scripts } else { named });
         Ok(others)
     }
@@ -139,14 +139,13 @@ impl<'a> Runs<'a> {
     fn naming(
         &self,
         packages: &BTreeSet<String>,
-        name: String,
+        name: &str,
     ) -> Result<BTreeSet<String>, LayoutError> {
         let mut naming = BTreeSet::new();
-        let names = [name];
         let is_script =
             |unit: &&Unit| unit.is(Kind::BuildScriptCompile) && packages.contains(&unit.package);
         for unit in self.layout.units().filter(is_script) {
-            if packages.len() > 1 && self.layout.mentions(unit, &names)? {
+            if packages.len() > 1 && self.layout.mentions(unit, name)? {
                 naming.insert(unit.package.clone());
             }
         }

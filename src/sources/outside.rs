@@ -97,6 +97,11 @@ impl Outside {
         })
     }
 
+    /// What is in each place.
+    pub fn trees(&self) -> impl Iterator<Item = (&Path, &Tree)> {
+        self.places.iter().map(|(name, root)| (name.as_path(), &root.tree))
+    }
+
     /// The names of the packages in all places.
     pub(super) fn package_names(&self) -> impl Iterator<Item = &str> {
         let manifests = self.places.values().flat_map(|root| root.manifests.iter());

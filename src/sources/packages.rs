@@ -150,6 +150,13 @@ impl Packages {
         self.homes.get(id).is_some_and(|homes| !homes.is_empty())
     }
 
+    /// Where a package was found, by `name version`, and what is there.
+    pub fn places_of(&self, id: &str) -> impl Iterator<Item = (PathBuf, &Tree)> {
+        let names = self.homes.get(id).into_iter().flatten();
+        let names = names.map(|home| super::paths::path(home.clone()));
+        names.filter_map(|name| self.trees.get(&name).map(|tree| (name, tree)))
+    }
+
     fn tree(&self, home: &[u8]) -> Option<&Tree> {
         self.trees.get(&super::paths::path(home.to_vec()))
     }
@@ -177,6 +184,16 @@ fn name_of(place: &Where, here: &Path) -> PathBuf {
         }
     }
     place.seen_by_compiler(here)
+}
+
+/// The directory of a place that is remembered by such a name.
+pub(super) fn place_of(place: &Where, name: &Path) -> PathBuf {
+    for (cache, start) in [(&place.registry, "registry"), (&place.git, "git")] {
+        if let Ok(inside) = name.strip_prefix(start) {
+            return cache.join(inside);
+        }
+    }
+    place.real_of_compiler(name)
 }
 
 impl Shelves {

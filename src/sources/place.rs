@@ -68,6 +68,11 @@ impl Where {
         inside
     }
 
+    /// The place here of a package from outside, by the name that the state has of it.
+    pub fn place_of_package(&self, name: &Path) -> PathBuf {
+        super::packages::place_of(self, name)
+    }
+
     /// The target directory's path relative to the checkout, if it is inside.
     pub(super) fn target_inside(&self) -> Option<&Path> {
         self.target.strip_prefix(&self.source).ok()

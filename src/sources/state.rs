@@ -207,7 +207,7 @@ impl SourceState {
 
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
-    fn vendored(&self) -> BTreeSet<PathBuf> {
+    pub fn vendored(&self) -> BTreeSet<PathBuf> {
         let marks = self.checkout.select(|name, _| name == b".cargo-checksum.json");
         marks.filter_map(|(path, _)| path.parent().map(Path::to_owned)).collect()
     }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::fault;
+use crate::identity::Mentions;
 use crate::needed::Needed;
 use crate::tree::{Made, Nanoseconds, Tree, file_time};
 
@@ -29,6 +31,8 @@ pub struct Manifest {
     pub made: Made,
     /// Texts in the build scripts and proc macros of local packages that may be paths.
     pub mentions: BTreeSet<Vec<u8>>,
+    /// Names of variables in programs and in packages from outside, by the content of these.
+    pub memory: BTreeMap<Digest, Mentions>,
     /// Which units the last successful use did not need.
     pub needed: Needed,
 }
@@ -48,6 +52,7 @@ impl Manifest {
             && self.tampered == other.tampered
             && self.inputs == other.inputs
             && self.mentions == other.mentions
+            && self.memory == other.memory
             && self.needed == other.needed
             && self.made == other.made;
         self.tree.stamps_outdated_in(&other.tree).filter(|_| same)

@@ -14,6 +14,7 @@ mod emit;
 mod extras;
 mod history;
 mod log;
+mod noise;
 mod power;
 mod prometheus;
 mod proof;

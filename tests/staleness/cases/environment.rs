@@ -1,7 +1,8 @@
 //! Variables, the command line, and the processor.
 
 use super::Plain::{Any, Right, Stale};
-use super::scripts::script;
+use super::packages::{crate_at, from_git_with, registry_with, uses, vendored};
+use super::scripts::{script, script_in};
 use super::{Case, case, unchanged};
 use crate::lab::Lab;
 
@@ -25,7 +26,145 @@ fn variable(title: &'static str, name: &'static str, one: &'static str, two: &'s
     case(title, Stale, prepare, move |lab| lab.set(name, two))
 }
 
+/// What `grain` says where its build script wrote a text.
+const SAYS: &str = "include_str!(concat!(env!(\"OUT_DIR\"), \"/text\")).len() as u32";
+
+const OWN: &[&str] = &["cargo:rerun-if-changed=build.rs"];
+
+/// What a build script does that runs a script of its package.
+const RUNS: &str = "run(&[\"sh\", \"tools/stamp.sh\"])";
+
+/// The build script of `grain`, in a directory, reads the commit that a CI service names.
+fn grain_reads(lab: &Lab<'_>, dir: &str) {
+    script_in(lab, dir, "env::var(\"GITHUB_SHA\").unwrap_or_default()", OWN);
+}
+
+/// The same through a shell script.
+fn grain_runs(lab: &Lab<'_>, dir: &str) {
+    lab.write(&format!("{dir}/tools/stamp.sh"), "echo \"$GITHUB_SHA\"\n");
+    script_in(lab, dir, RUNS, OWN);
+}
+
+/// From one commit of a CI service to another, a longer one.
+fn next_commit(title: &'static str, prepare: impl Fn(&Lab<'_>) + Send + Sync + 'static) -> Case {
+    let prepare = move |lab: &Lab<'_>| {
+        prepare(lab);
+        lab.set("GITHUB_SHA", "one");
+        lab.set("GITHUB_RUN_ID", "1");
+    };
+    case(title, Stale, prepare, |lab| {
+        lab.set("GITHUB_SHA", "three");
+        lab.set("GITHUB_RUN_ID", "2");
+    })
+}
+
+/// Variables of services, of all places where they may be read.
+fn services() -> Vec<Case> {
+    let named = |name: &'static str| variable(name, name, "one", "two");
+    let mut cases: Vec<Case> = [
+        "CI_COMMIT_SHA",
+        "BUILD_NUMBER",
+        "BUILDKITE_COMMIT",
+        "BUILD_SOURCEVERSION",
+        "CIRCLE_SHA1",
+        "FORGEJO_RUN_NUMBER",
+        "GIT_COMMIT",
+        "VSCODE_PID",
+        "HOSTNAME",
+        "XDG_RUNTIME_DIR",
+    ]
+    .map(named)
+    .into();
+    cases.extend([
+        next_commit("a CI service's commit", |lab| {
+            script(lab, "env::var(\"GITHUB_SHA\").unwrap_or_default()", OWN);
+        }),
+        next_commit("a CI service's commit, in a script that a script runs", |lab| {
+            lab.write("tools/stamp.sh", "echo \"$GITHUB_SHA\"\n");
+            script(lab, RUNS, OWN);
+        }),
+        next_commit("a CI service's variables, all of them", |lab| {
+            script(lab, "format!(\"{:?}\", env::vars().filter(|(name, _)| name.starts_with(\"GITHUB_\")).collect::<std::collections::BTreeMap<_, _>>())", OWN);
+        }),
+        next_commit("a CI service's variables, all of them, in a makefile", |lab| {
+            lab.write("Makefile", "all:\n\t@env | grep '^GITHUB_' | sort\n");
+            script(lab, "run(&[\"make\", \"-s\"])", OWN);
+        }),
+        next_commit("a CI service's commit, in a vendored crate", |lab| {
+            vendored(lab, SAYS);
+            grain_reads(lab, "vendor/grain");
+        }),
+        next_commit("a CI service's commit, in a vendored crate's shell script", |lab| {
+            vendored(lab, SAYS);
+            grain_runs(lab, "vendor/grain");
+        }),
+        next_commit("a CI service's commit, in a git dependency", |lab| {
+            from_git_with(lab, SAYS, |dir| grain_reads(lab, dir));
+        }),
+        next_commit("a CI service's commit, in a git dependency's shell script", |lab| {
+            from_git_with(lab, SAYS, |dir| grain_runs(lab, dir));
+        }),
+        next_commit("a CI service's commit, in a registry's crate", |lab| {
+            registry_with(lab, SAYS, |dir| grain_reads(lab, dir));
+        }),
+        next_commit("a CI service's commit, in a registry's crate's shell script", |lab| {
+            registry_with(lab, SAYS, |dir| grain_runs(lab, dir));
+        }),
+        next_commit("a CI service's commit, in a path dependency's shell script", |lab| {
+            crate_at(lab, "../grain", "0.1.0", SAYS);
+            grain_runs(lab, "../grain");
+            uses(lab, "{ path = '../grain' }");
+        }),
+        next_commit("a CI service's commit, by a macro that is given its name", |lab| {
+            vendored(lab, "1");
+            lab.edit("vendor/grain/Cargo.toml", "[package]", "[lib]\nproc-macro = true\n[package]");
+            lab.write("vendor/grain/src/lib.rs", "use proc_macro::{Literal, TokenStream, TokenTree};\n#[proc_macro]\npub fn variable(name: TokenStream) -> TokenStream {\n    let value = std::env::var(name.to_string()).unwrap_or_default();\n    TokenTree::from(Literal::string(&value)).into()\n}\n");
+            lab.write("src/main.rs", "fn main() { println!(\"{}\", grain::variable!(GITHUB_SHA)); }\n");
+        }),
+        next_commit("a CI service's commit, handed on by the command", |lab| {
+            script(lab, "env::var(\"LOAF\").unwrap_or_default()", OWN);
+            lab.command(&["sh", "-c", "LOAF=$GITHUB_SHA cargo build --release"]);
+        }),
+        case(
+            "mkosi's variable in a git dependency",
+            Stale,
+            |lab| {
+                let text = "env::var(\"IMAGE_VERSION\").unwrap_or_default()";
+                from_git_with(lab, SAYS, |dir| script_in(lab, dir, text, OWN));
+                lab.set("IMAGE_VERSION", "1");
+            },
+            |lab| lab.set("IMAGE_VERSION", "two"),
+        ),
+        unchanged(
+            "a run of a CI service, whose workflow nobody but it reads",
+            Right,
+            |lab| {
+                lab.write(".github/workflows/ci.yml", "run: echo $GITHUB_RUN_ID\n");
+                reads("LOAF")(lab);
+                lab.set("GITHUB_RUN_ID", "1");
+            },
+            |lab| {
+                lab.set("GITHUB_RUN_ID", "2");
+                lab.set("KITTY_WINDOW_ID", "7");
+            },
+        ),
+        unchanged(
+            "how loud cargo is",
+            Right,
+            |lab| vendored(lab, "{ let unused = 1; 2 }"),
+            |lab| lab.command(&["cargo", "-vv", "build", "--release", "--color", "never"]),
+        ),
+    ]);
+    cases
+}
+
 pub fn cases() -> Vec<Case> {
+    let mut cases = services();
+    cases.extend(general());
+    cases
+}
+
+fn general() -> Vec<Case> {
     vec![
         variable("a variable of nobody", "LOAF", "one", "two"),
         variable("the language", "LANG", "C", "C.UTF-8"),

@@ -13,7 +13,7 @@ pub fn crate_at(lab: &Lab<'_>, dir: &str, version: &str, number: &str) {
     lab.write(&format!("{dir}/src/lib.rs"), &format!("pub fn weight() -> u32 {{ {number} }}\n"));
 }
 
-fn uses(lab: &Lab<'_>, dependency: &str) {
+pub fn uses(lab: &Lab<'_>, dependency: &str) {
     let text = lab.read("Cargo.toml");
     lab.write("Cargo.toml", &format!("{text}[dependencies]\ngrain = {dependency}\n"));
     lab.write("src/main.rs", "fn main() { println!(\"{}\", grain::weight()); }\n");
@@ -45,8 +45,14 @@ fn vendored_outside(lab: &Lab<'_>, dir: &str) {
 const GIT: &str = "git -c user.name=x -c user.email=x@example.org -c init.defaultBranch=main";
 
 fn from_git(lab: &Lab<'_>) {
+    from_git_with(lab, "1", |_| {});
+}
+
+/// A git dependency `grain` to which more is written.
+pub fn from_git_with(lab: &Lab<'_>, number: &str, more: impl FnOnce(&str)) {
     let dir = lab.outside("grain");
-    crate_at(lab, &dir, "0.1.0", "1");
+    crate_at(lab, &dir, "0.1.0", number);
+    more(&dir);
     lab.sh(&format!("cd '{dir}'; {GIT} init -q; git add -A; {GIT} commit -qm one"));
     uses(lab, &format!("{{ git = 'file://{dir}' }}"));
     lab.set("CARGO_NET_GIT_FETCH_WITH_CLI", "true");
@@ -54,10 +60,15 @@ fn from_git(lab: &Lab<'_>) {
 
 /// A registry of our own, in files: an index in git, and a `.crate` beside it.
 fn registry(lab: &Lab<'_>) {
+    registry_with(lab, "1", |dir| lab.write(&format!("{dir}/data"), "one"));
+}
+
+/// The same with a `grain` to which more is written.
+pub fn registry_with(lab: &Lab<'_>, number: &str, more: impl FnOnce(&str)) {
     let (index, crates) = (lab.outside("index"), lab.outside("crates"));
     let dir = lab.outside("grain");
-    crate_at(lab, &dir, "0.1.0", "1");
-    lab.write(&format!("{dir}/data"), "one");
+    crate_at(lab, &dir, "0.1.0", number);
+    more(&dir);
     lab.sh(&format!("mkdir -p '{crates}'; cd '{dir}/..'; mv grain grain-0.1.0; tar czf '{crates}/grain-0.1.0.crate' grain-0.1.0"));
     let sum = lab.sh(&format!("sha256sum '{crates}/grain-0.1.0.crate' | cut -d ' ' -f 1"));
     lab.write(

@@ -1,0 +1,182 @@
+//! The words of a command that decide what is built.
+//!
+//! How loud Cargo is, and in which form it speaks, is in no byte of what it builds: neither in a
+//! unit's fingerprint nor in what rustc is told to make (`core/compiler/fingerprint/mod.rs`,
+//! `calculate_normal`, Cargo 1.95). A run with `-v` uses the directory of one without.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+/// Cargo's own subcommands that compile, by all their names (`bin/cargo/main.rs`,
+/// `BUILTIN_ALIASES`, and `bin/cargo/commands`, Cargo 1.95). What others do with their words is
+/// theirs to know: an alias may hand them to a program.
+const COMPILING: [&[u8]; 13] = [
+    b"b", b"bench", b"build", b"c", b"check", b"d", b"doc", b"fetch", b"r", b"run", b"rustc", b"t",
+    b"test",
+];
+
+/// Those of them that hand every word behind the first of its own to a program
+/// (`trailing_var_arg`, `bin/cargo/commands/run.rs` and `rustc.rs`, Cargo 1.95).
+const HANDING_ON: [&[u8]; 3] = [b"r", b"run", b"rustc"];
+
+/// Where in Cargo's words one stands.
+enum Stage {
+    /// Before the subcommand, where only what is said to Cargo as a whole is known.
+    Before,
+    /// Behind the subcommand; and whether the first word of a program's own ends that.
+    Behind { hands_on: bool },
+    /// Words of somebody else.
+    Over,
+}
+
+/// The words of a command without those that only say how loud Cargo is.
+pub fn deciding(command: &[Vec<u8>]) -> Vec<&[u8]> {
+    let mut words = command.iter().map(Vec::as_slice).peekable();
+    let mut kept = Vec::new();
+    let Some(start) = cargo_at(command) else {
+        return words.collect();
+    };
+    kept.extend(words.by_ref().take(start + 1));
+    kept.extend(words.next_if(|word| word.starts_with(b"+")));
+    let mut stage = Stage::Before;
+    while let Some(word) = words.next() {
+        let behind = match stage {
+            Stage::Over => None,
+            Stage::Before => Some(false),
+            Stage::Behind { .. } => Some(true),
+        };
+        match behind.map_or(0, |behind| loud(word, behind)) {
+            0 => {
+                stage = stage.after(word);
+                kept.push(word);
+                // The value of an option is no subcommand.
+                if matches!(stage, Stage::Before) && takes_value(word) {
+                    kept.extend(words.next());
+                }
+            }
+            1 => {}
+            _ => drop(words.next()),
+        }
+    }
+    kept
+}
+
+impl Stage {
+    fn after(self, word: &[u8]) -> Self {
+        if word == b"--" {
+            return Self::Over;
+        }
+        match self {
+            _ if word.starts_with(b"-") => self,
+            Self::Before if COMPILING.contains(&word) => {
+                Self::Behind { hands_on: HANDING_ON.contains(&word) }
+            }
+            Self::Behind { hands_on: false } => self,
+            _ => Self::Over,
+        }
+    }
+}
+
+/// The place of `cargo` in a command that is Cargo itself, here or inside of mkosi's image.
+fn cargo_at(command: &[Vec<u8>]) -> Option<usize> {
+    let is = |index: usize, name: &[u8]| {
+        let word = command.get(index).map(Vec::as_slice).unwrap_or_default();
+        word.rsplit(|byte| *byte == b'/').next() == Some(name)
+    };
+    let start = usize::from(is(0, b"mkosi-chroot"));
+    is(start, b"cargo").then_some(start)
+}
+
+/// How many words, this one and its value, only say how loud Cargo is. What is known before the
+/// subcommand too is `global` in `bin/cargo/cli.rs` (Cargo 1.95); `--timings` had values once
+/// (Cargo 1.85), behind `=` alone.
+fn loud(word: &[u8], behind: bool) -> usize {
+    let is_verbose = word.len() > 1 && word[0] == b'-' && word[1..].iter().all(|v| *v == b'v');
+    let alone: [&[u8]; 2] = [b"-q", b"--quiet"];
+    if is_verbose || word == b"--verbose" || alone.contains(&word) || word.starts_with(b"--color=")
+    {
+        return 1;
+    }
+    if word == b"--color" {
+        return 2;
+    }
+    match word {
+        b"--timings" if behind => 1,
+        b"--message-format" if behind => 2,
+        _ if !behind => 0,
+        _ => usize::from(word.starts_with(b"--timings=") || word.starts_with(b"--message-format=")),
+    }
+}
+
+/// Whether one of Cargo's own options stands alone before its value.
+fn takes_value(word: &[u8]) -> bool {
+    let options: [&[u8]; 4] = [b"-C", b"-Z", b"--config", b"--explain"];
+    options.contains(&word)
+}
+
+/// Words of the command as the system takes them.
+pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
+    command.iter().map(|word| OsString::from_vec(word.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(line: &str) -> String {
+        let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        let words = deciding(&words);
+        words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn how_loud_cargo_is_decides_nothing() {
+        let build = "cargo build --release";
+        for line in [
+            "cargo build --release -q",
+            "cargo -q build --release",
+            "cargo build -v --release",
+            "cargo -vv build --release -vvv",
+            "cargo --verbose build --quiet --release",
+            "cargo --color never build --release",
+            "cargo build --color=always --release",
+            "cargo build --message-format json --release",
+            "cargo build --message-format=short --release --message-format json",
+            "cargo build --timings --release",
+            "cargo build --release --timings=html",
+        ] {
+            assert_eq!(kept(line), build, "{line}");
+        }
+        assert_eq!(kept("/usr/bin/cargo +1.85 -v b -q"), "/usr/bin/cargo +1.85 b");
+        assert_eq!(kept("mkosi-chroot cargo b -v"), "mkosi-chroot cargo b");
+        assert_eq!(
+            kept("cargo --config build.jobs=1 -v build -v"),
+            "cargo --config build.jobs=1 build"
+        );
+    }
+
+    #[test]
+    fn what_others_may_read_is_left() {
+        for line in [
+            "sh -c cargo -q build",
+            "mkosi-chroot sh -c x -v",
+            "make -q",
+            "cargo-zigbuild build -v",
+            "cargo rustc --release -- -v",
+            "cargo test -- -q --color never",
+            "cargo run bread -v",
+            "cargo run --release bread -q --color always",
+            "cargo xtask build -v --timings",
+            "cargo --timings build",
+            "cargo --message-format json build",
+            "cargo build -vr",
+            "cargo build -",
+            "env -v cargo build",
+        ] {
+            assert_eq!(kept(line), line);
+        }
+        assert_eq!(kept("cargo -q xtask -q"), "cargo xtask -q");
+        assert_eq!(kept("cargo -v test -v x -v -- -v"), "cargo test x -- -v");
+        assert_eq!(kept("cargo run -q x -q"), "cargo run x -q");
+    }
+}
