@@ -70,12 +70,19 @@ impl Project {
         identity::words(&self.command)
     }
 
+    /// Where the command is started, as it sees it itself; not known where it enters a root of its own.
+    fn directory(&self) -> Option<PathBuf> {
+        let is_here = self.place == Place::Here;
+        std::env::current_dir().ok().filter(|_| is_here)
+    }
+
     /// Asks the place where the compiler will run.
     pub fn identify(&self, store: &Store) -> Result<Answer> {
         let request = Request {
             source: self.place.inside(&self.source),
             with: self.with.clone(),
             command: self.command.clone(),
+            directory: self.directory(),
             way: self.way,
             store: store.root().to_owned(),
             observed: store.seed_observed(&self.name),

@@ -30,8 +30,11 @@ pub struct CargoConfig {
     rustc: Option<PathBuf>,
     wrappers: Vec<PathBuf>,
     target_dir: Option<PathBuf>,
-    build_dir: Option<(PathBuf, String)>,
+    build_dir: Option<String>,
 }
+
+/// So deep files may include others.
+const DEPTH: u8 = 8;
 
 /// Variables that name a wrapper of rustc.
 const WRAPPERS: [&str; 4] = [
@@ -41,28 +44,31 @@ const WRAPPERS: [&str; 4] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
 ];
 
-/// Reads all configuration files that apply to a build in `source`.
+/// Reads all configuration that applies to a build of `source` that is started in `base`, where Cargo looks;
+/// `said` is `--config`. Files that only apply to the sources count by content.
 pub fn read(
     source: &Path,
+    base: &Path,
+    said: &[String],
     cargo_home: &Path,
     environment: &Environment,
 ) -> Result<CargoConfig, IdentifyError> {
     let mut config = CargoConfig::default();
-    for dir in source.ancestors() {
-        config.read_dir(&dir.join(".cargo"), dir)?;
+    for value in said.iter().rev() {
+        config.read_said(value, base)?;
     }
-    if !source.ancestors().any(|dir| dir.join(".cargo") == cargo_home) {
-        config.read_dir(cargo_home, cargo_home.parent().unwrap_or(cargo_home))?;
+    config.read_variables(base, environment);
+    for dir in base.ancestors() {
+        config.read_dir(&dir.join(".cargo"))?;
     }
-    let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
-    for name in ["CARGO_BUILD_TARGET_DIR", "CARGO_TARGET_DIR"] {
-        if let Some(value) = get(name) {
-            config.target_dir = Some(source.join(value));
-        }
+    if !base.ancestors().any(|dir| dir.join(".cargo") == cargo_home) {
+        config.read_dir(cargo_home)?;
     }
-    if let Some(value) = get("CARGO_BUILD_BUILD_DIR") {
-        config.build_dir = Some((source.join(value), "CARGO_BUILD_BUILD_DIR".to_owned()));
+    let directories = (config.target_dir.clone(), config.build_dir.clone());
+    for dir in source.ancestors().filter(|dir| !base.starts_with(dir)) {
+        config.read_dir(&dir.join(".cargo"))?;
     }
+    (config.target_dir, config.build_dir) = directories;
     Ok(config)
 }
 
@@ -87,24 +93,49 @@ impl CargoConfig {
         self.target_dir.as_deref()
     }
 
-    /// Where Cargo is told to put what is between, and by what.
-    pub fn build_dir(&self) -> Option<&(PathBuf, String)> {
-        self.build_dir.as_ref()
+    /// Where Cargo is told to put what is between, as it is written: it may be a template.
+    pub fn build_dir(&self) -> Option<&str> {
+        self.build_dir.as_deref()
     }
 
     /// Like Cargo, `config` before `config.toml` where both are there.
-    fn read_dir(&mut self, dir: &Path, base: &Path) -> Result<(), IdentifyError> {
+    fn read_dir(&mut self, dir: &Path) -> Result<(), IdentifyError> {
         for name in ["config", "config.toml"] {
             let path = dir.join(name);
             if path.is_file() {
-                return self.read_file(&path, base, 8);
+                return self.read_file(&path, DEPTH);
             }
         }
         Ok(())
     }
 
-    /// `depth` bounds `include`, which could name its own file.
-    fn read_file(&mut self, path: &Path, base: &Path, depth: u8) -> Result<(), IdentifyError> {
+    /// The value of `--config`: a file, or a key with its value. What cannot be read, Cargo will say itself.
+    fn read_said(&mut self, value: &str, base: &Path) -> Result<(), IdentifyError> {
+        let path = base.join(value);
+        if path.is_file() {
+            return self.read_file(&path, DEPTH);
+        }
+        if let Ok(table) = toml::from_str::<Table>(value) {
+            self.text.push_str(value);
+            self.text.push('\n');
+            self.take(&table, base);
+        }
+        Ok(())
+    }
+
+    fn read_variables(&mut self, base: &Path, environment: &Environment) {
+        let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
+        let target = get("CARGO_BUILD_TARGET_DIR").map(|value| base.join(value));
+        self.target_dir = self.target_dir.take().or(target);
+        let build = get("CARGO_BUILD_BUILD_DIR").map(|value| value.to_string_lossy().into_owned());
+        self.build_dir = self.build_dir.take().or(build);
+    }
+
+    /// `depth` bounds `include`, which could name its own file. Paths in a file are relative to the directory
+    /// above its own (`util/context/value.rs`, `Definition::root`, Cargo 1.95).
+    fn read_file(&mut self, path: &Path, depth: u8) -> Result<(), IdentifyError> {
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        let base = dir.parent().unwrap_or(dir);
         let fail = |source| IdentifyError::Config { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(fail)?;
         self.digests.insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
@@ -117,18 +148,19 @@ impl CargoConfig {
         })?;
         self.text.push_str(&text);
         self.text.push('\n');
-        self.take(&table, path, base);
-        for name in strings(table.get("include")) {
-            let included = path.parent().unwrap_or(base).join(name);
+        self.take(&table, base);
+        // Of several, a later one has the last word.
+        for name in included(table.get("include")).iter().rev() {
+            let included = dir.join(name);
             if depth > 0 && included.is_file() {
-                self.read_file(&included, base, depth - 1)?;
+                self.read_file(&included, depth - 1)?;
             }
         }
         Ok(())
     }
 
     /// A file that is closer to the sources, or was read earlier, wins.
-    fn take(&mut self, table: &Table, path: &Path, base: &Path) {
+    fn take(&mut self, table: &Table, base: &Path) {
         let program = |value: &str| {
             let path = Path::new(value);
             if path.components().count() > 1 { base.join(path) } else { path.to_owned() }
@@ -139,9 +171,7 @@ impl CargoConfig {
         self.wrappers.extend(wrappers.iter().filter_map(|key| build(key)).map(program));
         let target = build("target-dir").map(|value| base.join(value));
         self.target_dir = self.target_dir.take().or(target);
-        let build_dir = build("build-dir")
-            .map(|value| (base.join(value), format!("build.build-dir in {}", path.display())));
-        self.build_dir = self.build_dir.take().or(build_dir);
+        self.build_dir = self.build_dir.take().or(build("build-dir").map(str::to_owned));
         for (_, target) in tables(table.get("target")) {
             let named = ["linker", "runner"].iter().filter_map(|key| target.get(*key));
             self.programs.extend(named.flat_map(|value| strings(Some(value))).map(|s| program(&s)));
@@ -161,6 +191,19 @@ impl CargoConfig {
                 self.extra_roots.extend(path.map(|value| base.join(value)));
             }
         }
+    }
+}
+
+/// The files that `include` names, as a string, strings, or tables with a `path`.
+fn included(value: Option<&Value>) -> Vec<String> {
+    let one = |value: &Value| {
+        let path = value.as_str().or_else(|| value.get("path")?.as_str());
+        path.map(str::to_owned)
+    };
+    match value {
+        Some(Value::Array(all)) => all.iter().filter_map(one).collect(),
+        Some(value) => one(value).into_iter().collect(),
+        None => Vec::new(),
     }
 }
 
@@ -208,13 +251,40 @@ mod tests {
         let outer = "[build]\nrustc-wrapper = 'sccache'\nbuild-dir = '/elsewhere'\n";
         fs::write(dir.path().join("a/.cargo/config"), outer).unwrap();
         fs::write(home.join("config.toml"), "[patch.crates-io]\nx = { path = '../x' }\n").unwrap();
-        let config = read(&source, &home, &Environment::new()).unwrap();
+        let config = read(&source, &source, &[], &home, &Environment::new()).unwrap();
         assert_eq!(config.vendor, [source.join("vendor")]);
         assert_eq!(config.programs, [source.join("tools/ld")]);
         assert_eq!(config.wrappers, [PathBuf::from("sccache")]);
-        assert_eq!(config.build_dir().unwrap().0, Path::new("/elsewhere"));
+        assert_eq!(config.build_dir(), Some("/elsewhere"));
         assert_eq!(config.extra_roots, [dir.path().join("../x")]);
         assert_eq!(config.digests.len(), 3);
+    }
+
+    #[test]
+    fn what_is_nearer_counts_more_and_the_command_line_most() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("a/b");
+        fs::create_dir_all(source.join(".cargo")).unwrap();
+        let config = "include = [{ path = 'one.toml', optional = true }, 'two.toml']\n";
+        fs::write(source.join(".cargo/config.toml"), config).unwrap();
+        fs::write(source.join(".cargo/one.toml"), "[build]\ntarget-dir = 'one'\n").unwrap();
+        fs::write(source.join(".cargo/two.toml"), "[build]\ntarget-dir = 'two'\n").unwrap();
+        fs::write(dir.path().join("ci.toml"), "[build]\ntarget-dir = 'ci'\n").unwrap();
+        let mut environment = Environment::new();
+        let of = |said: &[&str], environment: &Environment| {
+            let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+            let config = read(&source, &source, &said, Path::new("/none"), environment).unwrap();
+            config.target_dir().unwrap().to_owned()
+        };
+        assert_eq!(of(&[], &environment), source.join("two"));
+        environment.insert("CARGO_BUILD_TARGET_DIR".into(), "variable".into());
+        assert_eq!(of(&[], &environment), source.join("variable"));
+        let file = of(&["../../ci.toml"], &environment);
+        assert_eq!(file, source.join("../..").parent().unwrap().join("ci"));
+        assert_eq!(
+            of(&["../../ci.toml", "build.target-dir='last'"], &environment),
+            source.join("last")
+        );
     }
 
     #[test]
@@ -222,7 +292,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(".cargo")).unwrap();
         fs::write(dir.path().join(".cargo/config.toml"), "[build").unwrap();
-        let error = read(dir.path(), Path::new("/none"), &Environment::new()).unwrap_err();
+        let none = Environment::new();
+        let error = read(dir.path(), dir.path(), &[], Path::new("/none"), &none).unwrap_err();
         assert!(error.to_string().contains("config.toml"));
     }
 }

@@ -16,6 +16,7 @@ mod cargo_config;
 mod ccache;
 pub mod compare;
 mod cpu;
+mod directories;
 mod environment;
 mod error;
 mod go;
@@ -74,6 +75,8 @@ pub struct Request {
     pub with: BTreeSet<Kept>,
     /// The command that will run, as bytes.
     pub command: Vec<Vec<u8>>,
+    /// Where it is started, if that is known: Cargo looks for its configuration from there.
+    pub directory: Option<PathBuf>,
     /// How the target directory is attached.
     pub way: Way,
     /// The store: nothing in it is an input; with [`Way::Symlink`] its path is in the bytes.
@@ -132,10 +135,12 @@ pub struct Surroundings {
     pub vendor: Vec<PathBuf>,
     /// Directories that configuration names as path dependencies.
     pub extra_roots: Vec<PathBuf>,
-    /// Cargo's output directory: `target/` in the sources unless something says otherwise.
+    /// The directory with Cargo's units: `target/` in the sources unless something says otherwise.
     pub target: PathBuf,
-    /// Where Cargo is told to put what is between, and by what: out of larder's sight.
-    pub build_dir: Option<(PathBuf, String)>,
+    /// The directory in which its artifacts go, if that is another one; it is left alone.
+    pub results: Option<PathBuf>,
+    /// What is to be said about these.
+    pub note: Option<String>,
     /// `SOURCE_DATE_EPOCH`: it belongs to the state of the sources.
     pub source_date_epoch: Option<String>,
     /// Variables that count only for programs that name them; so do these.
@@ -179,17 +184,23 @@ pub fn identify(
         return Err(IdentifyError::NoSource(request.source.clone()));
     }
     let cargo_home = cargo_config::home(environment);
-    let config = read_config(request, &cargo_home, environment)?;
+    let said = directories::said(&request.command);
+    let config = read_config(request, &said, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = tools::Search::new(environment);
     let asked = Questions::ask(request, environment, &config, &search)?;
-    let target = config.target_dir().map_or_else(|| request.source.join("target"), Path::to_owned);
-    let limits =
-        named::Limits { source: &request.source, cargo_home: &cargo_home, target: &target };
+    let directories = directories::find(request, &said, &config, environment, &search);
+    let limits = named::Limits {
+        source: &request.source,
+        cargo_home: &cargo_home,
+        target: &directories.units,
+        results: directories.results.as_deref(),
+    };
     let mut looker = Looker { before: &before.trees, after: BTreeMap::new() };
     let around = || look_around(request, &search, before);
     let look_at_tools = || {
-        let tools = tools::observe(&search, &counting, &config, &mut looker)?;
+        let own = |path: &Path| path.starts_with(&directories.units);
+        let tools = tools::observe(&search, &counting, &config, own, &mut looker)?;
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
         let known = before.versions.as_ref();
         let toolchains = asked.observe(request, &search, &tools, known, &mut looker)?;
@@ -225,7 +236,7 @@ pub fn identify(
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
     };
-    let mut surroundings = Surroundings::new(cargo_home, target, config, environment);
+    let mut surroundings = Surroundings::new(cargo_home, directories, config, environment);
     (surroundings.go, surroundings.ccache) = (go_place, ccache_place);
     let observed = Observed {
         packages: Some(package_cache),
@@ -239,11 +250,13 @@ pub fn identify(
 /// Cargo's configuration, where Cargo is attached.
 fn read_config(
     request: &Request,
+    said: &words::Said,
     cargo_home: &Path,
     environment: &Environment,
 ) -> Result<cargo_config::CargoConfig, IdentifyError> {
     if request.with.contains(&Kept::Cargo) {
-        cargo_config::read(&request.source, cargo_home, environment)
+        let base = said.base(request);
+        cargo_config::read(&request.source, &base, &said.configs, cargo_home, environment)
     } else {
         Ok(cargo_config::CargoConfig::default())
     }
@@ -267,15 +280,16 @@ fn look_around(
 impl Surroundings {
     fn new(
         cargo_home: PathBuf,
-        target: PathBuf,
+        directories: directories::Directories,
         config: cargo_config::CargoConfig,
         environment: &Environment,
     ) -> Self {
         let get = |name: &str| environment.get(std::ffi::OsStr::new(name));
         Self {
             cargo_home,
-            target,
-            build_dir: config.build_dir().cloned(),
+            target: directories.units,
+            results: directories.results,
+            note: directories.note,
             vendor: config.vendor,
             extra_roots: config.extra_roots,
             source_date_epoch: get("SOURCE_DATE_EPOCH").map(|value| shown(value.as_bytes())),

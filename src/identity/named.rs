@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
+use super::directories::is_cargos;
 use super::{Environment, IdentifyError, Looker, Request, shown};
 use crate::config::Kept;
 use crate::digest::Digest;
@@ -87,6 +88,7 @@ pub struct Limits<'a> {
     pub source: &'a Path,
     pub cargo_home: &'a Path,
     pub target: &'a Path,
+    pub results: Option<&'a Path>,
 }
 
 /// The content of everything that is named, by path.
@@ -146,6 +148,7 @@ fn look(
         return Ok(None);
     };
     if BROAD.iter().any(|broad| real == Path::new(broad))
+        || is_cargos(&real)
         || limits.is_own(&real)
         || real.starts_with(&request.store)
     {
@@ -175,6 +178,7 @@ impl Limits<'_> {
         path.starts_with(self.source)
             || self.source.starts_with(path)
             || path.starts_with(self.target)
+            || self.results.is_some_and(|results| path.starts_with(results))
             || path == self.cargo_home
             || path.starts_with(self.cargo_home.join("registry"))
             || path.starts_with(self.cargo_home.join("git"))

@@ -100,16 +100,18 @@ impl Search {
     }
 }
 
-/// The content of every tool that is there, by the path it is found at.
+/// The content of every tool that is there, by the path it is found at; what is built is none.
 pub fn observe(
     search: &Search,
     counting: &Environment,
     config: &CargoConfig,
+    is_built: impl Fn(&Path) -> bool,
     looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {
     let named = counting.values().filter_map(|value| first_word(value));
     let names = TOOLS.iter().map(PathBuf::from).chain(named).chain(config.programs.clone());
-    let found = super::unique(names.filter_map(|name| search.find(&name)));
+    let found = names.filter_map(|name| search.find(&name)).filter(|path| !is_built(path));
+    let found = super::unique(found);
     let mut tools = BTreeMap::new();
     for path in found {
         if let Some(digest) = looker.look_at_real(&path)? {

@@ -4,8 +4,9 @@
 //! unit's fingerprint nor in what rustc is told to make (`core/compiler/fingerprint/mod.rs`,
 //! `calculate_normal`, Cargo 1.95). A run with `-v` uses the directory of one without.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 /// Cargo's own subcommands that compile, by all their names (`bin/cargo/main.rs`,
 /// `BUILTIN_ALIASES`, and `bin/cargo/commands`, Cargo 1.95). What others do with their words is
@@ -114,6 +115,69 @@ fn takes_value(word: &[u8]) -> bool {
     options.contains(&word)
 }
 
+/// What a command says to Cargo of where it works and by which configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The word that stands for Cargo; empty where the command is something else.
+    pub program: PathBuf,
+    /// `+1.85`
+    pub toolchain: Option<String>,
+    /// `-C`; empty if it is not said.
+    pub directory: PathBuf,
+    /// `--manifest-path`
+    pub manifest: Option<PathBuf>,
+    /// `--target-dir`
+    pub target_dir: Option<PathBuf>,
+    /// `--config`, in order: the last one counts most.
+    pub configs: Vec<String>,
+}
+
+/// Reads the words of a command that is Cargo itself, up to `--` or to a subcommand that is not Cargo's own.
+pub fn said(command: &[Vec<u8>]) -> Said {
+    let mut said = Said::default();
+    let Some(start) = cargo_at(command) else { return said };
+    let mut words = command[start..].iter().map(Vec::as_slice).peekable();
+    said.program = words.next().map(path).unwrap_or_default();
+    let toolchain = words.next_if(|word| word.starts_with(b"+"));
+    said.toolchain = toolchain.map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut stage = Stage::Before;
+    while let Some(word) = words.next() {
+        let (option, attached) = match word.iter().position(|byte| *byte == b'=') {
+            Some(at) if word.starts_with(b"--") => (&word[..at], Some(&word[at + 1..])),
+            _ => (word, None),
+        };
+        let is_known = [&b"--target-dir"[..], b"--manifest-path", b"--config", b"-C"];
+        if is_known.contains(&option) {
+            let Some(value) = attached.or_else(|| words.next()) else { break };
+            said.take(option, value);
+            continue;
+        }
+        stage = stage.after(word);
+        if matches!(stage, Stage::Over) {
+            break;
+        }
+        if matches!(stage, Stage::Before) && takes_value(word) {
+            words.next();
+        }
+    }
+    said
+}
+
+impl Said {
+    fn take(&mut self, option: &[u8], value: &[u8]) {
+        match option {
+            b"--target-dir" => self.target_dir = Some(path(value)),
+            b"--manifest-path" => self.manifest = Some(path(value)),
+            b"--config" => self.configs.push(String::from_utf8_lossy(value).into_owned()),
+            _ => self.directory = path(value),
+        }
+    }
+}
+
+fn path(word: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(word))
+}
+
 /// Words of the command as the system takes them.
 pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
     command.iter().map(|word| OsString::from_vec(word.clone())).collect()
@@ -153,6 +217,29 @@ mod tests {
             kept("cargo --config build.jobs=1 -v build -v"),
             "cargo --config build.jobs=1 build"
         );
+    }
+
+    #[test]
+    fn what_is_said_of_directories_is_read() {
+        let of = |line: &str| {
+            let words: Vec<Vec<u8>> =
+                line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            said(&words)
+        };
+        let all = of(
+            "cargo +1.85 -C sub --config a.b=1 build --target-dir x --config=f --manifest-path m",
+        );
+        assert_eq!(all.program, PathBuf::from("cargo"));
+        assert_eq!(all.toolchain.as_deref(), Some("+1.85"));
+        assert_eq!((all.directory, all.manifest), ("sub".into(), Some("m".into())));
+        assert_eq!(all.target_dir, Some("x".into()));
+        assert_eq!(all.configs, ["a.b=1", "f"]);
+        let chroot = of("mkosi-chroot cargo b --target-dir=/a/b");
+        assert_eq!(chroot.target_dir, Some("/a/b".into()));
+        for line in ["sh -c cargo", "cargo xtask --target-dir x", "cargo run -- --target-dir x"] {
+            assert_eq!(of(line).target_dir, None, "{line}");
+        }
+        assert_eq!(of("make").program, PathBuf::new());
     }
 
     #[test]

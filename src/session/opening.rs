@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::Use;
 use super::sharing::pull_when_cold;
@@ -29,11 +29,8 @@ impl<'a> Use<'a> {
     ) -> Result<Self> {
         let Answer { identity, surroundings } = answer;
         let has_cargo = project.keeps_cargo();
-        if let Some((dir, by)) = surroundings.build_dir.as_ref().filter(|_| has_cargo) {
-            bail!(
-                "{by} sends what cargo builds to {}, where larder cannot vouch for it; unset it",
-                dir.display()
-            );
+        if let Some(note) = surroundings.note.as_ref().filter(|_| has_cargo) {
+            output.note(note);
         }
         let outside = |path: &Path| project.place.outside(path, &project.source);
         let target = has_cargo.then(|| outside(&surroundings.target));
@@ -48,6 +45,7 @@ impl<'a> Use<'a> {
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
             git: home.as_ref().map_or_else(nowhere, Home::git),
             shared: home.as_ref().is_some_and(Home::is_shared),
+            results: surroundings.results.as_deref().map(outside),
             ..sources(project, &surroundings)
         };
         let source = project.place.inside(&project.source);

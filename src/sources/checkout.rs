@@ -16,7 +16,7 @@ pub(super) struct Checkout {
 
 /// Which names of the checkout count; collects every `.git` on the way.
 struct Filter<'a> {
-    target: Option<&'a Path>,
+    built: Vec<&'a Path>,
     dot_gits: Mutex<Vec<PathBuf>>,
 }
 
@@ -27,7 +27,7 @@ impl Filter<'_> {
             found.push(path.to_owned());
             return false;
         }
-        Some(path) != self.target
+        !self.built.contains(&path)
     }
 
     fn found(self) -> Vec<PathBuf> {
@@ -46,5 +46,5 @@ pub(super) fn observe(place: &Where, before: Option<&Tree>) -> Result<Checkout, 
 }
 
 fn filter(place: &Where) -> Filter<'_> {
-    Filter { target: place.target_inside(), dot_gits: Mutex::default() }
+    Filter { built: place.built_inside(), dot_gits: Mutex::default() }
 }

@@ -15,6 +15,8 @@ pub struct Where {
     pub source: PathBuf,
     /// The target directory's place, as seen from here; left out of the checkout.
     pub target: PathBuf,
+    /// Where finished artifacts go, if that is another place; left out of the checkout too.
+    pub results: Option<PathBuf>,
     /// Cargo's `registry` directory, as seen from here.
     pub registry: PathBuf,
     /// Cargo's `git` directory, as seen from here.
@@ -73,9 +75,10 @@ impl Where {
         super::packages::place_of(self, name)
     }
 
-    /// The target directory's path relative to the checkout, if it is inside.
-    pub(super) fn target_inside(&self) -> Option<&Path> {
-        self.target.strip_prefix(&self.source).ok()
+    /// The paths relative to the checkout of what is built inside of it.
+    pub(super) fn built_inside(&self) -> Vec<&Path> {
+        let built = [Some(&self.target), self.results.as_ref()].into_iter().flatten();
+        built.filter_map(|path| path.strip_prefix(&self.source).ok()).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod clock;
 mod collect;
 mod completions;
 mod crash;
+mod directories;
 mod doctor;
 mod emit;
 mod extras;
