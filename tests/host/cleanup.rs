@@ -1,0 +1,188 @@
+//! The command removes `target` as it would without larder, although something is mounted there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::{Said, World, sysroot};
+
+const BUILD: &str = "cargo build --release --offline -q";
+
+fn sh(world: &World, script: &str) -> Said {
+    world.run(&["sh", "-c", script])
+}
+
+/// Without larder, in the same place.
+fn plain(world: &World, script: &str) -> Said {
+    let mut command = world.command("sh");
+    Said::of(&command.args(["-c", script]).current_dir(world.source()).output().unwrap())
+}
+
+#[test]
+fn cleaning_and_building_again_is_one_command() {
+    let world = World::new();
+    world.build();
+    let first = world.binary();
+    for clean in ["rm -rf target", "cargo clean -q", "cargo clean -q && cargo clean -q"] {
+        sh(&world, &format!("{clean} && {BUILD}")).succeeds();
+        assert_eq!(world.compiled(), 2, "{clean}: {}", world.reasons());
+        assert_eq!(world.binary(), first);
+        assert_eq!(world.build(), 0, "{clean}: {}", world.reasons());
+    }
+    sh(&world, "cargo clean -q --release -p flour && test -d target/release").succeeds();
+    world.build();
+    assert_eq!(world.binary(), first);
+    sh(&world, "cargo clean").succeeds();
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.binary(), first);
+}
+
+#[test]
+fn every_way_to_remove_it_works() {
+    let world = World::new();
+    for way in [
+        "rm -rf target",
+        "rm -rf \"$PWD/target\"",
+        "rm -rf target/",
+        "rm -rf ./flour/../target//",
+        "cd target && rm -rf ../target",
+        "ln -sfn . here && rm -rf here/target",
+        "find target -delete",
+        "find . -depth -path './target*' -delete",
+        "rm target/a/b && rmdir target/a target",
+        "python3 -c 'import shutil; shutil.rmtree(\"target\")'",
+        "python3 -c 'import os, shutil; shutil.rmtree(\"target\"); os.mkdir(\"target\")'",
+        "rm -rf target && mkdir target && mkdir -p target",
+        "rm -rf target && mkdir -p target/release && rm -rf target && mkdir target",
+    ] {
+        let said = sh(&world, &format!("mkdir -p target/a && echo > target/a/b && {way}"));
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{way}");
+    }
+}
+
+#[test]
+fn what_fails_without_larder_fails_with_it() {
+    let world = World::new();
+    for script in [
+        "mkdir -p target/a; rmdir target",
+        "mkdir -p target; mkdir target",
+        "mkdir -p target; rm -rf target; mkdir target; mkdir target",
+        "mkdir -p target; rm -rf target; mkdir -p target/a; mkdir target",
+        "mkdir -p target; rmdir target/.",
+        "rmdir missing",
+        "rmdir src",
+        "mkdir src",
+        "ln -sfn target link; rmdir link",
+        "touch file; rmdir file",
+        "rmdir /proc",
+        "rmdir /",
+        "python3 -c 'import ctypes; l = ctypes.CDLL(None, use_errno=True); l.rmdir(8); print(ctypes.get_errno())'",
+    ] {
+        let with = sh(&world, script);
+        // The link that larder leaves is not what the command saw.
+        let target = world.source().join("target");
+        fs::remove_file(&target).or_else(|_| fs::remove_dir_all(&target)).unwrap();
+        let without = plain(&world, script);
+        let all = |said: &Said| (said.code, said.stdout.clone(), said.stderr.clone());
+        assert_eq!(all(&with), all(&without), "{script}");
+        let _ = fs::remove_dir_all(&target);
+    }
+}
+
+#[test]
+fn many_at_once_end_quickly() {
+    let world = World::new();
+    let script = "for i in $(seq 100); do (for j in $(seq 10); do mkdir d$i && rmdir d$i || exit 1; rm -rf target || exit 1; done) & pids=\"$pids $!\"; done; for pid in $pids; do wait $pid || exit 1; done";
+    let started = Instant::now();
+    sh(&world, script).succeeds();
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+#[test]
+fn the_command_sees_no_other_descriptors() {
+    let world = World::new();
+    let said = sh(&world, "ls -l /proc/$$/fd; ls -l /proc/self/fd").succeeds();
+    assert!(!said.stdout.contains("seccomp") && !said.stdout.contains("socket:"), "{said:?}");
+    assert!(!plain(&world, "grep NoNewPrivs /proc/self/status").stdout.is_empty());
+    let privileges = "grep NoNewPrivs /proc/self/status";
+    assert_eq!(sh(&world, privileges).stdout, plain(&world, privileges).stdout);
+}
+
+#[test]
+fn a_setuid_program_gets_its_rights() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    fs::copy("/usr/bin/id", world.path("id")).unwrap();
+    fs::set_permissions(world.path("id"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let script = "setpriv --reuid=12345 --regid=12345 --clear-groups ../id -u";
+    assert_eq!(sh(&world, script).stdout, plain(&world, script).stdout);
+}
+
+#[test]
+fn a_plain_user_can_too() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    let (binary, own) = (world.path("larder"), world.path("own"));
+    fs::copy(env!("CARGO_BIN_EXE_larder"), &binary).unwrap();
+    fs::create_dir(&own).unwrap();
+    std::os::unix::fs::chown(&own, Some(12345), Some(12345)).unwrap();
+    let script = format!(
+        "set -e; cp -r {source} {own}/bread; rm -rf {own}/bread/target; cd {own}/bread
+         export HOME={own} LARDER_STORE={own}/store
+         {larder} provision scratch --source . >&2
+         {larder} run bread --source . -- sh -c 'mkdir -p target/a && rm -rf target && mkdir target && rm -rf \"$PWD/target\"'",
+        source = world.source().display(),
+        own = own.display(),
+        larder = binary.display(),
+    );
+    // rustc has to be where somebody else may read it.
+    if !plain(
+        &world,
+        &format!(
+            "setpriv --reuid=12345 --regid=12345 --clear-groups {}/bin/rustc -V",
+            sysroot().display()
+        ),
+    )
+    .stdout
+    .contains("rustc")
+    {
+        return;
+    }
+    let user = ["--reuid=12345", "--regid=12345", "--clear-groups", "sh", "-c", &script];
+    let said = world.command("setpriv").args(user).output().unwrap();
+    Said::of(&said).succeeds();
+}
+
+#[test]
+fn a_signal_ends_a_run_that_removes() {
+    let world = World::new();
+    let script = "echo > ../began; while :; do mkdir -p target/a; rm -rf target; done";
+    let mut larder = world.run_command(&["sh", "-c", script]).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !world.path("began").exists() {
+        assert!(Instant::now() < deadline, "the command did not begin");
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(100));
+    kill_process(Pid::from_child(&larder), Signal::TERM).unwrap();
+    assert_eq!(larder.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn another_run_inside_goes_on_without() {
+    let world = World::new();
+    let inner = format!(
+        "{} run other --source ../other -- sh -c 'mkdir -p target/a; exit 3'; echo $?",
+        env!("CARGO_BIN_EXE_larder")
+    );
+    plain(&world, "cp -r . ../other").succeeds();
+    let said = sh(&world, &inner);
+    assert!(said.stdout.trim() == "3", "{said:?}");
+}
