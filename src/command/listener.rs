@@ -20,6 +20,8 @@ pub enum Answer {
     Proceed,
     /// It succeeded, although nothing was done.
     Done,
+    /// It fails so, although the kernel would say something else.
+    Fails(i32),
 }
 
 /// A thread that answers until nobody is left who could ask, or it is dropped.
@@ -89,10 +91,12 @@ fn take(listener: &OwnedFd, answer: &mut impl FnMut(&Question<'_>) -> Answer) ->
     let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     control(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call)?;
     let id = call.id;
-    let flags = match answer(&Question { call, listener }) {
-        Answer::Proceed => u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1),
-        Answer::Done => 0,
+    let proceed = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
+    let (flags, error) = match answer(&Question { call, listener }) {
+        Answer::Proceed => (proceed, 0),
+        Answer::Done => (0, 0),
+        Answer::Fails(error) => (0, -error),
     };
-    let mut response = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
+    let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
     control(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &mut response)
 }

@@ -46,7 +46,7 @@ impl Removals {
         Self(known.filter(Metadata::is_dir).map(|found| Attached::of(&found)).collect())
     }
 
-    /// Success for an attached directory that is empty; the kernel's business otherwise.
+    /// What a plain directory there would give, for an attached one; the kernel's business otherwise.
     pub fn answer(&mut self, question: &Question<'_>) -> Answer {
         self.decide(question).unwrap_or(Answer::Proceed)
     }
@@ -67,9 +67,13 @@ impl Removals {
         let Some(attached) = self.found(&parent, &name)? else { return Ok(Answer::Proceed) };
         rustix::fs::accessat(&parent, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
         let is_empty = is_empty(&parent, &name)?;
-        let is_answered = is_empty && (call.removes || attached.is_removed);
-        attached.is_removed = is_answered && call.removes;
-        Ok(if is_answered { Answer::Done } else { Answer::Proceed })
+        let was_removed = std::mem::replace(&mut attached.is_removed, is_empty && call.removes);
+        Ok(match (call.removes, is_empty) {
+            (true, true) => Answer::Done,
+            (true, false) => Answer::Fails(libc::ENOTEMPTY),
+            (false, true) if was_removed => Answer::Done,
+            (false, _) => Answer::Proceed,
+        })
     }
 
     /// Which of them has its mount point there.
