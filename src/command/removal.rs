@@ -138,7 +138,7 @@ fn read_path(pid: u32, address: u64) -> io::Result<Vec<u8>> {
     // another process, where the kernel checks them.
     let read = unsafe { libc::process_vm_readv(pid, &raw const here, 1, there.as_ptr(), 2, 0) };
     bytes.truncate(usize::try_from(read).map_err(|_| io::Error::last_os_error())?);
-    let end = bytes.iter().position(|byte| *byte == 0).ok_or(io::ErrorKind::InvalidFilename)?;
+    let end = bytes.iter().position(|byte| *byte == 0).ok_or(io::ErrorKind::InvalidData)?;
     bytes.truncate(end);
     Ok(bytes)
 }
