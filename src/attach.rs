@@ -7,7 +7,7 @@
 //!
 //! Nothing here allocates after the fork: all strings are made beforehand.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -59,6 +59,16 @@ impl Mounts {
         Ok(())
     }
 
+    /// Whether there is nothing to mount.
+    pub fn is_empty(&self) -> bool {
+        self.binds.is_empty()
+    }
+
+    /// What is to be mounted.
+    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+        self.binds.iter().map(|(source, _)| Path::new(OsStr::from_bytes(source.to_bytes())))
+    }
+
     /// Makes the mounts in a namespace of the calling process alone.
     ///
     /// To be called between `fork` and `exec`: it allocates nothing and takes no lock.
@@ -94,13 +104,21 @@ impl Mounts {
 
 /// Finds out, in a process that ends at once, whether `dir` could be bind-mounted.
 pub fn try_mount(dir: &Path) -> Result<(), CannotMount> {
+    try_mount_and(dir, || Ok(())).map_err(CannotMount)
+}
+
+/// The same, and whether then `more` can be done, which may neither allocate nor lock.
+pub fn try_mount_and(
+    dir: &Path,
+    more: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) -> io::Result<()> {
     let mut mounts = Mounts::default();
-    mounts.bind(dir, dir).map_err(CannotMount)?;
+    mounts.bind(dir, dir)?;
     let mut trial = Command::new("/proc/self/exe");
     trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // SAFETY: `enter` makes system calls only; it neither allocates nor locks.
-    unsafe { trial.pre_exec(move || mounts.enter()) };
-    trial.spawn().and_then(|mut child| child.wait()).map(|_| ()).map_err(CannotMount)
+    // SAFETY: `enter` makes system calls only, and so does `more`; neither allocates nor locks.
+    unsafe { trial.pre_exec(move || mounts.enter().and_then(|()| more())) };
+    trial.spawn().and_then(|mut child| child.wait()).map(|_| ())
 }
 
 /// Finds out, in a process that ends at once, whether a user namespace can be made.

@@ -5,6 +5,10 @@
 //! build's output. If larder itself is killed, the command dies with it, and its descendants keep
 //! the lock's descriptor, so that nobody takes the directory from under them.
 
+mod filter;
+mod listener;
+mod removal;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,8 +24,13 @@ use rustix::io::{Errno, FdFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
-use crate::attach::Mounts;
+use crate::attach::{Mounts, try_mount_and};
 use crate::fault;
+use crate::output::Output;
+
+use filter::Filter;
+use listener::Listener;
+use removal::Removals;
 
 /// Signals that are passed on to the command.
 const FORWARDED: [i32; 6] =
@@ -93,18 +102,20 @@ pub fn run(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
+    output: Output,
 ) -> Result<Ended, CommandError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let started = Instant::now();
     let receiver = Arc::new(Receiver::default());
     forward_signals(&receiver).map_err(CommandError::Supervise)?;
-    let child = start(command, mounts, locks)?;
+    let (child, listener) = start(command, mounts, locks, output)?;
     receiver.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
     receiver.is(0);
     let duration = started.elapsed();
     let (orphans, survivors) = end_orphans();
+    drop(listener);
     Ok(Ended { code, duration, orphans, survivors })
 }
 
@@ -145,20 +156,36 @@ fn start(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
-) -> Result<Pid, CommandError> {
+    output: Output,
+) -> Result<(Pid, Option<Listener>), CommandError> {
     let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR);
     let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
     let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
+    let removals = Removals::of(mounts.sources());
+    let asking = Asking::of(&mounts).map_err(CommandError::Supervise)?;
+    let (asking, answers) =
+        asking.map_or((None, None), |(ours, theirs)| (Some(theirs), Some(ours)));
     let mut process = Command::new(&command[0]);
     process.args(&command[1..]);
     // SAFETY: `prepare` makes system calls only; it neither allocates nor locks.
-    unsafe { process.pre_exec(move || prepare(&mounts, &inherited, &writer)) };
+    unsafe { process.pre_exec(move || prepare(&mounts, asking.as_ref(), &inherited, &writer)) };
     let spawned = process.spawn();
     drop(process);
     match spawned {
-        Ok(child) => Ok(Pid::from_child(&child)),
+        Ok(mut child) => {
+            let listener = answers.map(|answers| answer(&answers, removals, output));
+            match listener.transpose() {
+                Ok(listener) => Ok((Pid::from_child(&child), listener.flatten())),
+                Err(error) => {
+                    // Its calls would fail, because nobody answers.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    Err(CommandError::Supervise(error))
+                }
+            }
+        }
         Err(error) => {
             let attached = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);
             Err(explain(&command[0], error, attached))
@@ -166,14 +193,66 @@ fn start(
     }
 }
 
+/// The child's part of being asked before some system calls.
+struct Asking {
+    filter: Filter,
+    way: OwnedFd,
+}
+
+impl Asking {
+    /// larder's end of the way, and what the child needs; nothing where nothing is attached.
+    fn of(mounts: &Mounts) -> io::Result<Option<(OwnedFd, Self)>> {
+        if mounts.is_empty() {
+            return Ok(None);
+        }
+        let Some(filter) = Filter::of_directories() else { return Ok(None) };
+        let (way, ours) = filter::way()?;
+        Ok(Some((ours, Self { filter, way })))
+    }
+}
+
+/// Begins to answer, if the kernel made the filter. Fails where it did and nobody can answer.
+fn answer(
+    answers: &OwnedFd,
+    mut removals: Removals,
+    output: Output,
+) -> io::Result<Option<Listener>> {
+    match filter::receive(answers)? {
+        Ok(listener) => {
+            Listener::start(listener, move |question| removals.answer(question)).map(Some)
+        }
+        Err(error) => {
+            output
+                .detail(&format!("attached directories cannot be removed by the command: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Finds out, in a process that ends at once, whether the command could remove what is attached.
+pub fn try_removal(dir: &std::path::Path) -> io::Result<()> {
+    let filter = Filter::of_directories().ok_or(io::ErrorKind::Unsupported)?;
+    let (way, ours) = filter::way()?;
+    try_mount_and(dir, move || filter.enter(&way))?;
+    filter::receive(&ours)?.map(drop)
+}
+
 /// In the child, before `exec`.
-fn prepare(mounts: &Mounts, inherited: &[OwnedFd], writer: &OwnedFd) -> io::Result<()> {
+fn prepare(
+    mounts: &Mounts,
+    asking: Option<&Asking>,
+    inherited: &[OwnedFd],
+    writer: &OwnedFd,
+) -> io::Result<()> {
     let passed_on = FORWARDED.into_iter().filter(|signal| !is_ignored(*signal));
     for signal in passed_on {
         // SAFETY: `signal` is async-signal-safe. Until `exec`, larder's own actions would be in force.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     mounts.enter()?;
+    if let Some(asking) = asking {
+        asking.filter.enter(&asking.way)?;
+    }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     for lock in inherited {
         rustix::io::fcntl_setfd(lock, FdFlags::empty())?;

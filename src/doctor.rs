@@ -9,7 +9,7 @@ mod timer;
 
 use serde::Serialize;
 
-pub use host::{clock, mounting, user_namespaces};
+pub use host::{clock, mounting, removing, user_namespaces};
 pub use sandbox::binary;
 pub use sharing::sharing;
 pub use store::{budgets, filesystem, free, leftovers, opened};

@@ -88,7 +88,7 @@ impl Use<'_> {
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
         self.cargo = None;
-        let ended = command::run(words, mounts, &self.locks());
+        let ended = command::run(words, mounts, &self.locks(), self.output);
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),

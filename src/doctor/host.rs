@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::Check;
-use crate::attach;
+use crate::{attach, command};
 
 /// Whether a directory can be attached by a mount.
 pub fn mounting(dir: &Path) -> Check {
@@ -15,6 +15,19 @@ pub fn mounting(dir: &Path) -> Check {
             NAME,
             error.to_string(),
             "without mounts larder attaches by a symlink, whose path may show in what is built: allow user namespaces, or run as root",
+        ),
+    }
+}
+
+/// Whether the command can remove a directory that is attached.
+pub fn removing(dir: &Path) -> Check {
+    const NAME: &str = "removing";
+    match command::try_removal(dir) {
+        Ok(()) => Check::ok(NAME, "builds can remove a directory that is attached"),
+        Err(error) => Check::warning(
+            NAME,
+            format!("builds cannot remove a directory that is attached: {error}"),
+            "`cargo clean` and `rm -rf target` inside of a run empty the directory and then fail: allow seccomp's user notification, and do not run larder inside of another run",
         ),
     }
 }

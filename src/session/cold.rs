@@ -49,7 +49,7 @@ impl Use<'_> {
         }
         let mut mounts = self.attach(&dir)?;
         self.caches.attach_empty(&caches, &mut mounts)?;
-        let ended = command::run(words, mounts, &self.locks())?;
+        let ended = command::run(words, mounts, &self.locks(), self.output)?;
         Ok(Cold { dir, code: ended.code })
     }
 

@@ -5,6 +5,7 @@
 mod browser;
 mod builds;
 mod caches;
+mod cleanup;
 mod clock;
 mod collect;
 mod completions;
