@@ -95,7 +95,7 @@ impl Use<'_> {
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let closed = self.close(outcome, seconds, &findings, &found, started, led_to);
+        let closed = self.close(outcome, seconds, &findings, &found, started, led_to.as_deref());
         watch.step("close");
         let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
@@ -212,7 +212,7 @@ impl Use<'_> {
         findings: &Findings,
         found: &Found,
         started: tree::Nanoseconds,
-        led_to: Option<PathBuf>,
+        led_to: Option<&Path>,
     ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
         if let Some(path) = findings.hidden(&self.sources)? {
@@ -273,9 +273,9 @@ impl Use<'_> {
 
     /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
     /// nothing from a build that succeeded.
-    fn leave_links(&self, other: Option<PathBuf>, layout: &Layout) {
+    fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
         let Some(target) = &self.target else { return };
-        let kept = other.as_ref().unwrap_or(&layout.target);
+        let kept = other.unwrap_or(&layout.target);
         let left = link::leave(target, kept).and_then(|hidden| {
             let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
             let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);

@@ -53,6 +53,7 @@ pub struct View {
 
 /// All that was found when a directory was opened.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each was found by itself")]
 pub struct Findings {
     /// The sources as they are now.
     pub state: SourceState,
@@ -139,23 +140,8 @@ pub fn look(
         succeeded,
         extras,
     };
-    if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
-        let (layout, state, local) = (&findings.layout, &findings.state, &findings.local);
-        findings.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
-        if changes.touches_local() {
-            findings.affected = affected(
-                &findings.layout,
-                &changes.checkout,
-                recorded,
-                &findings.state,
-                &findings.local,
-                &view.source,
-            )?;
-        }
-    }
-    if let (Some(changes), Some(recorded)) = (&findings.changes, &recorded) {
-        findings.freshness =
-            fresh::look(&findings.layout, place, view, &findings.state, recorded, changes)?;
+    if let Some(recorded) = &recorded {
+        findings.look_at_changes(recorded, view, place)?;
     }
     findings.look_at_units(view, place)?;
     findings.look_for_callers(view, place)?;
@@ -232,6 +218,24 @@ impl Findings {
     /// Whether the directory holds no unit yet.
     pub fn is_empty(&self) -> bool {
         self.layout.units().next().is_none()
+    }
+
+    /// Finds out whom the changes can have reached, and what is newer than what was made from it.
+    fn look_at_changes(
+        &mut self,
+        recorded: &SourceState,
+        view: &View,
+        place: &Where,
+    ) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else { return Ok(()) };
+        let (layout, state, local) = (&self.layout, &self.state, &self.local);
+        self.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
+        if changes.touches_local() {
+            self.affected =
+                affected(layout, &changes.checkout, recorded, state, local, &view.source)?;
+        }
+        self.freshness = fresh::look(layout, place, view, state, recorded, changes)?;
+        Ok(())
     }
 
     /// Looks into single units, only where a change asks for it.

@@ -44,9 +44,9 @@ pub fn without_watched(content: &[u8]) -> Option<Vec<u8>> {
         let end = (1..rest.len()).find(|at| is_end(at) || rest[*at] == b'\n').unwrap_or(rest.len());
         let (word, more) = rest.split_at(end);
         if is_watched(word) {
-            words += 1
+            words += 1;
         } else {
-            kept.push(word)
+            kept.push(word);
         }
         rest = more;
     }

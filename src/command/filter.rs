@@ -137,7 +137,7 @@ pub fn receive(from: &OwnedFd) -> io::Result<io::Result<OwnedFd>> {
     });
     match (listener, i32::from_ne_bytes(bytes)) {
         (Some(listener), _) => Ok(Ok(listener)),
-        (None, 0) => Err(io::Error::other("the filter's descriptor was lost")),
+        (None, 0) => Err(io::Error::other("the filter's descriptor was lost; run it again")),
         (None, error) => Ok(Err(io::Error::from_raw_os_error(error))),
     }
 }

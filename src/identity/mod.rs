@@ -190,17 +190,11 @@ pub fn identify(
     let search = tools::Search::new(environment);
     let asked = Questions::ask(request, environment, &config, &search)?;
     let directories = directories::find(request, &said, &config, environment, &search);
-    let limits = named::Limits {
-        source: &request.source,
-        cargo_home: &cargo_home,
-        target: &directories.units,
-        results: directories.results.as_deref(),
-    };
+    let limits = named::Limits::new(&request.source, &cargo_home, &directories);
     let mut looker = Looker { before: &before.trees, after: BTreeMap::new() };
     let around = || look_around(request, &search, before);
     let look_at_tools = || {
-        let own = |path: &Path| path.starts_with(&directories.units);
-        let tools = tools::observe(&search, &counting, &config, own, &mut looker)?;
+        let tools = tools::observe(&search, &counting, &config, &limits, &mut looker)?;
         let named = named::observe(request, &counting, &config, &limits, &mut looker)?;
         let known = before.versions.as_ref();
         let toolchains = asked.observe(request, &search, &tools, known, &mut looker)?;

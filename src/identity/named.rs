@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
-use super::directories::is_cargos;
+use super::directories::{Directories, is_cargos};
 use super::{Environment, IdentifyError, Looker, Request, shown};
 use crate::config::Kept;
 use crate::digest::Digest;
@@ -166,7 +166,18 @@ fn exceeds(dir: &Path, limit: usize, is_own: impl Fn(&Path) -> bool) -> bool {
     walk.filter_entry(|entry| !is_own(entry.path())).nth(limit).is_some()
 }
 
-impl Limits<'_> {
+impl<'a> Limits<'a> {
+    /// Those of a project.
+    pub fn new(source: &'a Path, cargo_home: &'a Path, directories: &'a Directories) -> Self {
+        let results = directories.results.as_deref();
+        Self { source, cargo_home, target: &directories.units, results }
+    }
+
+    /// Whether a path is where Cargo puts what it builds.
+    pub fn is_built(&self, path: &Path) -> bool {
+        path.starts_with(self.target)
+            || self.results.is_some_and(|results| path.starts_with(results))
+    }
     fn counts(&self, path: &Path, request: &Request) -> bool {
         let volatile = VOLATILE.iter().any(|volatile| path.starts_with(volatile));
         let broad = BROAD.iter().any(|broad| path == Path::new(broad));
@@ -177,8 +188,7 @@ impl Limits<'_> {
     fn is_own(&self, path: &Path) -> bool {
         path.starts_with(self.source)
             || self.source.starts_with(path)
-            || path.starts_with(self.target)
-            || self.results.is_some_and(|results| path.starts_with(results))
+            || self.is_built(path)
             || path == self.cargo_home
             || path.starts_with(self.cargo_home.join("registry"))
             || path.starts_with(self.cargo_home.join("git"))

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
+use super::named::Limits;
 use super::{Environment, Looker, shown};
 use crate::digest::Digest;
 use crate::tree::ObserveError;
@@ -105,12 +106,12 @@ pub fn observe(
     search: &Search,
     counting: &Environment,
     config: &CargoConfig,
-    is_built: impl Fn(&Path) -> bool,
+    limits: &Limits<'_>,
     looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {
     let named = counting.values().filter_map(|value| first_word(value));
     let names = TOOLS.iter().map(PathBuf::from).chain(named).chain(config.programs.clone());
-    let found = names.filter_map(|name| search.find(&name)).filter(|path| !is_built(path));
+    let found = names.filter_map(|name| search.find(&name)).filter(|path| !limits.is_built(path));
     let found = super::unique(found);
     let mut tools = BTreeMap::new();
     for path in found {

@@ -211,10 +211,9 @@ impl Looker<'_> {
         let here = self.place.real_of_compiler(path);
         let is_same = self.is_same(path) && (here == path || self.is_same_here(&here));
         match newest(&here, |inner| self.is_same_here(inner)) {
-            None => Seen::Other,
             Some((time, inner)) if is_same && inner => Seen::Same(time),
             Some((time, _)) if time <= than && !self.is_changed(path) => Seen::Nothing,
-            Some(_) => Seen::Other,
+            _ => Seen::Other,
         }
     }
 

@@ -92,8 +92,8 @@ impl Outside {
         let nothing = Tree::default();
         self.places.iter().find_map(|(place, root)| {
             let old = old.places.get(place).map_or(&nothing, |old| &old.tree);
-            let moved = root.tree.moved_since(old).into_iter().map(|path| place.join(path));
-            moved.filter(|path| path.starts_with(home)).next()
+            let mut moved = root.tree.moved_since(old).into_iter().map(|path| place.join(path));
+            moved.find(|path| path.starts_with(home))
         })
     }
 

@@ -212,14 +212,12 @@ fn a_checkout_below_the_top_belongs_to_its_repository() {
     assert!(changes[0].ends_with("status outside of the checkout"), "{changes:?}");
 }
 
-/// Everything below a path, `.git` too, by path: inode, mode, size, modification and change time.
-fn stamps(path: &Path) -> Vec<(PathBuf, u64, u32, u64, i64, i64, i64, i64)> {
+/// Everything below a path, `.git` too, by path: mode and stamp.
+fn stamps(path: &Path) -> Vec<(PathBuf, u32, crate::tree::Stamp)> {
     let all = walkdir::WalkDir::new(path).sort_by_file_name().into_iter();
     let stamp = |entry: walkdir::DirEntry| {
         let it = entry.metadata().unwrap();
-        let (mtime, ctime) = ((it.mtime(), it.mtime_nsec()), (it.ctime(), it.ctime_nsec()));
-        let path = entry.into_path();
-        (path, it.ino(), it.mode(), it.size(), mtime.0, mtime.1, ctime.0, ctime.1)
+        (entry.into_path(), it.mode(), crate::tree::Stamp::of(&it))
     };
     all.map(|entry| stamp(entry.unwrap())).collect()
 }

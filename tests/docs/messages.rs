@@ -23,7 +23,7 @@ fn room(path: &str) -> String {
 }
 
 /// What the rooms are for, in words for those who do not know the sources.
-const ROOMS: [(&str, &str); 29] = [
+const ROOMS: [(&str, &str); 28] = [
     ("larder run", "`larder run`, `verify`: before, beside and after the command"),
     ("larder verify", "`larder verify`"),
     ("larder init", "`larder init`"),
@@ -49,7 +49,6 @@ const ROOMS: [(&str, &str); 29] = [
     ("sweep", "Deleting inside of directories"),
     ("identity", "The toolchain and what else decides the bytes"),
     ("place", "The sandbox"),
-    ("sources", "The sources"),
     ("tree", "Reading files"),
     ("cargo_layout", "Cargo's target directory"),
     ("caches", "Caches of Go and ccache"),
