@@ -5,6 +5,8 @@ mod after;
 mod callers;
 mod extras;
 mod fresh;
+#[cfg(test)]
+mod model;
 mod needs;
 
 pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_after, uplifted};
@@ -113,7 +115,10 @@ pub fn look(
     let kept = extras.keys().cloned().collect();
     let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
     let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
-    let changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
+    let mut changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
+    if let (Some(changes), Some(manifest)) = (&mut changes, &manifest) {
+        changes.add_edited(to_paths(&manifest.edited));
+    }
     let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
     let mut findings = Findings {
         times: manifest.as_ref().map(|known| drifted(&tree, &known.tree)).unwrap_or_default(),

@@ -146,7 +146,8 @@ fn understand(reader: &Reader<'_>, unit: &Unit) -> Result<Option<Known>, LayoutE
     Ok(is_understood.then_some(known))
 }
 
-fn number_of(json: &Value) -> Option<u64> {
+/// The number that stands for a fingerprint.
+pub fn number_of(json: &Value) -> Option<u64> {
     Fields::deserialize(json).ok().map(|fields| fields.number())
 }
 

@@ -44,6 +44,8 @@ use crate::tree::Nanoseconds;
 
 pub use depinfo::{watched_as, without_watched};
 pub use fingerprint::Rewrites;
+#[cfg(test)]
+pub use fingerprint::number_of;
 pub use graph::Graph;
 pub use inputs::Input;
 pub use locks::CargoLocks;

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::callers::Callers;
-use super::{Findings, LookError, View, mentioned, observe_target, to_bytes, to_paths};
-use crate::cargo_layout::{Layout, LayoutError, Rewrites, Unit, without_watched};
+use super::{Findings, LookError, View, fresh, mentioned, observe_target, to_bytes, to_paths};
+use crate::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
 use crate::needed::Needed;
-use crate::sources::{SourceState, Use, Where};
+use crate::sources::{self, SourceState, Use, Where, plain};
 use crate::store::Manifest;
 use crate::tree::{Made, Nanoseconds};
 
@@ -90,35 +91,57 @@ pub fn look_after(
             callers.remember(&findings.memory)?
         }
     };
-    let made = made(layout, place, findings, started)?;
+    let Written { made, edited } = written(layout, place, view, findings, started)?;
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
     let needed = Needed::default();
     let extras = super::extras::makers(layout, extras, &tree, findings, started)?;
-    let manifest = Manifest { tree, extras, tampered, inputs, made, mentions, memory, needed };
+    let manifest =
+        Manifest { tree, extras, tampered, inputs, made, edited, mentions, memory, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
 }
 
+/// What became of the sources while the command ran.
+struct Written {
+    made: Made,
+    edited: BTreeSet<Vec<u8>>,
+}
+
 /// What the units of this use wrote into the sources, and what earlier ones wrote, unless all that
-/// could have were made anew.
-fn made(
+/// could have were made anew; and what others wrote before or while units were made.
+fn written(
     layout: &Layout,
     place: &Where,
+    view: &View,
     findings: &Findings,
     started: Nanoseconds,
-) -> Result<Made, LookError> {
+) -> Result<Written, LookError> {
+    let known = findings.manifest.as_ref();
     let fresh: Vec<&Unit> =
         layout.units().filter(|unit| unit.started.is_some_and(|at| at >= started)).collect();
-    let mut made = match fresh.iter().filter_map(|unit| unit.started).min() {
-        Some(first) => {
-            let ends = fresh.iter().filter_map(|unit| unit.finished.map(|done| done.at));
-            findings.state.made(place, first, ends.max().unwrap_or(Nanoseconds::MAX))?
-        }
-        None => Made::default(),
+    let Some(first) = fresh.iter().filter_map(|unit| unit.started).min() else {
+        let made = known.map(|known| known.made.clone()).unwrap_or_default();
+        let edited = known.map(|known| known.edited.clone()).unwrap_or_default();
+        return Ok(Written { made, edited });
     };
-    if let Some(manifest) = &findings.manifest {
+    let ends = fresh.iter().map(|unit| unit.finished.map_or(Nanoseconds::MAX, |done| done.at));
+    let last = ends.max().unwrap_or(Nanoseconds::MAX);
+    let seen = sources::observe_checkout(place, &findings.state.checkout)?;
+    let mut made = findings.state.made(&seen, first, last);
+    let mut edited = findings.state.edited(&seen);
+    edited.retain(|(path, _)| path != Path::new("Cargo.lock"));
+    if !edited.is_empty() {
+        let named = named(layout, view, &findings.state)?;
+        let may_be_seen = |path: &PathBuf, at: Nanoseconds| match at {
+            at if at < first => true,
+            at if at <= last => false,
+            _ => named.iter().any(|named| path.starts_with(named)),
+        };
+        edited.retain(|(path, at)| at.is_none_or(|at| may_be_seen(path, at)));
+    }
+    if let Some(manifest) = known {
         let renewed: BTreeSet<&str> = fresh.iter().map(|unit| unit.package.as_str()).collect();
         if !findings.local.iter().all(|name| renewed.contains(name.as_str())) {
             for (path, entry) in &manifest.made {
@@ -126,7 +149,34 @@ fn made(
             }
         }
     }
-    Ok(made)
+    let edited = edited.into_iter().map(|(path, _)| path.into_os_string().into_vec()).collect();
+    Ok(Written { made, edited })
+}
+
+/// What units name in the checkout, relative to it.
+fn named(
+    layout: &Layout,
+    view: &View,
+    state: &SourceState,
+) -> Result<BTreeSet<PathBuf>, LookError> {
+    let mut named = BTreeSet::new();
+    for unit in layout.units() {
+        for input in layout.compared(unit)? {
+            let paths = match input {
+                Input::InWorkspace(path) => vec![view.source.join(path)],
+                Input::Absolute(path) => vec![path],
+                Input::InPackage(path) => {
+                    let homes = fresh::homes(state, view, &unit.package).into_iter();
+                    homes.map(|home| home.join(&path)).collect()
+                }
+            };
+            let inside = paths.iter().map(|path| plain(path));
+            let inside =
+                inside.filter_map(|path| Some(path.strip_prefix(&view.source).ok()?.to_owned()));
+            named.extend(inside);
+        }
+    }
+    Ok(named)
 }
 
 /// The texts in the programs of local packages that may be paths.

@@ -346,7 +346,7 @@ fn dependents(layout: &Layout, of: BTreeSet<usize>) -> Result<BTreeSet<usize>, L
 }
 
 /// The directories of the local and vendored packages of a name, as the compiler sees them.
-fn homes(state: &SourceState, view: &View, package: &str) -> Vec<PathBuf> {
+pub(super) fn homes(state: &SourceState, view: &View, package: &str) -> Vec<PathBuf> {
     let inside = state.package_directories();
     let inside = inside.filter(|dir| state.package_in(dir) == Some(package));
     let inside = inside.map(|dir| plain(&view.source.join(dir)));

@@ -15,12 +15,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::checkout;
 use super::lockfile::Lockfile;
 use super::packages::Packages;
 use super::place::Where;
 use super::state::{SourceState, Use, look_at_input};
-use crate::tree::{Entry, Made, Nanoseconds, Node, ObserveError, Tree};
+use crate::tree::{ChangeKind, Entry, Made, Nanoseconds, Node, ObserveError, Tree};
 
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
@@ -35,13 +34,7 @@ impl SourceState {
     /// What units wrote into the checkout while they were made, as it is now: a cold build would
     /// write it too. What the command wrote before the first of them and after the last, it writes
     /// again by itself.
-    pub fn made(
-        &self,
-        place: &Where,
-        first_unit: Nanoseconds,
-        last_unit: Nanoseconds,
-    ) -> Result<Made, ObserveError> {
-        let seen = checkout::observe(place, Some(&self.checkout))?.tree;
+    pub fn made(&self, seen: &Tree, first_unit: Nanoseconds, last_unit: Nanoseconds) -> Made {
         let in_time = |_: &[u8], entry: &Entry| {
             (first_unit..=last_unit).contains(&entry.stamp.ctime)
                 && !matches!(entry.node, Node::Directory)
@@ -51,7 +44,25 @@ impl SourceState {
                 && !self.checkout.get(path).is_some_and(|known| known.same_content(entry))
         };
         let made = seen.select(in_time).filter(is_made);
-        Ok(made.map(|(path, entry)| (path.into_os_string().into_vec(), entry.clone())).collect())
+        made.map(|(path, entry)| (path.into_os_string().into_vec(), entry.clone())).collect()
+    }
+
+    /// Which files somebody wrote, or removed, since this state was seen, whatever is in them now: of what
+    /// units saw of them nothing is known. `seen` is the checkout after the command.
+    pub fn edited(&self, seen: &Tree) -> Vec<(PathBuf, Option<Nanoseconds>)> {
+        let is_file = |tree: &Tree, path: &PathBuf| {
+            tree.get(path).is_some_and(|entry| !matches!(entry.node, Node::Directory))
+        };
+        let written = seen.restamped_since(&self.checkout).into_iter();
+        let written = written.filter(|path| is_file(seen, path));
+        let written = written.map(|path| {
+            let at = seen.get(&path).map(|entry| entry.stamp.ctime);
+            (path, at)
+        });
+        let gone = seen.changes_since(&self.checkout).into_iter();
+        let gone = gone.filter(|change| change.kind == ChangeKind::Removed);
+        let gone = gone.map(|change| change.path).filter(|path| is_file(&self.checkout, path));
+        written.chain(gone.map(|path| (path, None))).collect()
     }
 
     /// Which of the files that a build wrote into its sources are not there as it wrote them.

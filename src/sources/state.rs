@@ -14,7 +14,7 @@ use super::packages::Packages;
 use super::paths;
 use super::place::Where;
 use crate::digest::Digest;
-use crate::tree::{Change, Nanoseconds, Node, ObserveError, Tree};
+use crate::tree::{Change, ChangeKind, Nanoseconds, Node, ObserveError, Tree};
 
 /// The state of all sources at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +234,15 @@ impl SourceChanges {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Counts files as changed of which it is not known what the last build saw.
+    pub fn add_edited(&mut self, paths: impl Iterator<Item = PathBuf>) {
+        for path in paths {
+            if !self.checkout.iter().any(|change| change.path == path) {
+                self.checkout.push(Change { path, kind: ChangeKind::Changed });
+            }
+        }
     }
 
     /// Whether something differs that local packages may have read.

@@ -29,6 +29,9 @@ pub struct Manifest {
     pub inputs: BTreeSet<Vec<u8>>,
     /// What the build wrote into its own sources.
     pub made: Made,
+    /// Files of the checkout that somebody wrote while the command ran, and of which it is not known in what
+    /// state units saw them; relative, as bytes.
+    pub edited: BTreeSet<Vec<u8>>,
     /// Texts in the build scripts and proc macros of local packages that may be paths.
     pub mentions: BTreeSet<Vec<u8>>,
     /// Names of variables in programs and in packages from outside, by the content of these.
@@ -54,7 +57,8 @@ impl Manifest {
             && self.mentions == other.mentions
             && self.memory == other.memory
             && self.needed == other.needed
-            && self.made == other.made;
+            && self.made == other.made
+            && self.edited == other.edited;
         self.tree.stamps_outdated_in(&other.tree).filter(|_| same)
     }
 }

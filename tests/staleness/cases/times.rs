@@ -146,6 +146,22 @@ pub fn cases() -> Vec<Case> {
             std::thread::sleep(std::time::Duration::from_millis(1100));
             lab.edit("gen/crumb.py", "one", "two")
         }),
+        case(
+            "what the command wrote into a source is taken back",
+            Any,
+            |lab| {
+                lab.command(&[
+                    "sh",
+                    "-c",
+                    "[ ! -e ../outside/text ] || cp ../outside/text src/crumb.rs; cargo build --release",
+                ]);
+                lab.write(&lab.outside("text"), "pub const TEXT: &str = \"two\";\n");
+            },
+            |lab| {
+                lab.remove(&lab.outside("text"));
+                lab.write("src/crumb.rs", "pub const TEXT: &str = \"one\";\n");
+            },
+        ),
         case("times that somebody set", Stale, dated, |lab| set_all(lab, "@1750000000")),
         unchanged("times that somebody set, the same again", Any, dated, |lab| {
             lab.sh("cp -a data copy; mv copy data");
