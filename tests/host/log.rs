@@ -88,8 +88,7 @@ fn json_lines_of_a_run_stand_beside_the_words_of_the_command() {
 /// What larder says to a stderr that is, or is not, what `JOURNAL_STREAM` names.
 fn said_to(world: &World, stderr: OwnedFd, mut reader: impl Read, off_by: u64) -> String {
     let stat = rustix::fs::fstat(&stderr).unwrap();
-    let mut command: Command =
-        world.larder_command(&["-v", "run", "bread", "--", "/nowhere/cargo"]);
+    let mut command: Command = world.larder_command(&["-v", "run", "bread", "--", "/usr"]);
     command
         .current_dir(world.source())
         .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino + off_by))
@@ -118,7 +117,7 @@ fn the_journal_gets_priorities_where_stderr_is_the_journal() {
     let of_socket = said_to(&world, writer.into(), reader, 0);
     for text in [of_pipe, of_socket] {
         let with = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
-        assert_eq!(with("<3>larder: error: cannot run /nowhere/cargo"), 1, "{text}");
+        assert_eq!(with("<3>larder: error: cannot run /usr"), 1, "{text}");
         assert!(with("<7>larder: ") >= 1, "{text}");
         assert!(text.lines().all(|line| line.starts_with('<')) && !text.contains('\x1b'), "{text}");
     }

@@ -39,7 +39,7 @@ fn what_prometheus_reads_is_what_status_says() {
     check(&world.larder(&["status", "--prometheus"]).succeeds().stdout);
     world.build();
     world.build();
-    world.run(&["false"]);
+    world.run(&["sh", "-c", "cargo build --offline; false"]);
     let config = "max-size = '1GiB'\n[project.bread]\nmax-size = '1MiB'\n";
     fs::write(world.store().join("larder.toml"), config).unwrap();
     let file = world.path("larder.prom");

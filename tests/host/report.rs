@@ -31,7 +31,7 @@ fn used() -> World {
     world.build();
     world.write("flour/kind.txt", "oats\n");
     world.build();
-    world.run(&["false"]);
+    world.run(&["sh", "-c", "cargo build --offline; false"]);
     let config = "max-size = '5GiB'\nmin-free = '1KiB'\nkeep = 0\ngrace = '0'\n";
     fs::write(world.store().join("larder.toml"), config).unwrap();
     world
