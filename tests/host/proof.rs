@@ -272,3 +272,46 @@ fn a_cold_build_touches_neither_the_checkout_nor_the_home() {
     verify(&world, false).succeeds();
     assert_eq!(look(), before);
 }
+
+#[test]
+fn a_checkout_in_the_home_that_somebody_changed_is_not_believed() {
+    let world = World::new();
+    let salt = world.path("salt");
+    fs::create_dir_all(salt.join("src")).unwrap();
+    fs::write(
+        salt.join("Cargo.toml"),
+        "[package]\nname = 'salt'\nversion = '0.1.0'\nedition = '2021'\n",
+    )
+    .unwrap();
+    fs::write(salt.join("src/lib.rs"), "pub const SALT: u32 = 1;\n").unwrap();
+    let name = ["-c", "user.name=x", "-c", "user.email=x@localhost"];
+    for words in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "salt"]] {
+        let git = world.command("git").args(name).args(words).current_dir(&salt).output().unwrap();
+        Said::of(&git).succeeds();
+    }
+    let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+    world.write(
+        "Cargo.toml",
+        &format!("{manifest}salt = {{ git = 'file://{}' }}\n", salt.display()),
+    );
+    world.write(
+        "src/main.rs",
+        "fn main() { println!(\"{} {}\", flour::KIND, salt::SALT + flour::weight()); }\n",
+    );
+    // Downloads of the user's own: of the store's, larder knows what they have to be.
+    let fetched = world.command("cargo").arg("fetch").current_dir(world.source()).output().unwrap();
+    Said::of(&fetched).succeeds();
+    let checkouts = world.path("home/.cargo/git/checkouts");
+    let one = |dir: &std::path::Path| {
+        fs::read_dir(dir)
+            .unwrap()
+            .find_map(|entry| Some(entry.unwrap().path()).filter(|path| path.is_dir()))
+            .unwrap()
+    };
+    let lib = one(&one(&checkouts)).join("src/lib.rs");
+    fs::write(&lib, "pub const SALT: u32 = 9;\n").unwrap();
+    let said = verify(&world, false);
+    assert_eq!(said.code, 3, "{said:#?}");
+    assert!(said.stdout.contains("STALE"), "{said:#?}");
+    assert!(fs::read_to_string(lib).unwrap().contains('9'), "the home was changed");
+}
