@@ -26,6 +26,7 @@ use crate::fault::point_after_fork;
 #[derive(Debug)]
 pub struct Mounts {
     binds: Vec<(CString, CString)>,
+    here: Option<CString>,
     user_map: CString,
     group_map: CString,
 }
@@ -45,6 +46,7 @@ impl Default for Mounts {
         let own = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
         Self {
             binds: Vec::new(),
+            here: None,
             user_map: own(rustix::process::geteuid().as_raw()),
             group_map: own(rustix::process::getegid().as_raw()),
         }
@@ -69,6 +71,17 @@ impl Mounts {
         self.binds.iter().map(|(source, _)| Path::new(OsStr::from_bytes(source.to_bytes())))
     }
 
+    /// Has the command start in a directory, as it is under its path when everything is mounted.
+    pub fn start_in(&mut self, dir: &Path) -> io::Result<()> {
+        self.here = Some(CString::new(dir.as_os_str().as_bytes())?);
+        Ok(())
+    }
+
+    /// The places that something is mounted on.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        self.binds.iter().map(|(_, place)| Path::new(OsStr::from_bytes(place.to_bytes())))
+    }
+
     /// Makes the mounts in a namespace of the calling process alone.
     ///
     /// To be called between `fork` and `exec`: it allocates nothing and takes no lock.
@@ -89,6 +102,10 @@ impl Mounts {
             point_after_fork("attach.mount");
             #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
             rustix::mount::mount_bind(source.as_c_str(), place.as_c_str())?;
+        }
+        // The directory that it was started in is the one below the mounts.
+        if let Some(here) = &self.here {
+            rustix::process::chdir(here.as_c_str())?;
         }
         Ok(())
     }

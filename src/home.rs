@@ -27,6 +27,9 @@ use crate::store::Store;
 /// The two caches.
 const CACHES: [&str; 2] = ["registry", "git"];
 
+/// What Cargo makes from them (`sources/registry/mod.rs` and `sources/git/source.rs`, Cargo 1.95).
+const UNPACKED: [&str; 2] = ["registry/src", "git/checkouts"];
+
 /// Cargo's locks over them.
 const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
 
@@ -81,6 +84,25 @@ impl Home {
             touch(&shared.join(lock))?;
             touch(&self.path.join(lock))?;
             mounts.bind(&shared.join(lock), &self.path.join(lock))?;
+        }
+        Ok(())
+    }
+}
+
+impl Home {
+    /// Adds mounts of empty directories, made in `dir`, over what Cargo unpacked and checked out: a build
+    /// makes that again from the downloads, which stay, so that it works offline.
+    ///
+    /// Nothing is made in the home: where a directory is missing nothing has to be hidden.
+    pub fn attach_fresh(&self, dir: &Path, mounts: &mut Mounts) -> io::Result<()> {
+        for name in UNPACKED {
+            if !self.shared.as_ref().unwrap_or(&self.path).join(name).is_dir() {
+                continue;
+            }
+            let empty = dir.join(name);
+            fault::point("home.make");
+            fs::create_dir_all(&empty)?;
+            mounts.bind(&empty, &self.path.join(name))?;
         }
         Ok(())
     }

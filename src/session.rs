@@ -231,7 +231,8 @@ impl Use<'_> {
         for path in &uplifted.shared {
             unshare(path, &paths.dir)?;
         }
-        rewrite(&paths.target, &situation::dep_infos_for_users(&layout))?;
+        let results = self.sources.results.as_deref();
+        rewrite(&paths.target, &situation::dep_infos_for_users(&layout, results))?;
         let mut after = situation::look_after(
             &layout,
             &uplifted.extras,

@@ -43,13 +43,17 @@ impl Tidying<'_> {
             Ok(names) => names,
             Err(error) => return self.errors.push(error.into()),
         };
-        let Names { directories, locks, pins, pulls, pushes, others: _ } = names;
+        let Names { directories, locks, pins, pulls, pushes, copies, others: _ } = names;
         for id in &pulls {
             let done = self.half_pulled(&self.store.entry(project, *id));
             self.note(done);
         }
         for id in &pushes {
             let done = self.half_pushed(&self.store.entry(project, *id));
+            self.note(done);
+        }
+        for id in &copies {
+            let done = self.copied(&self.store.entry(project, *id));
             self.note(done);
         }
         for id in &directories {
@@ -115,6 +119,15 @@ impl Tidying<'_> {
             return Ok(0);
         };
         self.trash.take(&paths.replica)?;
+        Ok(1)
+    }
+
+    /// Copies of sources for cold builds that were cut off. Who verifies has the directory's lock.
+    fn copied(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
+        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+            return Ok(0);
+        };
+        self.trash.take(&paths.copies)?;
         Ok(1)
     }
 

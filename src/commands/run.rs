@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::verify::NOTHING;
 use super::{DONE, open_store, room};
 use crate::cli::RunArgs;
 use crate::command::{self, LARDER_FAILED};
@@ -33,16 +34,20 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     room::make(&store, output);
     watch.step("make room");
     let command = project.words();
+    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&warm, output);
     let done = warm.carry_out(&command, &mut watch)?;
     let is_for_nothing = done.is_for_nothing;
     let mut code = exit_code(done, output)?;
+    if is_due && code != DONE {
+        warm.clear_cold()?;
+    }
     if is_for_nothing {
         warm.discard()?;
         say_where(&project, output);
         empty_scraps(&store, output);
         return Ok(code);
     }
-    if code == DONE && warm.is_due(project.settings.verify_every) {
+    if code == DONE && is_due {
         code = verify_by_itself(&mut warm, &command, &project, output)?;
         watch.step("verify");
     }
@@ -101,6 +106,15 @@ pub fn empty_scraps(store: &Store, output: Output) {
     }
 }
 
+/// Copies the sources for a verification that is due. A build does not fail because that cannot be done.
+fn copy_sources(warm: &Use<'_>, output: Output) -> bool {
+    let copied = warm.copy_sources();
+    if let Err(error) = &copied {
+        output.warning(&format!("this use is not verified: {}", output::one_line(error)));
+    }
+    copied.is_ok()
+}
+
 /// The verification that the policy asks for. A stale build must not pass as a good one.
 fn verify_by_itself(
     warm: &mut Use<'_>,
@@ -109,8 +123,11 @@ fn verify_by_itself(
     output: Output,
 ) -> Result<u8> {
     command::yield_to_others();
-    let comparison = verify::compare(warm, command)?;
     let name = &project.name;
+    let Some(comparison) = verify::compare(warm, command)? else {
+        output.note(&format!("{name} is not verified: {NOTHING}"));
+        return Ok(DONE);
+    };
     let unit = comparison.first_unit.unwrap_or_else(|| "no unit of its own".to_owned());
     match comparison.verdict {
         Verdict::Same => output.note(&format!("verified {name}: warm and cold are the same")),

@@ -14,6 +14,9 @@ use crate::session::Use;
 use crate::store::Wait;
 use crate::verify::{self, Comparison, Verdict};
 
+/// Said where nothing can be compared.
+pub const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
+
 #[derive(Serialize)]
 struct Verified {
     project: ProjectName,
@@ -37,15 +40,20 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
     let command = project.words();
+    warm.copy_sources()?;
+    watch.step("copy");
     let done = warm.carry_out(&command, &mut watch)?;
     let code = exit_code(done, output)?;
     let code = if code == DONE {
-        let comparison = verify::compare(&mut warm, &command)?;
+        let Some(comparison) = verify::compare(&mut warm, &command)? else {
+            bail!("{NOTHING}; give verify the command that builds, and let it build in target/");
+        };
         let verdict = comparison.verdict;
         let report = Verified { project: project.name, comparison };
         output.report(&report, arguments.json)?;
         if verdict == Verdict::Same { DONE } else { DIFFERENT }
     } else {
+        warm.clear_cold()?;
         output.warning("the command failed, so nothing was compared; mend the build first");
         code
     };
@@ -59,11 +67,12 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
 
 impl Report for Verified {
     fn text(&self) -> String {
-        let Comparison { verdict, artifacts, differing, first_unit } = &self.comparison;
+        let Comparison { verdict, compared, differing, differing_in_sources, .. } =
+            &self.comparison;
         let project = &self.project;
         let mut text = match verdict {
             Verdict::Same => {
-                format!("{project}: warm and cold are the same, {artifacts} artifacts\n")
+                format!("{project}: warm and cold are the same, {compared} compared\n")
             }
             Verdict::Stale => format!(
                 "{project}: STALE: two cold builds agree, and the warm one differs; its directory \
@@ -73,8 +82,15 @@ impl Report for Verified {
                 format!("{project}: not reproducible: two cold builds differ from each other\n")
             }
         };
-        let paths = differing.iter().map(|path| format!("  differs: {}\n", path.display()));
-        let unit = first_unit.iter().map(|unit| format!("  the first unit that differs: {unit}\n"));
+        let line =
+            |place: &str, path: &PathBuf| format!("  differs in {place}: {}\n", path.display());
+        let paths = differing.iter().map(|path| line("target/", path));
+        let paths = paths.chain(differing_in_sources.iter().map(|path| line("the sources", path)));
+        let unit = self
+            .comparison
+            .first_unit
+            .iter()
+            .map(|unit| format!("  the first unit that differs: {unit}\n"));
         text.extend(paths.chain(unit));
         text
     }

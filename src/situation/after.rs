@@ -38,13 +38,19 @@ pub fn uplifted(layout: &Layout) -> Uplifted {
     }
 }
 
-/// The dep-info beside the artifacts as a build without larder has it, where it is another.
-pub fn dep_infos_for_users(layout: &Layout) -> Rewrites {
-    let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-    let theirs = all.filter(|path| path.extension() == Some(OsStr::new("d")));
-    let rewrite = |path: &PathBuf| {
-        let content = std::fs::read(layout.absolute(path)).ok()?;
-        Some((path.clone(), without_watched(&content)?))
+/// The dep-info beside the artifacts as a build without larder has it, where it is another; also in the
+/// directory where artifacts go instead, absolute then.
+pub fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Rewrites {
+    let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted).cloned();
+    let elsewhere = results.into_iter().flat_map(|results| {
+        let profiles = layout.profiles.iter().map(|profile| results.join(&profile.path));
+        let files = profiles.flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
+        files.map(|file| file.path()).collect::<Vec<_>>()
+    });
+    let theirs = all.chain(elsewhere).filter(|path| path.extension() == Some(OsStr::new("d")));
+    let rewrite = |path: PathBuf| {
+        let content = std::fs::read(layout.absolute(&path)).ok()?;
+        Some((path, without_watched(&content)?))
     };
     theirs.filter_map(rewrite).collect()
 }

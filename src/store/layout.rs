@@ -123,6 +123,9 @@ pub struct EntryPaths {
     pub staging: PathBuf,
     /// `<toolchain id>.push/`: a replica that is being pushed; only there meanwhile.
     pub replica: PathBuf,
+    /// `<toolchain id>.cold/`: the sources for cold builds, as they were before the warm one; only there
+    /// meanwhile. Not inside the directory, which the warm build may have to begin anew.
+    pub copies: PathBuf,
 }
 
 impl EntryPaths {
@@ -136,6 +139,16 @@ impl EntryPaths {
     /// Where a build from nothing is made, to be compared with what is kept.
     pub fn cold(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-{number}"))
+    }
+
+    /// The sources of that build.
+    pub fn cold_source(&self, number: u32) -> PathBuf {
+        self.copies.join(number.to_string())
+    }
+
+    /// What that build has in place of directories that have to be empty.
+    pub fn cold_home(&self, number: u32) -> PathBuf {
+        self.dir.join(format!("cold-home-{number}"))
     }
 
     /// The caches of that build.
@@ -292,6 +305,7 @@ impl Store {
             pin: dir.with_extension("pin"),
             staging: dir.with_extension("pull"),
             replica: dir.with_extension("push"),
+            copies: dir.with_extension("cold"),
             dir,
         }
     }

@@ -41,6 +41,8 @@ pub struct Names {
     pub pulls: Vec<ToolchainId>,
     /// What was being pushed.
     pub pushes: Vec<ToolchainId>,
+    /// Copies of sources, of verifications.
+    pub copies: Vec<ToolchainId>,
     /// Whatever else is there: what a write that was cut off left.
     pub others: Vec<String>,
 }
@@ -182,6 +184,8 @@ impl Names {
             self.pulls.push(id);
         } else if let Some(id) = id(".push").filter(|_| is_dir) {
             self.pushes.push(id);
+        } else if let Some(id) = id(".cold").filter(|_| is_dir) {
+            self.copies.push(id);
         } else {
             self.others.push(name);
         }

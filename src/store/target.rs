@@ -116,7 +116,8 @@ pub fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), Target
         let path = target.join(path);
         let fail = |source| TargetError { verb: "write", path: path.clone(), source };
         // Half of one is not found in the target directory.
-        let beside = target.parent().unwrap_or(target);
+        let beside = path.strip_prefix(target).ok().and(target.parent()).or(path.parent());
+        let beside = beside.unwrap_or(target);
         fault::point("store.rewrite");
         let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).map_err(fail)?;
         fs::write(new.path(), content).map_err(fail)?;

@@ -31,7 +31,7 @@ fn a_good_build_is_verified_and_stays() {
     let world = World::new();
     world.build();
     let said = verify(&world, false).succeeds();
-    assert!(said.stdout.contains("bread: warm and cold are the same, 1 artifacts"), "{said:#?}");
+    assert!(said.stdout.contains("bread: warm and cold are the same, 1 compared"), "{said:#?}");
     assert_eq!(world.build(), 0, "{}", world.reasons());
     let status = world.larder(&["status", "bread"]).succeeds().stdout;
     assert!(status.contains("the same as a cold build"), "{status}");
@@ -166,4 +166,152 @@ fn with_the_fidelity_of_cargo_one_edited_crate_costs_one_crate() {
     let exact = Said::of(&exact.current_dir(&source).output().unwrap()).succeeds();
     assert!(exact.stderr.contains("Compiling flour"), "{exact:#?}");
     assert_eq!(world.binary(), world.cold());
+}
+
+/// `larder verify bread -- COMMAND` from a directory.
+fn verify_words(world: &World, words: &[&str], here: &std::path::Path) -> Said {
+    let source = world.source();
+    let verify = ["verify", "bread", "--source", source.to_str().unwrap(), "--"];
+    let mut command = world.larder_command(&[&verify[..], words].concat());
+    Said::of(&command.current_dir(here).output().unwrap())
+}
+
+/// A build script that makes something of `secret` at a place, by a path that nobody can know.
+fn make_of_secret(world: &World, place: &str) {
+    fs::write(world.path("secret"), "one").unwrap();
+    let script = "use std::{env, fs, path::Path};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let home = env::var(\"HOME\").unwrap();\n    let text = fs::read(Path::new(&home).parent().unwrap().join(\"sec\".to_owned() + \"ret\")).unwrap();\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), \"pub const KIND: &str = \\\"x\\\";\").unwrap();\n    let target = Path::new(&out).ancestors().nth(4).unwrap();\n    let place = PLACE;\n    fs::create_dir_all(place.parent().unwrap()).unwrap();\n    fs::write(place, text).unwrap();\n}\n";
+    world.write("flour/build.rs", &script.replace("PLACE", place));
+}
+
+#[test]
+fn what_is_stale_beside_the_artifacts_is_stale() {
+    for (place, said_of) in [
+        ("target.join(\"notes/text\")", "differs in target/: notes/text"),
+        (
+            "{ let _ = target; Path::new(&env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(\"made/text\") }",
+            "differs in the sources: flour/made/text",
+        ),
+    ] {
+        let world = World::new();
+        make_of_secret(&world, place);
+        world.build();
+        let same = verify(&world, false).succeeds();
+        assert!(same.stdout.contains("the same"), "{same:#?}");
+        fs::write(world.path("secret"), "two").unwrap();
+        let said = verify(&world, false);
+        assert_eq!(said.code, 3, "{said:#?}");
+        assert!(said.stdout.contains("STALE") && said.stdout.contains(said_of), "{said:#?}");
+    }
+}
+
+#[test]
+fn other_profiles_and_targets_are_compared_from_any_directory() {
+    let host =
+        Said::of(&World::new().command("rustc").args(["--print", "host-tuple"]).output().unwrap());
+    let host = host.succeeds().stdout.trim().to_owned();
+    let cases: [(&[&str], String); 2] = [
+        (&["cargo", "build", "--offline"], "debug/bread".to_owned()),
+        (&["cargo", "build", "--offline", "--target", &host], format!("{host}/debug/bread")),
+    ];
+    for (words, artifact) in cases {
+        let world = World::new();
+        read_in_secret(&world);
+        world.run(words).succeeds();
+        let below = world.source().join("src");
+        let same = verify_words(&world, words, &below).succeeds();
+        assert!(same.stdout.contains("the same, 1 compared"), "{same:#?}");
+        fs::write(world.path("secret"), "two").unwrap();
+        let said = verify_words(&world, words, &below);
+        assert_eq!(said.code, 3, "{said:#?}");
+        assert!(said.stdout.contains(&format!("differs in target/: {artifact}")), "{said:#?}");
+    }
+}
+
+#[test]
+fn where_there_is_nothing_to_compare_nothing_is_called_the_same() {
+    let world = World::new();
+    let said = verify_words(&world, &["true"], &world.source());
+    said.refuses(125, &["nothing to compare", "the command that builds"]);
+    let project = world.store().join("projects/bread");
+    let left = fs::read_dir(project).unwrap().map(|entry| entry.unwrap().path());
+    let copies: Vec<_> =
+        left.filter(|path| path.extension().is_some_and(|end| end == "cold")).collect();
+    assert!(copies.is_empty(), "{copies:?}");
+}
+
+/// Every name below a directory with what `lstat` says of it, but for what larder leaves.
+fn stamps(top: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = Vec::new();
+    let mut left = vec![top.to_owned()];
+    while let Some(path) = left.pop() {
+        let seen = fs::symlink_metadata(&path).unwrap();
+        if seen.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        let (time, change) = ((seen.mtime(), seen.mtime_nsec()), (seen.ctime(), seen.ctime_nsec()));
+        found.push(format!("{} {} {time:?} {change:?}", path.display(), seen.ino()));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_cold_build_touches_neither_the_checkout_nor_the_home() {
+    let world = World::new();
+    make_of_secret(
+        &world,
+        "Path::new(&env::var(\"CARGO_MANIFEST_DIR\").unwrap()).join(target.file_name().unwrap())",
+    );
+    fs::create_dir(world.source().join(".git")).unwrap();
+    world.write(".git/HEAD", "ref: refs/heads/none\n");
+    world.build();
+    world.build();
+    let look = || (stamps(&world.source()), stamps(&world.path("home")));
+    let before = look();
+    verify(&world, false).succeeds();
+    assert_eq!(look(), before);
+}
+
+#[test]
+fn a_checkout_in_the_home_that_somebody_changed_is_not_believed() {
+    let world = World::new();
+    let salt = world.path("salt");
+    fs::create_dir_all(salt.join("src")).unwrap();
+    fs::write(
+        salt.join("Cargo.toml"),
+        "[package]\nname = 'salt'\nversion = '0.1.0'\nedition = '2021'\n",
+    )
+    .unwrap();
+    fs::write(salt.join("src/lib.rs"), "pub const SALT: u32 = 1;\n").unwrap();
+    let name = ["-c", "user.name=x", "-c", "user.email=x@localhost"];
+    for words in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "salt"]] {
+        let git = world.command("git").args(name).args(words).current_dir(&salt).output().unwrap();
+        Said::of(&git).succeeds();
+    }
+    let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+    world.write(
+        "Cargo.toml",
+        &format!("{manifest}salt = {{ git = 'file://{}' }}\n", salt.display()),
+    );
+    world.write(
+        "src/main.rs",
+        "fn main() { println!(\"{} {}\", flour::KIND, salt::SALT + flour::weight()); }\n",
+    );
+    // Downloads of the user's own: of the store's, larder knows what they have to be.
+    let fetched = world.command("cargo").arg("fetch").current_dir(world.source()).output().unwrap();
+    Said::of(&fetched).succeeds();
+    let checkouts = world.path("home/.cargo/git/checkouts");
+    let one = |dir: &std::path::Path| {
+        fs::read_dir(dir)
+            .unwrap()
+            .find_map(|entry| Some(entry.unwrap().path()).filter(|path| path.is_dir()))
+            .unwrap()
+    };
+    let lib = one(&one(&checkouts)).join("src/lib.rs");
+    fs::write(&lib, "pub const SALT: u32 = 9;\n").unwrap();
+    let said = verify(&world, false);
+    assert_eq!(said.code, 3, "{said:#?}");
+    assert!(said.stdout.contains("STALE"), "{said:#?}");
+    assert!(fs::read_to_string(lib).unwrap().contains('9'), "the home was changed");
 }
