@@ -111,6 +111,8 @@ fn copy_sources(warm: &Use<'_>, output: Output) -> bool {
     let copied = warm.copy_sources();
     if let Err(error) = &copied {
         output.warning(&format!("this use is not verified: {}", output::one_line(error)));
+        // What cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
     }
     copied.is_ok()
 }

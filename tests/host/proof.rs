@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::world::{Said, World};
+use crate::world::{Said, World, sysroot};
 
 const BUILD: [&str; 4] = ["cargo", "build", "--release", "--offline"];
 
@@ -314,4 +314,36 @@ fn a_checkout_in_the_home_that_somebody_changed_is_not_believed() {
     assert_eq!(said.code, 3, "{said:#?}");
     assert!(said.stdout.contains("STALE"), "{said:#?}");
     assert!(fs::read_to_string(lib).unwrap().contains('9'), "the home was changed");
+}
+
+#[test]
+fn a_plain_user_verifies_in_a_user_namespace() {
+    let world = World::new();
+    if !rustix::process::geteuid().is_root() {
+        // Then every other test here shows it.
+        return;
+    }
+    make_of_secret(&world, "{ let _ = target; Path::new(\"made\").to_owned().join(\"text\") }");
+    // The toolchain where that user may read it, as long as the namespace is there.
+    let script = format!(
+        "set -e; mkdir ../toolchain; rm -rf ../store; chown -R 12345:12345 ..
+        mount --bind {} ../toolchain
+        export PATH=\"$PWD/../toolchain/bin:$PATH\"
+        as_user() {{ setpriv --reuid=12345 --regid=12345 --clear-groups -- \"$@\"; }}
+        as_user \"$0\" provision bread >&2
+        echo 'min-free = \"0%\"' >../store/larder.toml
+        as_user \"$0\" verify bread -- cargo build --offline
+        as_user \"$0\" run bread -- cargo build --offline
+        echo two >../secret
+        as_user \"$0\" verify bread -- cargo build --offline || echo $?",
+        sysroot().display()
+    );
+    let mut command = world.command("unshare");
+    command.args(["-m", "sh", "-c", &script, env!("CARGO_BIN_EXE_larder")]);
+    let said = Said::of(&command.current_dir(world.source()).output().unwrap()).succeeds();
+    let expected = ["are the same", "STALE", "differs in the sources: flour/made/text", "\n3\n"];
+    for part in expected {
+        assert!(said.stdout.contains(part), "{part}: {said:#?}");
+    }
+    assert!(!said.stderr.contains("cold build has the sources as"), "{said:#?}");
 }
