@@ -5,9 +5,9 @@ mod after;
 mod callers;
 mod extras;
 mod fresh;
-#[cfg(test)]
-mod model;
 mod needs;
+#[cfg(test)]
+mod tests;
 
 pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_after, uplifted};
 pub use self::fresh::{Freshness, Refresh};

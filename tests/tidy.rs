@@ -33,6 +33,7 @@ fn sources() -> Vec<(PathBuf, Vec<String>)> {
     let rust = files("src").into_iter().filter(|(path, _)| {
         path.extension().is_some_and(|extension| extension == "rs")
             && path.file_name().is_some_and(|name| name != "tests.rs")
+            && !path.components().any(|part| part.as_os_str() == "tests")
     });
     let cut = |text: &str| text.lines().take_while(|line| *line != "#[cfg(test)]").count();
     let without_tests = rust.map(|(path, text)| {

@@ -22,6 +22,7 @@ struct Way {
 
 const BUILD: &[&str] = &["cargo", "build", "--release", "--offline"];
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn ways() -> Vec<Way> {
     let there = "../there/release/bread";
     let here = "target/release/bread";

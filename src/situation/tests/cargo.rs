@@ -103,13 +103,13 @@ impl Cargo<'_> {
         let mut built = Built { made: 0, succeeded: true };
         // By unit: its number, the newest of its outputs, and whether it was made anew.
         let mut done: Vec<(u64, Nanoseconds, bool)> = Vec::new();
-        for index in 0..UNITS.len() {
+        for (index, unit) in UNITS.iter().enumerate() {
             let old = self.fingerprint(index, &done);
-            let is_stale = UNITS[index].deps.iter().any(|dep| done[*dep].2)
+            let is_stale = unit.deps.iter().any(|dep| done[*dep].2)
                 || self.note(index) != Some(old.0)
                 || self
                     .newest_output(index)
-                    .is_none_or(|own| UNITS[index].deps.iter().any(|dep| done[*dep].1 > own))
+                    .is_none_or(|own| unit.deps.iter().any(|dep| done[*dep].1 > own))
                 || self.has_newer_input(index);
             let mut number = old.0;
             if is_stale {
@@ -175,27 +175,27 @@ impl Cargo<'_> {
             if !self.keeps_leftovers || !text.exists() {
                 fs::write(text, product).unwrap();
             }
-            self.write(&self.run_file("invoked.timestamp"), b"", started);
-            self.write(&self.artifact(index), self.says().as_bytes(), started);
+            write(&self.run_file("invoked.timestamp"), b"", started);
+            write(&self.artifact(index), self.says().as_bytes(), started);
         } else {
             let artifact = self.artifact(index);
             fs::create_dir_all(artifact.parent().unwrap()).unwrap();
             let end = self.tick();
             let _ = fs::remove_file(&artifact);
-            self.write(&artifact, product.as_bytes(), end);
+            write(&artifact, product.as_bytes(), end);
             let names = UNITS[index].sources.join(" ");
             let name = UNITS[index].artifact;
             let stem = name.strip_suffix(".rlib").map_or(name, |stem| &stem["lib".len()..]);
             let info = artifact.with_file_name(format!("{stem}.d"));
-            self.write(&info, format!("/x: {names}\n").as_bytes(), end);
+            write(&info, format!("/x: {names}\n").as_bytes(), end);
             let dep = note.with_file_name(format!("dep-{}", UNITS[index].note));
-            self.write(&dep, b"", started);
-            self.write(&note.with_file_name("invoked.timestamp"), b"", started);
+            write(&dep, b"", started);
+            write(&note.with_file_name("invoked.timestamp"), b"", started);
         }
         let (number, json) = self.fingerprint(index, done);
         let noted = self.tick();
-        self.write(&note.with_extension("json"), json.to_string().as_bytes(), noted);
-        self.write(&note, hexadecimal(&number.to_le_bytes()).as_bytes(), noted);
+        write(&note.with_extension("json"), json.to_string().as_bytes(), noted);
+        write(&note, hexadecimal(&number.to_le_bytes()).as_bytes(), noted);
         number
     }
 
@@ -311,16 +311,16 @@ impl Cargo<'_> {
         }
     }
 
-    fn write(&self, path: &Path, content: &[u8], at: Nanoseconds) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-        filetime::set_file_mtime(path, file_time(at)).unwrap();
-    }
-
     fn tick(&mut self) -> Nanoseconds {
         self.now += 1_000_000;
         self.now
     }
+}
+
+fn write(path: &Path, content: &[u8], at: Nanoseconds) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    filetime::set_file_mtime(path, file_time(at)).unwrap();
 }
 
 fn modified(path: &Path) -> Option<Nanoseconds> {
