@@ -367,6 +367,13 @@ impl Image {
         last.unwrap().clone()
     }
 
+    /// What happened last, whatever became of the directory.
+    pub fn last_event(&self) -> serde_json::Value {
+        let said = self.larder_at(&self.store, &["history", "--last", "1", "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&said.text).unwrap();
+        told["events"][0].clone()
+    }
+
     pub fn status_text(&self) -> String {
         let output = self
             .command(self.larder())
