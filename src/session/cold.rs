@@ -16,6 +16,7 @@ use crate::history::{self, Event};
 use crate::identity::Way;
 use crate::link;
 use crate::output::Progress;
+use crate::sources;
 use crate::verify::{self, Verdict};
 
 /// So many cold builds there are at most.
@@ -67,7 +68,12 @@ impl Use<'_> {
             fs::create_dir(&paths.copies)
                 .with_context(|| format!("cannot make {}", paths.copies.display()))?;
             let target: Vec<PathBuf> = self.target.iter().cloned().collect();
-            let copy = |number| verify::copy(source, &paths.cold_source(number), &target);
+            let copy = |number| {
+                let copy = paths.cold_source(number);
+                verify::copy(source, &copy, &target)?;
+                sources::refresh_copy(&copy);
+                Ok(())
+            };
             return BUILDS.into_iter().try_for_each(copy);
         };
         self.output.note(&format!(

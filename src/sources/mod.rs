@@ -24,7 +24,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub use git::{GitState, Repository};
+pub use git::{GitState, Repository, refresh_copy};
 pub use lockfile::{Lockfile, Package};
 pub use outside::Outside;
 pub use packages::Packages;

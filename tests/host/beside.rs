@@ -62,6 +62,13 @@ fn git_finds_clean_what_it_finds_clean_without_larder() {
         .unwrap();
         assert_eq!(build(&source), "false\n", "an edit, {round}");
     }
+    fs::remove_dir_all(world.path("clone")).unwrap();
+    git(&world, &["clone", "-q", "origin", "clone"]);
+    let source = world.path("clone");
+    let words = ["verify", "top", "--source", source.to_str().unwrap(), "--"];
+    let manifest = ["--manifest-path", "rust/Cargo.toml", "--target-dir", "target"];
+    let mut verify = world.larder_command(&[&words[..], &BUILD, &manifest].concat());
+    Said::of(&verify.current_dir(&source).output().unwrap()).succeeds();
     git(&world, &["-C", "origin", "worktree", "add", "-q", "../tree", "-b", "side"]);
     assert_eq!(build(&world.path("tree/rust")), "true\n", "a linked working tree");
 }

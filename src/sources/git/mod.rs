@@ -83,6 +83,15 @@ fn prefix(name: &Path) -> String {
     if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
 }
 
+/// Has git take the files of a copied working tree for those that its copied index knows, where their content
+/// is the same: else `git diff-index` would find all of them changed. Only where the repository was copied too.
+pub fn refresh_copy(work_tree: &Path) {
+    if work_tree.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
+        // Where git is missing, the command has none either.
+        let _ = command::run(work_tree, &["update-index", "-q", "--refresh"]);
+    }
+}
+
 /// The files at and below a directory that git tracks or does not ignore, relative to it; a repository inside
 /// of the repository is one name. Nothing where git does not tell.
 pub(super) fn listed(dir: &Path) -> Option<BTreeSet<PathBuf>> {
