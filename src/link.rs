@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
 
+use crate::digest::Digest;
 use crate::evict::{self, EvictError};
 use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
@@ -122,18 +123,22 @@ pub fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkError> {
 }
 
 /// Puts copies of artifacts, by path relative to the kept directory, where users take them and where somebody
-/// else's directory stands. Each in one step; what has the same size and time is the same.
+/// else's directory stands. Each in one step; what is the same already is left alone.
 pub fn place_copies(place: &Path, kept: &Path, artifacts: &[PathBuf]) -> Result<(), LinkError> {
     for path in artifacts {
         let (from, to) = (kept.join(path), place.join(path));
         let metadata = fs::symlink_metadata(&from).map_err(fail(&from))?;
         let time = FileTime::from_last_modification_time(&metadata);
+        if !metadata.is_file() {
+            continue;
+        }
+        // Size and time alone would take what somebody else made within the same tick of the clock.
         let is_same = fs::symlink_metadata(&to).is_ok_and(|there| {
             there.is_file()
                 && there.len() == metadata.len()
                 && FileTime::from_last_modification_time(&there) == time
         });
-        if is_same || !metadata.is_file() {
+        if is_same && same_content(&from, &to).map_err(fail(&to))? {
             continue;
         }
         let beside = to.parent().unwrap_or(place);
@@ -146,6 +151,10 @@ pub fn place_copies(place: &Path, kept: &Path, artifacts: &[PathBuf]) -> Result<
         copy.persist(&to).map_err(|error| fail(&to)(error.error))?;
     }
     Ok(())
+}
+
+fn same_content(from: &Path, to: &Path) -> io::Result<bool> {
+    Ok(Digest::of_file(from)? == Digest::of_file(to)?)
 }
 
 fn fail(path: &Path) -> impl Fn(io::Error) -> LinkError + '_ {
@@ -245,6 +254,8 @@ mod tests {
         fs::create_dir_all(place.join("release/deps")).unwrap();
         fs::write(place.join("release/deps/theirs"), "theirs").unwrap();
         fs::write(place.join("release/app"), "old").unwrap();
+        let time = fs::metadata(kept.join("release/app")).unwrap().modified().unwrap();
+        filetime::set_file_mtime(place.join("release/app"), time.into()).unwrap();
         symlink("/elsewhere", place.join("link")).unwrap();
         assert_eq!(leave(&place, &kept).unwrap(), ["release"]);
         place_copies(&place, &kept, &[PathBuf::from("release/app")]).unwrap();

@@ -18,7 +18,7 @@ use crate::history::{Event, Happened, Totals};
 const FULL: u64 = 2 * 1024 * 1024;
 
 /// How long somebody else may take to write a line.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the lines add up to.
 const TOTALS: &str = "totals.json";
