@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Fidelity, Kept, PackageMode};
+use crate::identity::{Fidelity, Kept, PackageMode};
 use crate::names::ProjectName;
 use crate::output::{Color, LogFormat};
-use crate::policy::{Amount, ByteSize, Span};
+use crate::quantity::{Amount, ByteSize, Span};
 use crate::store::Wait;
 
 pub use emit::{Consumer, EmitArgs};

@@ -17,10 +17,10 @@ use serde::Serialize;
 use crate::cargo_layout::{CargoLocks, LayoutError};
 use crate::evict::{self, EvictError, Trash};
 use crate::fault;
+use crate::history::{Collection, Collector, Gone};
 use crate::names::{ProjectName, ToolchainId};
-use crate::policy::{
-    self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, Usage, What,
-};
+use crate::policy::{self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, What};
+use crate::quantity::Usage;
 use crate::store::{EntryPaths, EntryRecord, Lock, LockError, Row, Store, StoreError};
 use crate::sweep::SweepError;
 
@@ -83,6 +83,25 @@ pub struct Taken {
     /// What became of it.
     #[serde(flatten)]
     pub fate: Fate,
+}
+
+/// What became of the steps of a plan, for the store's history. Nothing if `larder run` had nothing to do.
+pub fn event(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Collection> {
+    let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone).map(|taken| &taken.step);
+    Collection::new(
+        by,
+        gone.map(gone_of).collect(),
+        unmet.iter().map(ToString::to_string).collect(),
+    )
+}
+
+fn gone_of(step: &Step) -> Gone {
+    let project = match &step.what {
+        What::Directory { project, .. } | What::Units { project, .. } => Some(project.clone()),
+        What::Trash { .. } | What::Downloads => None,
+    };
+    let (what, why) = (step.what.to_string(), step.why.to_string());
+    Gone { project, what, why, bytes: step.frees.bytes }
 }
 
 /// Looks at a store: its records, its trash and its downloads.

@@ -8,60 +8,15 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::identity::{Fidelity, PackageMode};
 use crate::names::ProjectName;
-use crate::policy::limits::ParseLimitError;
-use crate::policy::{self, Amount, ByteSize, Limits, Span};
+use crate::policy::{self, Limits};
+use crate::quantity::{Amount, ByteSize, ParseLimitError, Span};
 use crate::store::{self, Store, Wait};
 
 pub use share::{PullWhen, PushWhen, Sharing, sharing};
-
-/// Which of the sandbox's packages make a target directory of its own when they change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PackageMode {
-    /// Build packages and their dependencies, compilers, and what ships development files
-    #[default]
-    Build,
-    /// All packages
-    Sandbox,
-}
-
-/// How far a build may be from a cold one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Fidelity {
-    /// Bit for bit what a cold build gives
-    #[default]
-    Exact,
-    /// What cargo makes of a checkout in which files are edited, with its own blind spots
-    Cargo,
-}
-
-/// What is kept warm for a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Kept {
-    /// Cargo's target directory and downloads
-    Cargo,
-    /// Go's build cache and module cache
-    Go,
-    /// ccache's objects
-    Ccache,
-}
-
-impl Kept {
-    /// What the command line names it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cargo => "cargo",
-            Self::Go => "go",
-            Self::Ccache => "ccache",
-        }
-    }
-}
 
 /// What holds for one project.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +130,7 @@ impl File {
         let limits = |(name, keys): (ProjectName, Keys)| (name, keys.limits(&general));
         policy::Policy {
             max_size: self.general.max_size,
-            min_free: self.general.min_free.or(Some(policy::limits::DEFAULT_MIN_FREE)),
+            min_free: self.general.min_free.or(Some(policy::DEFAULT_MIN_FREE)),
             projects: self.projects.into_iter().map(limits).collect(),
             general,
             pinned: BTreeSet::new(),

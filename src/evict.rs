@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use crate::edit;
 use crate::fault;
 use crate::names::ProjectName;
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::store::moving::{MOVING, ORIGIN};
 use crate::store::{EntryRecord, Lock, Store, StoreError, TAG, atomic};
 

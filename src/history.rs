@@ -3,21 +3,15 @@
 //!
 //! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build.
 
-mod transfer;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::collect::{Fate, Taken};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Output, one_line};
-use crate::policy::{Step, Unmet, What};
 use crate::store::{EntryRecord, Outcome, Store, rfc3339};
-use crate::verify::Verdict;
-
-pub use transfer::Transfer;
+use crate::verdict::Verdict;
 
 /// So many reasons of a use are kept, and of a collection so many things that went.
 const REASONS: usize = 3;
@@ -103,6 +97,25 @@ pub struct Collection {
     pub more: usize,
     /// The budgets that do not hold even so.
     pub unmet: Vec<String>,
+}
+
+/// A directory that was pushed or pulled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The project.
+    pub project: ProjectName,
+    /// The directory.
+    pub toolchain: ToolchainId,
+    /// The number of the push.
+    pub counter: u64,
+    /// Who signed it, if another machine did.
+    pub signer: Option<String>,
+    /// Bytes of the directory.
+    pub bytes: u64,
+    /// Bytes that were sent, as the repository stores them.
+    pub sent: Option<u64>,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// Who collects.
@@ -196,15 +209,7 @@ pub fn remember(store: &Store, event: Event, output: Output) {
 }
 
 impl Collection {
-    /// What became of the steps of a plan. Nothing if `larder run` had nothing to do; `larder gc` is
-    /// always told of.
-    pub fn of(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Self> {
-        let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone).map(|taken| &taken.step);
-        let all: Vec<Gone> = gone.map(Gone::of).collect();
-        Self::new(by, all, unmet.iter().map(ToString::to_string).collect())
-    }
-
-    /// The same for things that somebody named.
+    /// What went, and what should have. Nothing if `larder run` had nothing to do; `larder gc` is always told of.
     pub fn new(by: Collector, mut gone: Vec<Gone>, unmet: Vec<String>) -> Option<Self> {
         if gone.is_empty() && unmet.is_empty() && by != Collector::Gc {
             return None;
@@ -213,17 +218,6 @@ impl Collection {
         let more = gone.len().saturating_sub(THINGS);
         gone.truncate(THINGS);
         Some(Self { by, freed, gone, more, unmet })
-    }
-}
-
-impl Gone {
-    fn of(step: &Step) -> Self {
-        let project = match &step.what {
-            What::Directory { project, .. } | What::Units { project, .. } => Some(project.clone()),
-            What::Trash { .. } | What::Downloads => None,
-        };
-        let (what, why) = (step.what.to_string(), step.why.to_string());
-        Self { project, what, why, bytes: step.frees.bytes }
     }
 }
 

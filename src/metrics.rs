@@ -10,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::history::{Collector, ProjectTotals, Totals};
 use crate::names::ProjectName;
-use crate::policy::{Disk, Usage};
+use crate::policy::Disk;
+use crate::quantity::Usage;
 
 /// A store as it is to be shown.
 #[derive(Clone, Debug, Default)]

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use include::Include;
-use include::TARGET;
 pub use summary::{Ephemeral, Summary};
+
+/// The target of the store's build source, relative to `/work/src`.
+const TARGET: &str = "../larder";
 
 /// Where the store appears inside the build sandbox.
 pub const SANDBOX_STORE: &str = "/work/larder";

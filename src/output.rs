@@ -13,15 +13,14 @@ pub use screen::Screen;
 pub use table::{Column, fitted, table, wrapped};
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use serde::Serialize;
 
 use self::log::{Failure, Level, Log};
-use crate::cli::Global;
 
 /// The version of every JSON report.
 pub const SCHEMA: u32 = 1;
@@ -54,9 +53,8 @@ pub struct Output {
 
 impl Output {
     /// As the flags and the terminal say.
-    pub fn new(global: &Global) -> Self {
-        let log = Log::new(global.log_format, global.color);
-        Self { verbose: global.verbose, quiet: global.quiet, log }
+    pub fn new(verbose: bool, quiet: bool, format: LogFormat, color: Color) -> Self {
+        Self { verbose, quiet, log: Log::new(format, color) }
     }
 
     /// For a command line that cannot be understood.
@@ -108,14 +106,14 @@ impl Output {
         self.log.write(Level::Error, &one_line(error), Some(&Failure { causes, exit_code }));
     }
 
-    /// What is wrong with the command line, in as many lines as people can have.
-    pub fn usage(self, error: &clap::Error, exit_code: u8) {
+    /// What is wrong with the command line, in as many lines as people can have; `help` where nothing was said.
+    pub fn usage(self, error: &clap::Error, help: impl Display, exit_code: u8) {
         if matches!(self.log, Log::People { .. }) || !error.use_stderr() {
             // There is nobody left to tell if the terminal is gone.
             let _ = match error.kind() {
                 // With a variable of larder's in the environment clap does not see that nothing was said.
                 ErrorKind::MissingSubcommand => {
-                    write!(io::stderr(), "{}", crate::cli::Cli::command().render_help())
+                    write!(io::stderr(), "{help}")
                 }
                 _ => error.print(),
             };

@@ -16,7 +16,8 @@ use crate::config::{self, ConfigError};
 use crate::evict;
 use crate::history::{self, Event, Happened, MONTH, Sums, Use, WEEK};
 use crate::names::{ProjectName, ToolchainId};
-use crate::policy::{ByteSize, Disk, Usage};
+use crate::policy::Disk;
+use crate::quantity::{ByteSize, Usage};
 use crate::store::{EntryRecord, Outcome, Row, Store, StoreError};
 
 /// A store that could not be looked at.

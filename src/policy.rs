@@ -16,7 +16,7 @@
 //! tells of a clock that was set back; it counts as the newest, but gives no grace for longer than
 //! the grace itself.
 
-pub mod limits;
+mod limits;
 mod plan;
 mod words;
 
@@ -28,38 +28,20 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{ProjectName, ToolchainId};
-use crate::store::Unused;
+use crate::quantity::{ByteSize, Span, Usage};
 
-pub use limits::{Amount, ByteSize, Limits, ParseLimitError, Policy, Span};
+pub use limits::{DEFAULT_MIN_FREE, Limits, Policy};
 pub use plan::plan;
 
-/// Allocated bytes and inodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Allocated bytes.
-    pub bytes: u64,
-    /// Inodes.
+/// Units of a directory that no later use needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// The number of the last successful use that needed them; 0 for none.
+    pub since: u64,
+    /// Their allocated bytes.
+    pub size: u64,
+    /// Their inodes.
     pub inodes: u64,
-}
-
-impl Usage {
-    /// Both together; what cannot be counted any more stays at the largest number.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(other.bytes),
-            inodes: self.inodes.saturating_add(other.inodes),
-        }
-    }
-
-    /// What is left without the other.
-    #[must_use]
-    pub fn minus(self, other: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_sub(other.bytes),
-            inodes: self.inodes.saturating_sub(other.inodes),
-        }
-    }
 }
 
 /// A target directory as its record shows it.

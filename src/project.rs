@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::attach;
-use crate::config::{Kept, Settings};
-use crate::identity::{self, Answer, Request, Way};
+use crate::config::Settings;
+use crate::identity::{self, Answer, Kept, Request, Way};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::Output;
 use crate::place::Place;

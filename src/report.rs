@@ -35,7 +35,8 @@ use crate::history::{
 };
 use crate::names::ProjectName;
 use crate::overview::Overview;
-use crate::policy::{ByteSize, Disk, Plan, Policy, Usage};
+use crate::policy::{Disk, Plan, Policy};
+use crate::quantity::{ByteSize, Usage};
 use crate::store::rfc3339;
 
 /// So many weeks of build times are told of, and so many months of what was saved.

@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cargo_layout::{Layout, LayoutError, Unit};
 use crate::evict::{EvictError, Trash};
-use crate::policy::Usage;
+use crate::policy::Unused;
+use crate::quantity::Usage;
 use crate::situation::{leftovers, names, unused};
 use crate::store::atomic::{self, RecordError, undamaged};
-use crate::store::{EntryPaths, EntryRecord, Manifest, Store, Unused};
+use crate::store::{EntryPaths, EntryRecord, Manifest, Store};
 use crate::usage::Counter;
 
 /// Units that could not be removed.

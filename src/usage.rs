@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::tree::below;
 use crate::tree::descend::{self, Dir, Found, Then, Visitor};
 

@@ -13,37 +13,18 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::cargo_layout::{Layout, Unit};
 use crate::session::{Cold, Use};
 use crate::tree::Tree;
+use crate::verdict::Verdict;
 
 pub use self::copy::copy;
 use self::left::{Left, differing};
 
-/// What came of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Everything is bit for bit that of a cold build.
-    Same,
-    /// Two cold builds agree, and the warm one differs from both.
-    Stale,
-    /// Two cold builds differ from each other.
-    NotReproducible,
-}
-
-impl Verdict {
-    /// What it says of the directory.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Same => "the same as a cold build",
-            Self::Stale => "it was stale, and begun anew",
-            Self::NotReproducible => "not reproducible",
-        }
-    }
-}
+/// Said where nothing can be compared.
+pub const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
 
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

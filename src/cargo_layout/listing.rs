@@ -1,11 +1,13 @@
 //! Reading directories and small files of a target directory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, FileType};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Finished, LayoutError};
+use super::names::mark;
+use super::{Finished, Kind, LayoutError, Unit};
 use crate::tree::Nanoseconds;
 
 /// A target directory that is being read.
@@ -126,6 +128,41 @@ fn parse_fingerprint(content: &[u8]) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = u64::from_str_radix(text, 16).ok().filter(|_| plain)?;
     Some(number.swap_bytes())
+}
+
+/// A unit as far as its fingerprint directory tells.
+pub(super) fn unit(
+    reader: &Reader<'_>,
+    package: &str,
+    hash: &str,
+    fingerprint: &Path,
+) -> Result<Unit, LayoutError> {
+    let mut unit = Unit {
+        package: package.to_owned(),
+        hash: hash.to_owned(),
+        kinds: BTreeSet::new(),
+        crates: BTreeSet::new(),
+        paths: Vec::new(),
+        fingerprint: fingerprint.to_owned(),
+        finished: None,
+        started: reader.modified(&fingerprint.join("invoked.timestamp"))?,
+        read: None,
+        out_dir: None,
+    };
+    for item in reader.list(fingerprint)? {
+        // A unit that failed the first time has only `dep-*`, if that.
+        let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
+        let Some(mark) = mark(name) else { continue };
+        unit.kinds.insert(mark.kind);
+        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Doc | Kind::Other) {
+            unit.crates.insert(mark.target.replace('-', "_"));
+        }
+        if name == item.name {
+            unit.read = unit.read.max(reader.accessed(&item.path)?);
+            unit.finished = unit.finished.or(reader.finished(&item.path)?);
+        }
+    }
+    Ok(unit)
 }
 
 #[cfg(test)]

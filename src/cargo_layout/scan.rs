@@ -1,11 +1,10 @@
 //! Finding the profiles of a target directory, and which layout each has.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::listing::{Listed, Reader};
-use super::names::mark;
-use super::{Kind, Layout, LayoutError, ProfileDir, Unit, Version, v1, v2};
+use super::{Layout, LayoutError, ProfileDir, Version, v1, v2};
 
 /// Directories of a profile that Cargo makes, in either layout.
 const OWN: [&str; 5] = [".fingerprint", "build", "deps", "examples", "incremental"];
@@ -151,39 +150,4 @@ fn surroundings(reader: &Reader<'_>, profile: &mut ProfileDir) -> Result<(), Lay
         }
     }
     Ok(())
-}
-
-/// A unit as far as its fingerprint directory tells.
-pub(super) fn unit(
-    reader: &Reader<'_>,
-    package: &str,
-    hash: &str,
-    fingerprint: &Path,
-) -> Result<Unit, LayoutError> {
-    let mut unit = Unit {
-        package: package.to_owned(),
-        hash: hash.to_owned(),
-        kinds: BTreeSet::new(),
-        crates: BTreeSet::new(),
-        paths: Vec::new(),
-        fingerprint: fingerprint.to_owned(),
-        finished: None,
-        started: reader.modified(&fingerprint.join("invoked.timestamp"))?,
-        read: None,
-        out_dir: None,
-    };
-    for item in reader.list(fingerprint)? {
-        // A unit that failed the first time has only `dep-*`, if that.
-        let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
-        let Some(mark) = mark(name) else { continue };
-        unit.kinds.insert(mark.kind);
-        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Doc | Kind::Other) {
-            unit.crates.insert(mark.target.replace('-', "_"));
-        }
-        if name == item.name {
-            unit.read = unit.read.max(reader.accessed(&item.path)?);
-            unit.finished = unit.finished.or(reader.finished(&item.path)?);
-        }
-    }
-    Ok(unit)
 }

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::listing::Reader;
+use super::listing::{self, Reader};
 use super::names::{crates_in, hash_in, split_unit};
-use super::{Kind, LayoutError, ProfileDir, Unit, scan};
+use super::{Kind, LayoutError, ProfileDir, Unit};
 
 /// The files of `deps/` and `examples/`.
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub(super) fn units(
         let Some((package, hash)) = split_unit(&item.name) else {
             return Ok(None);
         };
-        let mut unit = scan::unit(reader, package, hash, &item.path)?;
+        let mut unit = listing::unit(reader, package, hash, &item.path)?;
         unit.paths.push(item.path);
         units.push(unit);
     }

@@ -3,9 +3,9 @@
 //! `build/<pkg>/<H>/` holds `fingerprint/`, `out/` (artifacts, or a build script's `OUT_DIR`) and,
 //! for a build script's run, `run/` with its output. Seen with Cargo 1.95 and 1.97.
 
-use super::listing::{Listed, Reader};
+use super::listing::{self, Listed, Reader};
 use super::names::{is_hash, split_unit};
-use super::{Kind, LayoutError, ProfileDir, Unit, scan};
+use super::{Kind, LayoutError, ProfileDir, Unit};
 
 /// The units below `build/<pkg>/<H>/`, unless it holds something else.
 pub(super) fn units(
@@ -39,7 +39,7 @@ fn read_unit(
     package: &str,
     item: Listed,
 ) -> Result<Unit, LayoutError> {
-    let mut unit = scan::unit(reader, package, &item.name, &item.path.join("fingerprint"))?;
+    let mut unit = listing::unit(reader, package, &item.name, &item.path.join("fingerprint"))?;
     let run = item.path.join("run");
     if reader.modified(&run)?.is_some() {
         unit.kinds.insert(Kind::BuildScriptRun);

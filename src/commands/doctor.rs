@@ -133,7 +133,7 @@ fn mounts(store: &Store, mkosi: &Mkosi, words: &[OsString], repository: &Path) -
     const NAME: &str = "image";
     let before = mkosi.summary(words, None)?;
     let record = Record::read(store, repository)?;
-    let wanted = Include::choose(&before, false)?.ephemeral;
+    let wanted = before.include(false)?.ephemeral;
     let mut fitting: Vec<Include> = record.includes;
     fitting.retain(|include| include.ephemeral == wanted);
     let verify = |include: &Include| -> Result<()> {
@@ -154,7 +154,7 @@ fn mounts(store: &Store, mkosi: &Mkosi, words: &[OsString], repository: &Path) -
     let (include, result) = found.swap_remove(best);
     result?;
     let path = include.path(store.root());
-    let inner = include.store(store.root(), &before);
+    let inner = include.store(store.root(), before.build_directory());
     let found =
         format!("with --include={} builds find the store at {}", path.display(), include.inside());
     if include.ephemeral {

@@ -11,9 +11,10 @@ use crate::cli::GcArgs;
 use crate::collect::{self, Fate, Taken, tidy};
 use crate::config;
 use crate::evict;
-use crate::history::{Collection, Collector, Event};
+use crate::history::{Collector, Event};
 use crate::output::{self, Column, Output, Progress, Report, Screen, Stopwatch};
-use crate::policy::{Headroom, Plan, Policy, Unmet, Usage, What};
+use crate::policy::{Headroom, Plan, Policy, Unmet, What};
+use crate::quantity::Usage;
 use crate::relocate;
 use crate::store::{Store, atomic};
 
@@ -78,7 +79,7 @@ pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<
     store.measure_downloads(false)?;
     let observed = collect::observe(&store)?;
     let unmet = collect::unmet(&store, &observed, &policy, SystemTime::now())?;
-    if let Some(collection) = Collection::of(Collector::Gc, &taken, &unmet) {
+    if let Some(collection) = collect::event(Collector::Gc, &taken, &unmet) {
         let remembered = store.remember(Event::Collection(collection));
         errors.extend(remembered.err().map(|error| output::one_line(&error.into())));
     }

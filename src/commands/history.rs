@@ -14,7 +14,7 @@ use crate::history::{Collection, Collector, Event, Happened, Transfer, Use, firs
 use crate::names::ProjectName;
 use crate::output::{self, Column, Output, Report, Screen};
 use crate::store::Store;
-use crate::verify::Verdict;
+use crate::verdict::Verdict;
 
 /// So many lines are shown to people who do not say how many.
 const SCREEN: usize = 50;

@@ -82,7 +82,7 @@ fn all_summaries(
     let mut all = Vec::new();
     for (_, words) in images {
         let summary = mkosi.summary(words, None)?;
-        Include::choose(&summary, false)?;
+        summary.include(false)?;
         all.push(summary);
     }
     Ok(all)
@@ -122,14 +122,14 @@ fn provide(
     repository: &Path,
 ) -> Result<Include> {
     // With nothing but the repository among the sources, only mkosi knows whether that is its default.
-    let include = Include::choose(before, true)?;
+    let include = before.include(true)?;
     let is_new = !include.path(store.root()).exists();
     match write(mkosi, words, before, store, include) {
         Err(error) if before.has_only(repository) && is_lost(&error) => {
             if is_new {
                 evict::remove_include(store, &include.path(store.root()))?;
             }
-            let include = Include::choose(before, false)?;
+            let include = before.include(false)?;
             write(mkosi, words, before, store, include)?;
             Ok(include)
         }

@@ -30,9 +30,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, Global, Verb};
 use crate::command::LARDER_FAILED;
 use crate::config::{self, StorePath};
 use crate::output::Output;
@@ -57,11 +57,12 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
         Err(error) => {
             let wrong = if wraps { LARDER_FAILED } else { USAGE };
             let code = if error.use_stderr() { wrong } else { DONE };
-            Output::of_wrong(arguments).usage(&error, code);
+            Output::of_wrong(arguments).usage(&error, Cli::command().render_help(), code);
             return ExitCode::from(code);
         }
     };
-    let output = Output::new(&cli.global);
+    let Global { verbose, quiet, log_format, color, .. } = cli.global;
+    let output = Output::new(verbose, quiet, log_format, color);
     let done = match cli.verb {
         Verb::Init(arguments) => init::init(cli.global.store, &arguments, output),
         Verb::Provision(arguments) => provision::provision(cli.global.store, &arguments, output),

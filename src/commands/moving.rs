@@ -13,7 +13,7 @@ use crate::cli::MoveArgs;
 use crate::collect;
 use crate::config::StorePath;
 use crate::output::{Output, Progress, Report, size};
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::relocate;
 use crate::store::{Guard, Store, StoreError, Wait};
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::run::empty_scraps;
 use super::{DONE, FAILED, open_store};
 use crate::cli::PullArgs;
-use crate::history::{self, Event};
+use crate::history;
 use crate::names::ProjectName;
 use crate::output::{self, Output, Report, seconds, size};
 use crate::project::Project;
@@ -110,7 +110,7 @@ fn take(
         return Ok(None);
     }
     let pulled = share.take(found, &paths, &lock)?;
-    history::remember(store, Event::pulled(&project.name, &pulled), output);
+    history::remember(store, pulled.event(&project.name), output);
     Ok(Some(pulled))
 }
 

@@ -8,7 +8,7 @@ use super::named::named;
 use super::run::empty_scraps;
 use super::{DONE, existing_store};
 use crate::cli::PushArgs;
-use crate::history::{self, Event};
+use crate::history;
 use crate::identity::Identity;
 use crate::output::{Output, Report, seconds, size};
 use crate::share::{Pushed, Share};
@@ -25,7 +25,7 @@ pub fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Res
     let pushed = push_row(&store, &share, &row, output);
     empty_scraps(&store, output);
     let pushed = pushed?;
-    history::remember(&store, Event::pushed(&pushed), output);
+    history::remember(&store, pushed.event(), output);
     output.report(&pushed, arguments.json)?;
     Ok(DONE)
 }

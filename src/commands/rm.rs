@@ -13,7 +13,7 @@ use crate::evict::{self, Trash};
 use crate::history::{self, Collection, Collector, Event, Gone};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{self, Output, Progress, Report, Screen};
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::store::EntryRecord;
 
 #[derive(Serialize)]

@@ -8,9 +8,10 @@ use anyhow::Result;
 use crate::collect::{self, Fate};
 use crate::config;
 use crate::evict;
-use crate::history::{self, Collection, Collector, Event};
+use crate::history::{self, Collector, Event};
 use crate::output::{Output, one_line, size};
-use crate::policy::{Headroom, Unmet, Usage};
+use crate::policy::{Headroom, Unmet};
+use crate::quantity::Usage;
 use crate::store::Store;
 
 /// Makes room if a budget of the store does not hold. That it cannot be made is said, and fails no
@@ -42,7 +43,7 @@ fn try_make(store: &Store, output: Output) -> Result<()> {
             size(freed.bytes)
         ));
     }
-    if let Some(collection) = Collection::of(Collector::Run, &taken, &plan.unmet) {
+    if let Some(collection) = collect::event(Collector::Run, &taken, &plan.unmet) {
         history::remember(store, Event::Collection(collection), output);
     }
     let disk = collect::disk(store)?;

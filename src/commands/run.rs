@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::verify::NOTHING;
 use super::{DONE, open_store, room};
 use crate::cli::RunArgs;
 use crate::command::{self, LARDER_FAILED};
@@ -15,7 +14,8 @@ use crate::output::{self, Output, Progress, Stopwatch};
 use crate::project::Project;
 use crate::session::{Done, Use, sharing};
 use crate::store::{Store, Wait};
-use crate::verify::{self, Verdict};
+use crate::verdict::Verdict;
+use crate::verify::{self, NOTHING};
 
 pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();

@@ -13,9 +13,10 @@ use crate::history::{Collection, Collector, Event, Gone, Happened, Use};
 use crate::identity::Difference;
 use crate::names::{ProjectName, ToolchainId};
 use crate::output::{Report, Screen};
-use crate::policy::{ByteSize, Plan, Step, Unmet, Usage, What, Why};
+use crate::policy::{Plan, Step, Unmet, What, Why};
+use crate::quantity::{ByteSize, Usage};
 use crate::store::Outcome;
-use crate::verify::Verdict;
+use crate::verdict::Verdict;
 
 const STORE: &str = "/var/cache/larder";
 

@@ -12,10 +12,8 @@ use crate::names::ProjectName;
 use crate::output::{Output, Report, Stopwatch};
 use crate::session::Use;
 use crate::store::Wait;
-use crate::verify::{self, Comparison, Verdict};
-
-/// Said where nothing can be compared.
-pub const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
+use crate::verdict::Verdict;
+use crate::verify::{self, Comparison, NOTHING};
 
 #[derive(Serialize)]
 struct Verified {

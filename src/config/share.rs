@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, File};
-use crate::policy::{ByteSize, Span};
+use crate::quantity::{ByteSize, Span};
 use crate::store::Store;
 
 /// When `larder run` pushes by itself.

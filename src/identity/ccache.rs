@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Caller, Question};
-use super::tools::Search;
+use super::search::Search;
 use super::{IdentifyError, Looker};
-use crate::config::Fidelity;
 use crate::digest::Digest;
+use crate::identity::Fidelity;
 
 /// Settings with which ccache reads all that a compilation depends on.
 ///

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::ask::Caller;
 use super::cargo_config::CargoConfig;
-use super::tools::Search;
+use super::search::Search;
 use super::words::{self, Said};
 use super::{Environment, Request};
 use crate::sources::plain;

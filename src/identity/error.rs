@@ -67,7 +67,7 @@ pub enum IdentifyError {
         source: io::Error,
     },
     /// A directory that a variable names is too large to be read at every build.
-    #[error("{name} names {}, which holds more than {} files; if no build depends on it, put {name} into ignore-env", path.display(), super::named::LIMIT)]
+    #[error("{name} names {}, which holds more than {} files; if no build depends on it, put {name} into ignore-env", path.display(), super::TOO_MANY)]
     TooLarge {
         /// The variable.
         name: String,

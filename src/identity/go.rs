@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Caller, Question, silent};
-use super::tools::Search;
+use super::search::Search;
 use super::{IdentifyError, Looker, Request, shown};
 use crate::digest::Digest;
 

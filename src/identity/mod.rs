@@ -14,6 +14,7 @@
 mod ask;
 mod cargo_config;
 mod ccache;
+mod choices;
 pub mod compare;
 mod cpu;
 mod directories;
@@ -26,6 +27,7 @@ mod packages;
 mod places;
 mod rust;
 mod scope;
+mod search;
 mod seldom;
 mod services;
 mod toolchains;
@@ -40,18 +42,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::toolchains::Questions;
-use crate::config::{Fidelity, Kept, PackageMode};
 use crate::digest::Digest;
 use crate::names::ToolchainId;
 use crate::tree::{ObserveError, Tree};
 
 pub use ccache::{CAREFUL, CcachePlace};
+pub use choices::{Fidelity, Kept, PackageMode};
 pub use compare::{Difference, differences};
 pub use environment::is_of_services;
 pub use error::IdentifyError;
 pub use go::GoPlace;
 pub use seldom::{Mentions, Text};
 pub use words::words;
+
+/// A directory with more files than this is refused, because it would be read at every build.
+const TOO_MANY: usize = 50_000;
 
 /// Raised whenever the same inputs would be described otherwise.
 const FORMAT: u32 = 5;
@@ -187,7 +192,7 @@ pub fn identify(
     let said = directories::said(&request.command);
     let config = read_config(request, &said, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
-    let search = tools::Search::new(environment);
+    let search = search::Search::new(environment);
     let asked = Questions::ask(request, environment, &config, &search)?;
     let directories = directories::find(request, &said, &config, environment, &search);
     let limits = named::Limits::new(&request.source, &cargo_home, &directories);
@@ -261,7 +266,7 @@ type Around = ((packages::Packages, packages::PackageCache), places::Observed);
 /// The packages, and the places in which they may have put something.
 fn look_around(
     request: &Request,
-    search: &tools::Search,
+    search: &search::Search,
     before: &Observed,
 ) -> Result<Around, IdentifyError> {
     let (root, packages) = (Path::new("/"), before.packages.as_ref());

@@ -10,12 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
 use super::directories::{Directories, is_cargos};
-use super::{Environment, IdentifyError, Looker, Request, shown};
-use crate::config::Kept;
+use super::{Environment, IdentifyError, Looker, Request, TOO_MANY, shown};
 use crate::digest::Digest;
-
-/// A directory with more files than this is refused, because it would be read at every build.
-pub const LIMIT: usize = 50_000;
+use crate::identity::Kept;
 
 /// Variables whose paths are looked at elsewhere, say only where somebody lives, or name the home
 /// of a version manager or a download cache: what builds take from there is on `PATH`.
@@ -155,7 +152,7 @@ fn look(
         return Ok(None);
     }
     let is_own = |path: &Path| limits.is_own(path) || path.starts_with(&request.store);
-    if real.is_dir() && exceeds(&real, LIMIT, is_own) {
+    if real.is_dir() && exceeds(&real, TOO_MANY, is_own) {
         return Err(IdentifyError::TooLarge { name: name.to_owned(), path: real });
     }
     Ok(looker.look(&real, |below, _| !is_own(&real.join(below)))?)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Caller, Question};
 use super::cargo_config::CargoConfig;
-use super::tools::Search;
+use super::search::Search;
 use super::{Environment, IdentifyError, Looker, Request, shown};
 use crate::digest::{Digest, DigestBuilder};
 

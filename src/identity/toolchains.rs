@@ -8,10 +8,11 @@ use super::cargo_config::CargoConfig;
 use super::ccache::{self, Ccache, CcachePlace};
 use super::go::{self, Go, GoPlace};
 use super::rust::{self, Rust, Versions};
-use super::tools::{self, Search};
+use super::search::Search;
+use super::tools;
 use super::{Environment, IdentifyError, Looker, Request, libraries};
-use crate::config::Kept;
 use crate::digest::Digest;
+use crate::identity::Kept;
 
 /// Questions that are under way.
 pub struct Questions {

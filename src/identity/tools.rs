@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
 use super::named::Limits;
+use super::search::Search;
 use super::{Environment, Looker, shown};
 use crate::digest::Digest;
 use crate::tree::ObserveError;
@@ -60,47 +60,6 @@ const TOOLS: [&str; 44] = [
     "go",
 ];
 
-/// The directories of `PATH`, and after them that of `CARGO_HOME`: a toolchain in places of its own is put on
-/// the path within the command, where nobody else sees it.
-pub struct Search {
-    path: Vec<PathBuf>,
-}
-
-impl Search {
-    /// As the environment says; `execvp(3)`'s default where it does not.
-    pub fn new(environment: &Environment) -> Self {
-        let path = environment.get(OsStr::new("PATH"));
-        let path = path.map_or_else(|| "/bin:/usr/bin".into(), Clone::clone);
-        let absolute = |dir: &PathBuf| dir.is_absolute();
-        let home = environment.get(OsStr::new("CARGO_HOME"));
-        let own = home.map(|home| Path::new(home).join("bin"));
-        Self { path: std::env::split_paths(&path).chain(own).filter(absolute).collect() }
-    }
-
-    /// The directories, in order.
-    pub fn directories(&self) -> &[PathBuf] {
-        &self.path
-    }
-
-    /// The program that a name stands for.
-    pub fn find(&self, name: &Path) -> Option<PathBuf> {
-        let runs = |path: &PathBuf| {
-            let metadata = std::fs::metadata(path);
-            metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-        };
-        if name.components().count() > 1 {
-            return Some(name.to_owned()).filter(runs);
-        }
-        self.path.iter().map(|dir| dir.join(name)).find(runs)
-    }
-
-    /// The directories as one text.
-    pub fn shown_path(&self) -> String {
-        let parts = self.path.iter().map(|dir| dir.display().to_string());
-        parts.collect::<Vec<_>>().join(":")
-    }
-}
-
 /// The content of every tool that is there, by the path it is found at; what is built is none.
 pub fn observe(
     search: &Search,
@@ -141,29 +100,4 @@ fn first_word(value: &OsStr) -> Option<PathBuf> {
     let word = bytes.split(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
     let fits = word.len() < 256 && !word.contains(&b':') && !word.contains(&b'=');
     fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_toolchain_in_places_of_its_own_is_found_after_the_path() {
-        let dir = tempfile::tempdir().unwrap();
-        let (usr, home) = (dir.path().join("usr/bin"), dir.path().join("cargo/bin"));
-        for (place, name) in [(&usr, "cargo"), (&home, "cargo"), (&home, "rustc")] {
-            fs::create_dir_all(place).unwrap();
-            fs::write(place.join(name), "").unwrap();
-            fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let mut environment = Environment::new();
-        environment.insert("PATH".into(), usr.clone().into());
-        assert_eq!(Search::new(&environment).find(Path::new("rustc")), None);
-        environment.insert("CARGO_HOME".into(), dir.path().join("cargo").into());
-        let search = Search::new(&environment);
-        assert_eq!(search.find(Path::new("rustc")), Some(home.join("rustc")));
-        assert_eq!(search.find(Path::new("cargo")), Some(usr.join("cargo")));
-    }
 }

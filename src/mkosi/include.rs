@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BUILD_STORE, Ephemeral, MkosiError, SANDBOX_BUILD_STORE, SANDBOX_STORE, Summary};
-
-/// The target of the store's build source, relative to `/work/src`.
-pub(super) const TARGET: &str = "../larder";
+use super::{BUILD_STORE, MkosiError, SANDBOX_BUILD_STORE, SANDBOX_STORE, TARGET};
 
 /// The directory in the store that images with ephemeral build sources mount.
 const FOR_EPHEMERAL: &str = "larder-sandbox";
@@ -25,16 +22,6 @@ pub struct Include {
 }
 
 impl Include {
-    /// The one for an image, or why there is none. Whether an image that mounts nothing but its
-    /// repository has `own_sources`, its summary does not tell: see [`Summary::has_only`].
-    pub fn choose(summary: &Summary, own_sources: bool) -> Result<Self, MkosiError> {
-        match (summary.ephemeral(), summary.build_directory()) {
-            (Ephemeral::No, _) => Ok(Self { own_sources, ephemeral: false }),
-            (_, Some(_)) => Ok(Self { own_sources, ephemeral: true }),
-            (kind, None) => Err(MkosiError::Ephemeral { value: kind.name() }),
-        }
-    }
-
     /// All there are.
     pub fn all() -> [Self; 4] {
         let kind = |own_sources, ephemeral| Self { own_sources, ephemeral };
@@ -67,8 +54,8 @@ impl Include {
     }
 
     /// The store that the image's builds work with, seen from the host.
-    pub fn store(self, store: &Path, summary: &Summary) -> PathBuf {
-        match summary.build_directory() {
+    pub fn store(self, store: &Path, build_directory: Option<&Path>) -> PathBuf {
+        match build_directory {
             Some(directory) if self.ephemeral => directory.join(BUILD_STORE),
             _ => store.to_owned(),
         }

@@ -134,6 +134,16 @@ impl Summary {
         places.into_iter().next()
     }
 
+    /// The include file for the image, or why there is none. Whether an image that mounts nothing but its
+    /// repository has `own_sources`, its summary does not tell: see [`Summary::has_only`].
+    pub fn include(&self, own_sources: bool) -> Result<Include, MkosiError> {
+        match (self.ephemeral(), self.build_directory()) {
+            (Ephemeral::No, _) => Ok(Include { own_sources, ephemeral: false }),
+            (_, Some(_)) => Ok(Include { own_sources, ephemeral: true }),
+            (kind, None) => Err(MkosiError::Ephemeral { value: kind.name() }),
+        }
+    }
+
     /// Checks that with the include file the store is mounted, and that all of `before` still is.
     pub fn verify(&self, before: &Self, store: &Path, include: Include) -> Result<(), MkosiError> {
         let path = include.path(store);

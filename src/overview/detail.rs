@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cargo_layout::{Layout, LayoutError, ProfileDir};
 use crate::output;
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::store::EntryPaths;
 use crate::usage::{self, Counter};
 

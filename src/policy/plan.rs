@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::limits::{ByteSize, Policy};
-use super::{Candidate, Disk, Headroom, Observed, Plan, Step, TooSmall, Unmet, Usage, What, Why};
+use super::limits::Policy;
+use super::{Candidate, Disk, Headroom, Observed, Plan, Step, TooSmall, Unmet, What, Why};
 use crate::names::ProjectName;
+use crate::quantity::{ByteSize, Usage};
 
 /// What the last use did not need may be this share of what it needed: one fifth.
 const SURPLUS: u64 = 5;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::digest::Digest;
+use crate::quantity::Amount;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;

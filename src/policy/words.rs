@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Policy, Span, What, Why};
+use super::{Policy, What, Why};
 use crate::names::ProjectName;
+use crate::quantity::Span;
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use crate::history::{Event, Happened, MONTH, Totals, WEEK};
 use crate::output;
 use crate::overview::Overview;
 use crate::policy::Plan;
-use crate::verify::Verdict;
+use crate::verdict::Verdict;
 
 /// So many things of a kind are named.
 const NAMED: usize = 5;

@@ -6,13 +6,14 @@ use super::bars::{self, Bar};
 use super::builds::Period;
 use super::html::Html;
 use super::table::{Cell, Head, dash, table};
-use super::tables::{epoch, left_out};
+use super::tables::left_out;
+use super::words::epoch;
 use super::{Data, Project, words};
 use crate::history::{Collection, Collector, Event, Happened};
 use crate::names::{ProjectName, ToolchainId};
 use crate::output;
 use crate::overview::Line;
-use crate::verify::Verdict;
+use crate::verdict::Verdict;
 
 /// So many things that happened are told of.
 const EVENTS: usize = 30;

@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::history::{Collector, Gone};
-    use crate::policy::ByteSize;
+    use crate::quantity::ByteSize;
 
     fn gone(why: &Why, bytes: u64) -> Gone {
         Gone { project: None, what: "x".to_owned(), why: why.to_string(), bytes }

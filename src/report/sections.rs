@@ -6,10 +6,9 @@ use super::bars::{self, Bar, Share};
 use super::builds::{Period, Spread, Times};
 use super::html::Html;
 use super::table::{Cell, table};
-use super::tables::epoch;
+use super::words::{epoch, frees};
 use super::{Data, Project, map as treemap, plot, words};
 use crate::output;
-use crate::policy::Step;
 
 /// So many projects have a chart of their own.
 const CHARTS: usize = 9;
@@ -65,11 +64,6 @@ fn figure(html: &mut Html, name: impl Display, big: String, small: String) {
     html.raw("<div>").element("dt", &[], name);
     html.element("dd", &[("class", &"big")], big);
     html.element("dd", &[("class", &"small")], small).raw("</div>");
-}
-
-/// Bytes that steps free.
-pub fn frees(steps: &[Step]) -> u64 {
-    steps.iter().fold(0, |sum, step| sum.saturating_add(step.frees.bytes))
 }
 
 /// What should be looked at.

@@ -1,15 +1,16 @@
 //! What the page shows in tables.
 
 use std::cmp::Reverse;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::html::Html;
-use super::sections::frees;
 use super::table::{Cell, dash, table};
+use super::words::{epoch, frees};
 use super::{Data, Project, words};
 use crate::output;
 use crate::overview::Line;
-use crate::policy::{Span, Step};
+use crate::policy::Step;
+use crate::quantity::Span;
 
 /// So many rows a table has at most; `larder status` and `--json` have all.
 const ROWS: usize = 500;
@@ -107,11 +108,6 @@ fn crates(data: &Data, html: &mut Html) {
 
 fn ago(at: SystemTime, data: &Data) -> Cell {
     Cell::Time(epoch(at), output::ago(at, data.made.0))
-}
-
-/// A moment, to sort by.
-pub fn epoch(at: SystemTime) -> f64 {
-    words::seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// The plan.

@@ -43,7 +43,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         project: project.clone(),
         toolchain,
         summary: format!("rustc 1.{number}.0{}", if number % 9 == 0 { HOSTILE } else { "" }),
-        fidelity: crate::config::Fidelity::Exact,
+        fidelity: crate::identity::Fidelity::Exact,
         with: std::collections::BTreeSet::new(),
         created: at,
         uses: number,

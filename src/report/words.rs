@@ -1,8 +1,9 @@
 //! Numbers and times as the page writes them.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::output;
+use crate::policy::Step;
 
 /// A size in binary units.
 pub fn size(bytes: u64) -> String {
@@ -15,6 +16,16 @@ pub fn duration(seconds: f64) -> String {
         s if s < 360_000.0 => output::seconds(s),
         s => format!("{:.1} d", s / 86_400.0),
     }
+}
+
+/// A moment, to sort by.
+pub fn epoch(at: SystemTime) -> f64 {
+    seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Bytes that steps free.
+pub fn frees(steps: &[Step]) -> u64 {
+    steps.iter().fold(0, |sum, step| sum.saturating_add(step.frees.bytes))
 }
 
 /// A number with a blank between thousands, and what is counted.

@@ -17,7 +17,8 @@ use crate::identity::Way;
 use crate::link;
 use crate::output::Progress;
 use crate::sources;
-use crate::verify::{self, Verdict};
+use crate::verdict::Verdict;
+use crate::verify;
 
 /// So many cold builds there are at most.
 const BUILDS: [u32; 2] = [1, 2];

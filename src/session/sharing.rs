@@ -2,7 +2,7 @@
 
 use super::Use;
 use crate::config::{PullWhen, PushWhen};
-use crate::history::{self, Event};
+use crate::history;
 use crate::identity::Identity;
 use crate::output::{Output, one_line, seconds, size};
 use crate::project::Project;
@@ -49,7 +49,7 @@ pub(super) fn pull_when_cold(
             let (all, time) = (size(pulled.bytes), seconds(pulled.seconds));
             let (counter, signer) = (pulled.counter, &pulled.signer);
             output.note(&format!("pulled {name}: push {counter} of {signer}, {all} in {time}"));
-            history::remember(store, Event::pulled(name, &pulled), output);
+            history::remember(store, pulled.event(name), output);
         }
         Err(ShareError::Nothing) => {
             output.note(&format!("nothing was pushed of {name} that fits: {why}; building cold"));
@@ -98,7 +98,7 @@ pub fn publish(store: &Store, captured: Captured<'_, '_>, output: Output) {
             let (added, time) = (size(pushed.bytes_added), seconds(pushed.seconds));
             let (name, counter) = (&pushed.project, pushed.counter);
             output.note(&format!("pushed {name}: push {counter}, {added} sent in {time}"));
-            history::remember(store, Event::pushed(&pushed), output);
+            history::remember(store, pushed.event(), output);
         }
         Err(error) => warn(&error.into(), output),
     }

@@ -11,7 +11,8 @@ use super::listing::Listing;
 use super::manifest::{Entry, Manifest};
 use super::select::Found;
 use super::staging::Staging;
-use crate::names::ToolchainId;
+use crate::history::{Event, Transfer};
+use crate::names::{ProjectName, ToolchainId};
 use crate::output::Stopwatch;
 use crate::store::{EntryPaths, EntryRecord, Lock, atomic};
 
@@ -36,6 +37,21 @@ pub struct Pulled {
     pub bytes_fetched: Option<u64>,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl Pulled {
+    /// For the store's history.
+    pub fn event(&self, project: &ProjectName) -> Event {
+        Event::Pull(Transfer {
+            project: project.clone(),
+            toolchain: self.toolchain,
+            counter: self.counter,
+            signer: Some(self.signer.clone()),
+            bytes: self.bytes,
+            sent: None,
+            seconds: self.seconds,
+        })
+    }
 }
 
 impl Found {

@@ -14,8 +14,8 @@ use super::scope::{DATA, OURS, Scope};
 use super::select::{NAME, first_opened, seconds_now, tags};
 use super::signature::{self, Signed, Trust, is_principal};
 use crate::cargo_layout::Layout;
-use crate::config::{Fidelity, Kept};
-use crate::identity::Identity;
+use crate::history::{Event, Transfer};
+use crate::identity::{Fidelity, Identity, Kept};
 use crate::names::{ProjectName, ToolchainId};
 use crate::situation::{LookError, observe_target};
 use crate::sources::SourceState;
@@ -44,6 +44,21 @@ pub struct Pushed {
     pub seconds: f64,
     /// Of this, how long the directory was locked.
     pub locked_seconds: f64,
+}
+
+impl Pushed {
+    /// For the store's history.
+    pub fn event(&self) -> Event {
+        Event::Push(Transfer {
+            project: self.project.clone(),
+            toolchain: self.toolchain,
+            counter: self.counter,
+            signer: None,
+            bytes: self.bytes_total,
+            sent: Some(self.bytes_added),
+            seconds: self.seconds,
+        })
+    }
 }
 
 /// A push that was begun: this machine may push.

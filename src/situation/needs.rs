@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::{Findings, LookError};
 use crate::cargo_layout::{Layout, Unit};
 use crate::needed::{Known, Needed, Shown};
-use crate::policy::Usage;
+use crate::policy::Unused;
+use crate::quantity::Usage;
 use crate::reconcile::Plan;
-use crate::store::{Unused, watch_reads};
+use crate::store::watch_reads;
 use crate::tree::Nanoseconds;
 use crate::usage::{self, Counter};
 

@@ -186,14 +186,16 @@ fn name_of(place: &Where, here: &Path) -> PathBuf {
     place.seen_by_compiler(here)
 }
 
-/// The directory of a place that is remembered by such a name.
-pub(super) fn place_of(place: &Where, name: &Path) -> PathBuf {
-    for (cache, start) in [(&place.registry, "registry"), (&place.git, "git")] {
-        if let Ok(inside) = name.strip_prefix(start) {
-            return cache.join(inside);
+impl Where {
+    /// The place here of a package from outside, by the name that the state has of it.
+    pub fn place_of_package(&self, name: &Path) -> PathBuf {
+        for (cache, start) in [(&self.registry, "registry"), (&self.git, "git")] {
+            if let Ok(inside) = name.strip_prefix(start) {
+                return cache.join(inside);
+            }
         }
+        self.real_of_compiler(name)
     }
-    place.real_of_compiler(name)
 }
 
 impl Shelves {

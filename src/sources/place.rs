@@ -70,11 +70,6 @@ impl Where {
         inside
     }
 
-    /// The place here of a package from outside, by the name that the state has of it.
-    pub fn place_of_package(&self, name: &Path) -> PathBuf {
-        super::packages::place_of(self, name)
-    }
-
     /// The paths relative to the checkout of what is built inside of it.
     pub(super) fn built_inside(&self) -> Vec<&Path> {
         let built = [Some(&self.target), self.results.as_ref()].into_iter().flatten();

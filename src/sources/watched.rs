@@ -5,7 +5,6 @@
 //! `include` and `exclude` of the manifest are not asked: more is watched then, never less.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -50,9 +49,4 @@ impl Where {
 fn highest<'p>(path: &'p Path, left_out: &BTreeSet<PathBuf>) -> &'p Path {
     let above = path.ancestors().filter(|above| *above != Path::new(""));
     above.filter(|above| !left_out.contains(*above)).last().unwrap_or(path)
-}
-
-/// A name as git prints it.
-pub(super) fn to_path(name: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(name))
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::atomic;
-use super::layout::{Store, StoreError};
+use super::error::StoreError;
+use super::layout::Store;
 
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
 const INTERPRETER: u32 = 3;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, RecordError};
 use super::layout::Store;
-use crate::policy::Usage;
+use crate::quantity::Usage;
 use crate::usage;
 
 /// `cargo-home/usage.json`

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{EntryPaths, FORMAT};
-use super::share::Shared;
-use crate::config::{Fidelity, Kept};
-use crate::identity::Identity;
+use super::FORMAT;
+use super::layout::EntryPaths;
+use crate::identity::{Fidelity, Identity, Kept};
 use crate::names::{ProjectName, ToolchainId};
-use crate::policy::Usage;
-use crate::verify::Verdict;
+use crate::policy::Unused;
+use crate::quantity::Usage;
+use crate::verdict::Verdict;
 
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,17 +99,6 @@ pub struct EntryRecord {
     pub shared: Option<Shared>,
 }
 
-/// Units of a directory that no later use needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unused {
-    /// The number of the last successful use that needed them; 0 for none.
-    pub since: u64,
-    /// Their allocated bytes.
-    pub size: u64,
-    /// Their inodes.
-    pub inodes: u64,
-}
-
 /// A comparison with a cold build.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
@@ -118,6 +107,17 @@ pub struct Verification {
     pub at: SystemTime,
     /// What came of it.
     pub verdict: Verdict,
+}
+
+/// Where a directory was last pushed to or pulled from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The number of the push.
+    pub counter: u64,
+    /// The snapshot with the data.
+    pub snapshot: String,
+    /// Who signed it.
+    pub signer: String,
 }
 
 impl EntryRecord {

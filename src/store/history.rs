@@ -9,7 +9,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
 use super::atomic;
-use super::layout::{Store, StoreError};
+use super::error::StoreError;
+use super::layout::Store;
 use super::lock::{self, How};
 use crate::fault;
 use crate::history::{Event, Happened, Totals};

@@ -10,82 +10,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::atomic::{self, RecordError};
+use super::FORMAT;
+use super::atomic;
+use super::error::StoreError;
 use super::marker::{self, TAG, format_in, format_of};
 use super::vacant::{is_vacant, names_in};
 use crate::fault;
 use crate::names::{ProjectName, ToolchainId};
 
-/// The number of the store's format that this larder writes.
-pub const FORMAT: u32 = 3;
-
 /// The policy file of a new store: everything at its default, said in comments.
 const POLICY: &str = include_str!("larder.toml");
-
-/// A directory that is not a store that may be used this way.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is nothing at the path.
-    #[error("no store at {}; make one with `larder init` or `larder provision`, or mount the one that belongs there", .0.display())]
-    Missing(PathBuf),
-    /// The path is not a directory.
-    #[error("the store path {} is not a directory; name another with --store", .0.display())]
-    NotADirectory(PathBuf),
-    /// The directory has no marker of larder's.
-    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so, or `larder move` has not finished there); mount the store that belongs there, or name another with --store", .0.display())]
-    NotAStore(PathBuf),
-    /// The directory has other things in it, so no store is made there.
-    #[error("{} is not empty and not a larder store; name an empty or a new directory with --store", .0.display())]
-    Occupied(PathBuf),
-    /// The store belongs to somebody else.
-    #[error("the store {} belongs to user {owner}, not to {user}; run larder as its owner, or name a store of your own with --store", path.display())]
-    Foreign {
-        /// The store.
-        path: PathBuf,
-        /// The owner's numeric user id.
-        owner: u32,
-        /// The numeric id of who asks.
-        user: u32,
-    },
-    /// A later larder made the store.
-    #[error("the store {} has format {format}, newer than {FORMAT}, the newest this larder writes; upgrade larder ({})", path.display(), env!("CARGO_PKG_VERSION"))]
-    Newer {
-        /// The store.
-        path: PathBuf,
-        /// Its format.
-        format: u32,
-    },
-    /// The store cannot be written.
-    #[error("the store {} cannot be written; remount it read-write or mend its permissions", path.display())]
-    ReadOnly {
-        /// The store.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The system refused.
-    #[error("cannot {verb} {}", path.display())]
-    Io {
-        /// What was tried.
-        verb: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A record could not be read or written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
-impl StoreError {
-    pub(super) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
-    }
-}
 
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]

@@ -8,9 +8,11 @@ use std::os::fd::OwnedFd;
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
+use super::FORMAT;
 use super::atomic::{self, RecordError};
 use super::entry::EntryRecord;
-use super::layout::{EntryPaths, FORMAT, Store, StoreError};
+use super::error::StoreError;
+use super::layout::{EntryPaths, Store};
 use super::lock::{self, Lock};
 use crate::identity::Identity;
 use crate::names::{ProjectName, ToolchainId};

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::layout::StoreError;
-use super::moving;
+use serde::{Deserialize, Serialize};
+
+use super::atomic::{self, RecordError, undamaged};
+use super::error::StoreError;
 
 /// The file that marks a store, and every other directory of caches.
 pub const TAG: &str = "CACHEDIR.TAG";
@@ -16,6 +18,48 @@ const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
 /// The line that makes a tagged directory a store, with the format's number behind it.
 const MARKER: &str = "# larder store, format ";
 
+/// In a store that is to be moved: where to.
+pub const MOVING: &str = "moving.json";
+
+/// In a copy of a store: where it was copied from.
+pub const ORIGIN: &str = "moved-from.json";
+
+/// A move that was begun.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Moving {
+    /// Where the store was.
+    pub from: PathBuf,
+    /// Where it is to be.
+    pub to: PathBuf,
+    /// The attempt.
+    pub token: String,
+}
+
+/// Where a copied store was before, and where that is set aside until it is gone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// Where it was.
+    pub from: PathBuf,
+    /// Where that is until it is removed.
+    pub aside: PathBuf,
+    /// The attempt.
+    pub token: String,
+}
+
+impl Moving {
+    /// The record in a directory; nothing if there is none that can be read.
+    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
+        undamaged(atomic::read_json(&dir.join(MOVING)))
+    }
+}
+
+impl Origin {
+    /// The record in a directory; nothing if there is none that can be read.
+    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
+        undamaged(atomic::read_json(&dir.join(ORIGIN)))
+    }
+}
+
 /// The text of a store's marker.
 pub(super) fn text(format: u32) -> String {
     format!("{SIGNATURE}\n{MARKER}{format}\n")
@@ -25,7 +69,7 @@ pub(super) fn text(format: u32) -> String {
 /// copied from is given up.
 pub(super) fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
     let format = marked(root)?;
-    Ok(format.filter(|_| !moving::is_unfinished_copy(root)))
+    Ok(format.filter(|_| !is_unfinished_copy(root)))
 }
 
 /// The format that the marker in a directory says, if there is one.
@@ -46,4 +90,12 @@ pub(super) fn format_in(text: &str) -> Option<u32> {
     }
     let format = text.lines().find_map(|line| line.strip_prefix(MARKER))?;
     format.trim().parse().ok()
+}
+
+/// Whether a directory is a copy of a store that is still where it was: not yet a store itself.
+fn is_unfinished_copy(dir: &Path) -> bool {
+    let Ok(Some(origin)) = Origin::of(dir) else { return false };
+    let moving = Moving::of(&origin.from).ok().flatten();
+    let is_that_move = moving.is_some_and(|moving| moving.token == origin.token);
+    is_that_move && matches!(marked(&origin.from), Ok(Some(_)))
 }

@@ -55,6 +55,7 @@ pub mod atomic;
 mod binary;
 mod downloads;
 mod entry;
+mod error;
 mod guard;
 mod history;
 mod layout;
@@ -69,12 +70,15 @@ mod vacant;
 
 pub use binary::{is_static, pointed};
 pub(crate) use entry::rfc3339;
-pub use entry::{Closed, EntryRecord, Opened, Outcome, Unused, UseRecord, boot_id};
+pub use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
+pub use error::StoreError;
 pub use guard::Guard;
-pub use layout::{EntryPaths, FORMAT, Store, StoreError};
+pub use layout::{EntryPaths, Store};
 pub use listing::{Names, Row};
 pub use lock::{Claim, Lock, LockError, Wait};
 pub use marker::TAG;
 pub use open::{OpenEntry, OpenError, sync_files};
-pub use share::Shared;
 pub use target::{Manifest, TargetError, restore_times, rewrite, unshare, watch_reads};
+
+/// The number of the store's format that this larder writes.
+pub const FORMAT: u32 = 3;

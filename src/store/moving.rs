@@ -7,46 +7,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use super::FORMAT;
+use super::atomic::{self, RecordError};
+use super::layout::Store;
 
-use super::atomic::{self, RecordError, undamaged};
-use super::layout::{FORMAT, Store};
-use super::marker;
-
-/// In a store that is to be moved: where to.
-pub const MOVING: &str = "moving.json";
-
-/// In a copy of a store: where it was copied from.
-pub const ORIGIN: &str = "moved-from.json";
-
-/// A move that was begun.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Moving {
-    /// Where the store was.
-    pub from: PathBuf,
-    /// Where it is to be.
-    pub to: PathBuf,
-    /// The attempt.
-    pub token: String,
-}
-
-/// Where a copied store was before, and where that is set aside until it is gone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Origin {
-    /// Where it was.
-    pub from: PathBuf,
-    /// Where that is until it is removed.
-    pub aside: PathBuf,
-    /// The attempt.
-    pub token: String,
-}
+pub use super::marker::{MOVING, Moving, ORIGIN, Origin};
 
 impl Moving {
-    /// The record in a directory; nothing if there is none that can be read.
-    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
-        undamaged(atomic::read_json(&dir.join(MOVING)))
-    }
-
     /// Writes it down, durably, in the store that is about to move.
     pub fn begin(&self, store: &Store) -> Result<(), RecordError> {
         atomic::write_json(&store.root().join(MOVING), self)
@@ -54,11 +21,6 @@ impl Moving {
 }
 
 impl Origin {
-    /// The record in a directory; nothing if there is none that can be read.
-    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
-        undamaged(atomic::read_json(&dir.join(ORIGIN)))
-    }
-
     /// Writes it down, durably, in the copy that is about to be made.
     pub fn begin(&self, copy: &Path) -> Result<(), RecordError> {
         atomic::write_json(&copy.join(ORIGIN), self)
@@ -70,12 +32,4 @@ impl Store {
     pub fn of_copy(root: PathBuf) -> Self {
         Self { root, format: FORMAT }
     }
-}
-
-/// Whether a directory is a copy of a store that is still where it was: not yet a store itself.
-pub(super) fn is_unfinished_copy(dir: &Path) -> bool {
-    let Ok(Some(origin)) = Origin::of(dir) else { return false };
-    let moving = Moving::of(&origin.from).ok().flatten();
-    let is_that_move = moving.is_some_and(|moving| moving.token == origin.token);
-    is_that_move && matches!(marker::marked(&origin.from), Ok(Some(_)))
 }

@@ -10,16 +10,18 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::atomic;
-use super::entry::{Closed, EntryRecord, Opened, Unused, UseRecord, Verification, boot_id};
-use super::layout::{EntryPaths, Store, StoreError};
+use super::entry::{Closed, EntryRecord, Opened, UseRecord, Verification, boot_id};
+use super::error::StoreError;
+use super::layout::{EntryPaths, Store};
 use super::listing;
 use super::lock::Lock;
 use crate::evict::{self, EvictError, Trash};
 use crate::fault;
 use crate::identity::Identity;
 use crate::names::ProjectName;
-use crate::policy::Usage;
-use crate::verify::Verdict;
+use crate::policy::Unused;
+use crate::quantity::Usage;
+use crate::verdict::Verdict;
 
 /// The tag that Cargo writes only into a target directory that it made itself
 /// (cargo 1.95, `src/cargo/core/compiler/layout.rs`).

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{self, RecordError};
-use super::layout::{EntryPaths, Store, StoreError};
+use super::error::StoreError;
+use super::layout::{EntryPaths, Store};
 use super::lock::Lock;
 use super::open::OpenError;
 use crate::evict::Trash;
@@ -24,17 +25,6 @@ struct Seen {
 struct Server {
     repository: String,
     deletes: bool,
-}
-
-/// Where a directory was last pushed to or pulled from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
-    /// The number of the push.
-    pub counter: u64,
-    /// The snapshot with the data.
-    pub snapshot: String,
-    /// Who signed it.
-    pub signer: String,
 }
 
 impl Store {

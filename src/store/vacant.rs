@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::layout::StoreError;
+use super::error::StoreError;
 use super::marker::TAG;
 
 /// What a store that was begun may hold already.

@@ -57,7 +57,7 @@ impl Image {
         Self {
             name,
             include: include.path(store),
-            store: include.store(store, summary),
+            store: include.store(store, summary.build_directory()),
             sandbox: include.inside(),
             own_sources: include.own_sources,
             ephemeral: summary.ephemeral().name(),

@@ -3,12 +3,13 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::config::Fidelity;
 use crate::digest::Digest;
 use crate::history::Sums;
+use crate::identity::Fidelity;
 use crate::names::{ProjectName, ToolchainId};
 use crate::overview::{Entry, Line};
-use crate::policy::{ByteSize, Disk};
+use crate::policy::Disk;
+use crate::quantity::ByteSize;
 use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
 
 fn line(project: &str, summary: &str, size: u64, ago: u64, now: SystemTime) -> Line {

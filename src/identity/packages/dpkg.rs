@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Packages, PackagesError, Question, short};
-use crate::config::PackageMode;
-use crate::identity::places;
+use crate::identity::{PackageMode, places};
 
 /// The list of packages, relative to the root.
 pub const STATUS: &str = "var/lib/dpkg/status";

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PackageMode;
 use crate::digest::{Digest, DigestBuilder};
+use crate::identity::PackageMode;
 use crate::tree::Stamp;
 
 /// The packages that count, and the files of those that do not.

@@ -22,6 +22,8 @@ mod refs;
 mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -98,9 +100,10 @@ pub(super) fn listed(dir: &Path) -> Option<BTreeSet<PathBuf>> {
     let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let names = command::ask(dir, &words)?;
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Some(
-        names
-            .map(|name| super::watched::to_path(name.strip_suffix(b"/").unwrap_or(name)))
-            .collect(),
-    )
+    Some(names.map(|name| to_path(name.strip_suffix(b"/").unwrap_or(name))).collect())
+}
+
+/// A name as git prints it.
+fn to_path(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name))
 }
