@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::atomic;
 use super::error::StoreError;
 use super::layout::Store;
+use crate::base::atomic;
 
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
 const INTERPRETER: u32 = 3;

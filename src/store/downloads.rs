@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, RecordError};
 use super::layout::Store;
-use crate::quantity::Usage;
-use crate::usage;
+use crate::base::atomic::{self, RecordError};
+use crate::base::quantity::Usage;
+use crate::base::usage;
 
 /// `cargo-home/usage.json`
 #[derive(Serialize, Deserialize)]

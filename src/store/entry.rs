@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
 use super::layout::EntryPaths;
-use crate::identity::{Fidelity, Identity, Kept};
-use crate::names::{ProjectName, ToolchainId};
-use crate::policy::Unused;
-use crate::quantity::Usage;
-use crate::verdict::Verdict;
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::quantity::Usage;
+use crate::decide::policy::Unused;
+use crate::decide::verdict::Verdict;
+use crate::observe::identity::{Fidelity, Identity, Kept};
 
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::FORMAT;
-use super::atomic::RecordError;
+use crate::base::atomic::RecordError;
 
 /// A directory that is not a store that may be used this way.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::layout::Store;
 use super::lock::{self, How, LockError, Wait};
-use crate::fault;
+use crate::base::fault;
 
 /// Keeps the store where it is, until it is dropped and every process that inherited it is gone.
 #[derive(Debug)]

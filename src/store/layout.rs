@@ -11,12 +11,11 @@ use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::FORMAT;
-use super::atomic;
 use super::error::StoreError;
 use super::marker::{self, TAG, format_in, format_of};
 use super::vacant::{is_vacant, names_in};
-use crate::fault;
-use crate::names::{ProjectName, ToolchainId};
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::{atomic, fault};
 
 /// The policy file of a new store: everything at its default, said in comments.
 const POLICY: &str = include_str!("larder.toml");

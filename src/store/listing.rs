@@ -9,13 +9,13 @@ use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
 use super::FORMAT;
-use super::atomic::{self, RecordError};
 use super::entry::EntryRecord;
 use super::error::StoreError;
 use super::layout::{EntryPaths, Store};
 use super::lock::{self, Lock};
-use crate::identity::Identity;
-use crate::names::{ProjectName, ToolchainId};
+use crate::base::atomic::{self, RecordError};
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::observe::identity::Identity;
 
 /// A target directory as its record shows it.
 #[derive(Clone, Debug)]
@@ -225,7 +225,7 @@ pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
+    use crate::base::digest::Digest;
     use crate::store::Wait;
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::fault;
+use crate::base::fault;
 
 /// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
 const UNREMARKABLE: Duration = Duration::from_millis(100);

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, RecordError, undamaged};
 use super::error::StoreError;
+use crate::base::atomic::{self, RecordError, undamaged};
 
 /// The file that marks a store, and every other directory of caches.
 pub const TAG: &str = "CACHEDIR.TAG";

@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use super::FORMAT;
-use super::atomic::{self, RecordError};
 use super::layout::Store;
+use crate::base::atomic::{self, RecordError};
 
 pub use super::marker::{MOVING, Moving, ORIGIN, Origin};
 

@@ -9,19 +9,18 @@ use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::atomic;
 use super::entry::{Closed, EntryRecord, Opened, UseRecord, Verification, boot_id};
 use super::error::StoreError;
 use super::layout::{EntryPaths, Store};
 use super::listing;
 use super::lock::Lock;
-use crate::evict::{self, EvictError, Trash};
-use crate::fault;
-use crate::identity::Identity;
-use crate::names::ProjectName;
-use crate::policy::Unused;
-use crate::quantity::Usage;
-use crate::verdict::Verdict;
+use crate::base::names::ProjectName;
+use crate::base::quantity::Usage;
+use crate::base::{atomic, fault};
+use crate::decide::policy::Unused;
+use crate::decide::verdict::Verdict;
+use crate::observe::identity::Identity;
+use crate::store::evict::{self, EvictError, Trash};
 
 /// The tag that Cargo writes only into a target directory that it made itself
 /// (cargo 1.95, `src/cargo/core/compiler/layout.rs`).
@@ -205,7 +204,7 @@ impl OpenEntry {
 
     /// The canonical form and nothing else, so that the directory's name is the file's digest.
     fn save_identity(&self) -> Result<(), StoreError> {
-        Ok(atomic::write(&self.paths.identity, &self.identity.canonical(), 0o644)?)
+        Ok(atomic::write(&self.paths.identity, self.identity.canonical(), 0o644)?)
     }
 }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, RecordError};
 use super::error::StoreError;
 use super::layout::{EntryPaths, Store};
 use super::lock::Lock;
 use super::open::OpenError;
-use crate::evict::Trash;
-use crate::fault;
+use crate::base::atomic::{self, RecordError};
+use crate::base::fault;
+use crate::store::evict::Trash;
 
 /// `share/<scope>.json`
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::fault;
-use crate::identity::Mentions;
-use crate::needed::Needed;
-use crate::tree::{Made, Nanoseconds, Tree, file_time};
+use crate::base::digest::Digest;
+use crate::base::fault;
+use crate::base::tree::{Made, Nanoseconds, Tree, file_time};
+use crate::decide::needed::Needed;
+use crate::observe::identity::Mentions;
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ mod messages;
 mod scan;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn read(name: &str) -> String {
@@ -107,14 +107,21 @@ fn the_minimum_rust_version_is_said_once() {
 #[test]
 fn the_map_names_every_room() {
     let map = read("ARCHITECTURE.md");
-    let rooms = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    for room in rooms {
-        let room = room.unwrap();
-        let name = room.file_name().into_string().unwrap();
-        let name = if room.path().is_dir() { name + "/" } else { name };
-        let has_directory = room.path().with_extension("").is_dir();
-        let known = map.contains(&format!("\n{name} ")) || map.contains(&format!("\n  {name} "));
-        assert!(known || has_directory, "ARCHITECTURE.md's map lacks src/{name}");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names = |dir: &Path| -> Vec<String> {
+        let entries = fs::read_dir(dir).into_iter().flatten().map(Result::unwrap);
+        let stem = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut names: Vec<String> = entries.map(|entry| stem(entry.path())).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    for wing in names(&src).into_iter().filter(|wing| src.join(wing).is_dir()) {
+        assert!(map.contains(&format!("\n{wing}/ ")), "ARCHITECTURE.md's map lacks src/{wing}/");
+        for room in names(&src.join(&wing)) {
+            let known = map.contains(&format!("\n  {room} "));
+            assert!(known, "ARCHITECTURE.md's map lacks {room} of src/{wing}/");
+        }
     }
 }
 

@@ -6,24 +6,28 @@ use std::path::Path;
 
 use super::scan::{Kind, Message, Said, scan};
 
-/// Where a message belongs: the command by which it is said, or the room.
+/// Where a message belongs: the command by which it is said, or the room. Paths are `wing/room/…`.
 fn room(path: &str) -> String {
     let mut names = path.split('/');
-    match (names.next().unwrap_or_default(), names.next()) {
+    let wing = names.next().unwrap_or_default();
+    match (names.next().unwrap_or(wing), names.next()) {
+        ("commands", None) => "every command".to_owned(),
         ("commands", Some("named" | "pin")) => "larder pin, unpin, rm, explain".to_owned(),
-        ("commands", Some("mod")) => "every command".to_owned(),
         ("doctor", _) => "larder doctor".to_owned(),
         ("relocate", _) | ("commands", Some("moving")) => "larder move".to_owned(),
         ("project" | "session" | "command" | "link", _) | ("commands", Some("room")) => {
             "larder run".to_owned()
         }
         ("commands", Some(command)) => format!("larder {command}"),
-        (room, _) => room.to_owned(),
+        ("config" | "evict", _) => path.split('/').nth(1).unwrap_or_default().to_owned(),
+        ("atomic", _) => "store".to_owned(),
+        ("emit", Some(room)) => room.to_owned(),
+        (room, _) => if wing == "store" { wing } else { room }.to_owned(),
     }
 }
 
 /// What the rooms are for, in words for those who do not know the sources.
-const ROOMS: [(&str, &str); 28] = [
+const ROOMS: [(&str, &str); 29] = [
     ("larder run", "`larder run`, `verify`: before, beside and after the command"),
     ("larder verify", "`larder verify`"),
     ("larder init", "`larder init`"),
@@ -42,6 +46,7 @@ const ROOMS: [(&str, &str); 28] = [
     ("names", "Names of projects"),
     ("digest", "Digests and ids"),
     ("config", "`larder.toml`"),
+    ("quantity", "Sizes and times"),
     ("policy", "Limits and budgets"),
     ("store", "The store"),
     ("collect", "Collecting"),

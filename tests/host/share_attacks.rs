@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use larder::share::FullId;
-use larder::share::manifest::{Manifest, What};
-use larder::share::signature::Signed;
+use larder::work::share::FullId;
+use larder::work::share::manifest::{Manifest, What};
+use larder::work::share::signature::Signed;
 
 use crate::share_forge::{Attack, Forge, YEAR, file, try_all, with_entry};
 use crate::share_lab::NAMESPACE;
@@ -13,7 +13,7 @@ use crate::share_lab::NAMESPACE;
 /// Who signs, for what, and what he claims.
 const CLAIMS: &[Attack] = &[
     ("no signature", &["it is not signed"], |forge, manifest| {
-        forge.lab.store_manifest(&manifest.encode(), &forge.tags_of(&manifest));
+        forge.lab.store_manifest(&manifest.encode().unwrap(), &forge.tags_of(&manifest));
     }),
     ("a changed byte", &["the signature of builder@example"], |forge, manifest| {
         let mut bytes = forge.joined("builder", NAMESPACE, &manifest);
@@ -25,8 +25,9 @@ const CLAIMS: &[Attack] = &[
         forge.lab.store_manifest(&bytes, &forge.tags_of(&manifest));
     }),
     ("a stranger's name", &["the signature of stranger@example"], |forge, manifest| {
-        let message =
-            Manifest { signer: "stranger@example".to_owned(), ..manifest.clone() }.encode();
+        let message = Manifest { signer: "stranger@example".to_owned(), ..manifest.clone() }
+            .encode()
+            .unwrap();
         let signature = forge.sign("stranger", NAMESPACE, &message);
         let bytes = Signed::join("stranger@example", &signature, &message);
         forge.lab.store_manifest(&bytes, &forge.tags_of(&manifest));
@@ -96,7 +97,8 @@ const CLAIMS: &[Attack] = &[
         forge.lab.store_manifest(&forge.joined("builder", NAMESPACE, &manifest), &tags);
     }),
     ("a manifest without end", &["more than", "bytes"], |forge, manifest| {
-        let bytes = vec![b'x'; usize::try_from(larder::share::manifest::LONGEST).unwrap() + 1];
+        let bytes =
+            vec![b'x'; usize::try_from(larder::work::share::manifest::LONGEST).unwrap() + 1];
         forge.lab.store_manifest(&bytes, &forge.tags_of(&manifest));
     }),
     ("other totals", &["totals"], |forge, mut manifest| {
@@ -172,7 +174,7 @@ fn a_counter_never_goes_back() {
     // A newer one is passed over if it is not signed, and the best that is accepted is taken.
     forge.publish(&Manifest { counter: 6, ..good.clone() });
     let unsigned = Manifest { counter: 7, ..good };
-    forge.lab.store_manifest(&unsigned.encode(), &forge.tags_of(&unsigned));
+    forge.lab.store_manifest(&unsigned.encode().unwrap(), &forge.tags_of(&unsigned));
     let said = forge.lab.pull().succeeds();
     assert!(said.stderr.contains("passed over: refused push 7"), "{said:#?}");
     assert!(said.stdout.contains("push 6 of builder@example"), "{said:#?}");

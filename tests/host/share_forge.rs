@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use larder::digest::Digest;
-use larder::share::FullId;
-use larder::share::manifest::{Entry, Manifest, What, totals};
-use larder::share::signature::Signed;
+use larder::base::digest::Digest;
+use larder::work::share::FullId;
+use larder::work::share::manifest::{Entry, Manifest, What, totals};
+use larder::work::share::signature::Signed;
 use serde_json::{Value, json};
 
 use crate::share_lab::{Lab, NAMESPACE, tools};
@@ -72,7 +72,7 @@ impl Forge {
     }
 
     pub fn joined(&self, key: &str, namespace: &str, manifest: &Manifest) -> Vec<u8> {
-        let message = manifest.encode();
+        let message = manifest.encode().unwrap();
         Signed::join("builder@example", &self.sign(key, namespace, &message), &message)
     }
 

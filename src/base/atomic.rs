@@ -1,0 +1,205 @@
+//! Records that are either the old ones or the new ones, never something between.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::digest::{Digest, Hashing};
+use crate::base::fault;
+
+/// The first bytes of every binary record; the digit is the format's number.
+const MAGIC: &[u8; 8] = b"larder2\n";
+
+/// The digits of a digest.
+const DIGITS: usize = 64;
+
+/// So many bytes of a record are written at once.
+const PIECE: usize = 64 * 1024;
+
+/// Records of fewer bytes are small.
+const SMALL: usize = 4096;
+
+/// A record that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The system refused.
+    #[error("cannot {verb} {}", path.display())]
+    Io {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The record is not what larder wrote.
+    #[error("{} is damaged; remove it, and it is made anew", path.display())]
+    Damaged {
+        /// The record.
+        path: PathBuf,
+    },
+}
+
+/// Puts a value at `path` in one step, but not durably: for caches that are remade when lost.
+pub fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+    put(path, 0o644, false, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
+}
+
+/// Puts `bytes` at `path`, durably and in one step, readable by all who may enter the directory.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
+    put(path, mode, true, |file| file.write_all(bytes)).map_err(|error| cannot_write(path, error))
+}
+
+fn cannot_write(path: &Path, source: io::Error) -> RecordError {
+    RecordError::Io { verb: "write", path: path.to_owned(), source }
+}
+
+fn put(
+    path: &Path,
+    mode: u32,
+    durably: bool,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fault::point("store.create");
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    fault::point("store.write");
+    fill(file.as_file_mut())?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    if durably {
+        fault::point("store.sync");
+        file.as_file().sync_all()?;
+    }
+    fault::point("store.rename");
+    file.persist(path).map_err(|error| error.error)?;
+    if !durably {
+        return Ok(());
+    }
+    sync_directory(parent)
+}
+
+/// Brings to disk which names a directory holds.
+pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
+    fault::point("store.sync-directory");
+    File::open(dir)?.sync_all()
+}
+
+/// Puts a value at `path` as indented JSON.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+    let mut text =
+        serde_json::to_vec_pretty(value).map_err(|error| cannot_write(path, error.into()))?;
+    text.push(b'\n');
+    write(path, &text, 0o644)
+}
+
+/// The same, but not durably: for what is measured again when lost.
+pub fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+    let text = serde_json::to_vec(value).map_err(|error| cannot_write(path, error.into()))?;
+    put(path, 0o644, false, |file| file.write_all(&text)).map_err(|error| cannot_write(path, error))
+}
+
+/// The JSON record at `path`, or `None` where there is none.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    let Some(bytes) = read_bytes(path)? else {
+        return Ok(None);
+    };
+    let damaged = |_| RecordError::Damaged { path: path.to_owned() };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+/// The JSON record at a name below a directory, if it is small and whole, read at once: for those who
+/// read many. Nothing otherwise; [`read_json`] says why.
+pub fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -> Option<T> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?;
+    let mut bytes = [0; SMALL];
+    let length = rustix::io::read(&file, &mut bytes).ok()?;
+    serde_json::from_slice(bytes.get(..length).filter(|_| length < SMALL)?).ok()
+}
+
+/// Puts a value at `path` in the compact binary form: magic, digest of the rest, the rest.
+pub fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+    put(path, 0o644, true, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
+}
+
+/// Writes the binary form piece by piece: the whole of it is never in memory.
+fn fill(file: &mut File, value: &impl Serialize) -> io::Result<()> {
+    file.write_all(MAGIC)?;
+    file.write_all(&[b'0'; DIGITS])?;
+    let writer = BufWriter::with_capacity(PIECE, Hashing::new(&mut *file));
+    let writer = postcard::to_io(value, writer).map_err(io::Error::other)?;
+    let hashing = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let digest = hashing.finish().to_string();
+    fault::point("store.write-digest");
+    file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    file.write_all(digest.as_bytes())
+}
+
+/// The binary record at `path`, or `None` where there is none.
+pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    let Some(bytes) = read_bytes(path)? else {
+        return Ok(None);
+    };
+    let damaged = || RecordError::Damaged { path: path.to_owned() };
+    let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(damaged)?;
+    let (digest, body) = rest.split_at_checked(DIGITS).ok_or_else(damaged)?;
+    if Digest::of(body).to_string().as_bytes() != digest {
+        return Err(damaged());
+    }
+    postcard::from_bytes(body).map(Some).map_err(|_| damaged())
+}
+
+/// What was read, if it is not damaged: a damaged record is no record.
+pub fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Option<T>, RecordError> {
+    match read {
+        Err(RecordError::Damaged { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(RecordError::Io { verb: "read", path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_damage_to_a_binary_record_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write_binary(&path, &vec!["flour".to_owned(), "salt".to_owned()]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(read_binary::<Vec<String>>(&path).unwrap().unwrap(), ["flour", "salt"]);
+        for index in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[index] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(read_binary::<Vec<String>>(&path).is_err(), "flipped bit in byte {index}");
+            std::fs::write(&path, &whole[..index]).unwrap();
+            assert!(read_binary::<Vec<String>>(&path).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write(&path, b"old", 0o644).unwrap();
+        assert!(write(&dir.path().join("record/below"), b"new", 0o644).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

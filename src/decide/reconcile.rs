@@ -1,0 +1,270 @@
+//! What may stay inside a target directory: pure, from what was observed to what must go and why.
+//!
+//! The rule is *normalise and delete*. Cargo's own tests see modification times; whatever they
+//! cannot see is made visible by deleting the units that could depend on it:
+//!
+//! 1. the checkout, git or a path dependency changed, the last attempt failed, or what it wrote
+//!    into the sources is not there: every unit of every local package, or, after a success, of those
+//!    that the change can have reached (see [`crate::observe::affected`]);
+//! 2. the content of a package from outside changed: its units;
+//! 3. an absolute input changed: the units that named it;
+//! 4. a variable changed that directories do not depend on: the units whose programs, or files that
+//!    they may run, name it;
+//! 5. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
+//! 6. a file is not what the last close left: its unit; and units of which it knew nothing, alone;
+//! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
+//!
+//! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
+//! would run their build scripts into an `OUT_DIR` that is not empty.
+//!
+//! Always removed: uplifted files, so that what is there afterwards is what this build made;
+//! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
+//! without a finished run, and files of no unit.
+
+mod damage;
+mod extras;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::base::tree::Change;
+use crate::observe::cargo_layout::{Layout, Version};
+use crate::observe::sources::{Lockfile, SourceChanges};
+
+/// The names that a reason lists before it counts.
+const NAMED: usize = 3;
+
+/// Files of a target directory that are nobody's and may differ without harm.
+const HARMLESS: [&str; 6] = [
+    "CACHEDIR.TAG",
+    ".cargo-lock",
+    ".cargo-build-lock",
+    ".cargo-artifact-lock",
+    ".package-cache",
+    ".package-cache-mutate",
+];
+
+/// What is known when a directory is opened.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// What is in the target directory.
+    pub layout: &'a Layout,
+    /// How the sources differ from those of the last attempt; `None` if nothing tells.
+    pub changes: Option<&'a SourceChanges>,
+    /// How the directory differs from what the last close left; `None` if nothing tells.
+    pub damage: Option<&'a [Change]>,
+    /// Whether the last attempt's command succeeded.
+    pub succeeded: bool,
+    /// The local packages, of the last attempt's sources and of today's.
+    pub local: &'a BTreeSet<String>,
+    /// Today's `Cargo.lock`.
+    pub lock: Option<&'a Lockfile>,
+    /// Those of them that changes of the checkout or of git can have reached; `None` for all.
+    pub affected: Option<&'a BTreeSet<String>>,
+    /// What the last build wrote into its sources, and what is not there as it wrote it.
+    pub unmade: &'a [PathBuf],
+    /// Units, by their place in [`Layout::units`], that Cargo compares with something newer, changed or gone
+    /// of which nothing else is known, and with what.
+    pub outdated: &'a BTreeMap<usize, PathBuf>,
+    /// Whether Cargo would make some documentation anew.
+    pub docs_are_outdated: bool,
+    /// Units, by their place in [`Layout::units`], that name an input that changed.
+    pub readers: &'a BTreeSet<usize>,
+    /// Units that may have read a variable that changed: their programs name it, or a file that
+    /// they may run.
+    pub callers: &'a BTreeSet<usize>,
+    /// The names of these variables.
+    pub named: &'a BTreeSet<String>,
+    /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
+    pub dated: &'a BTreeSet<usize>,
+    /// Packages of which the last build changed an artifact in place after Cargo finished it.
+    pub tampered: &'a BTreeSet<String>,
+    /// Packages from outside that name something of the checkout, or of its repository, that changed.
+    pub outsiders: &'a BTreeSet<String>,
+    /// What is beside Cargo's files, and the packages that may have made it; none for what the
+    /// command itself made.
+    pub extras: &'a BTreeMap<PathBuf, BTreeSet<String>>,
+}
+
+/// What must go, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The directory cannot be used at all: begin anew.
+    pub everything: bool,
+    /// Packages all of whose units go.
+    pub packages: BTreeSet<String>,
+    /// Paths to be removed, relative to the target directory.
+    pub paths: BTreeSet<PathBuf>,
+    /// The reasons, in words that stay the same; empty when nothing changed.
+    pub why: Vec<String>,
+}
+
+/// Decides what may stay.
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let (Some(changes), Some(damage)) = (situation.changes, situation.damage) else {
+        return Plan::everything("no record tells what the directory was made from");
+    };
+    let mut doomed = Doomed::default();
+    situation.judge_sources(changes, &mut doomed);
+    let loose = situation.judge_damage(damage, &mut doomed);
+    if situation.layout.version == Version::Unknown && !doomed.why.is_empty() {
+        let mut plan = Plan::everything("the directory has a layout that larder does not know");
+        plan.why.splice(0..0, doomed.why);
+        return plan;
+    }
+    let mut paths = situation.always();
+    paths.extend(situation.judge_extras(changes, &mut doomed));
+    paths.extend(loose.paths);
+    let Doomed { packages, why } = doomed;
+    if !packages.is_empty() || loose.docs || situation.docs_are_outdated {
+        paths.extend(situation.docs());
+    }
+    let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
+    paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
+    Plan { everything: false, packages, paths, why }
+}
+
+/// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
+/// tell what Cargo has to judge.
+pub fn lenient(situation: &Situation<'_>) -> Plan {
+    let plan = plan(situation);
+    if plan.everything { plan } else { Plan { why: plan.why, ..Plan::default() } }
+}
+
+#[derive(Default)]
+struct Doomed {
+    packages: BTreeSet<String>,
+    why: Vec<String>,
+}
+
+impl Doomed {
+    fn add(&mut self, packages: impl IntoIterator<Item = String>, why: String) {
+        self.packages.extend(packages);
+        self.why.push(why);
+    }
+}
+
+impl Plan {
+    fn everything(why: &str) -> Self {
+        Self { everything: true, why: vec![why.to_owned()], ..Self::default() }
+    }
+}
+
+impl Situation<'_> {
+    fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
+        let local = || self.local.iter().cloned();
+        let reached = || {
+            let local = self.affected.unwrap_or(self.local);
+            local.iter().chain(self.outsiders).cloned()
+        };
+        if !changes.checkout.is_empty() {
+            let names = changes.checkout.iter().map(|change| change.path.display().to_string());
+            doomed.add(reached(), format!("checkout changed: {}", some_of(names)));
+        }
+        if !changes.dated.is_empty() {
+            let names = changes.dated.iter().map(|path| path.display().to_string());
+            doomed.add(reached(), format!("times that somebody set changed: {}", some_of(names)));
+        }
+        for what in &changes.git {
+            doomed.add(reached(), format!("git changed: {what}"));
+        }
+        for place in &changes.outside {
+            doomed.add(local(), format!("path dependency changed: {}", place.display()));
+        }
+        if !self.unmade.is_empty() {
+            let names = self.unmade.iter().map(|path| path.display().to_string());
+            let why = "written into the sources by the last build, and gone";
+            doomed.add(local(), format!("{why}: {}", some_of(names)));
+        }
+        if !self.succeeded {
+            doomed.add(local(), "the last attempt did not succeed".to_owned());
+        }
+        if !changes.packages.is_empty() {
+            let names = changes.packages.iter().cloned();
+            let why = format!("sources of packages changed: {}", some_of(names.clone()));
+            doomed.add(names, why);
+        }
+        if !changes.inputs.is_empty() && !self.readers.is_empty() {
+            let names = changes.inputs.iter().map(|path| path.display().to_string());
+            doomed
+                .add(self.packages_of(self.readers), format!("inputs changed: {}", some_of(names)));
+        }
+        if !self.callers.is_empty() {
+            let names = self.named.iter().cloned();
+            doomed.add(
+                self.packages_of(self.callers),
+                format!("environment changed: {}", some_of(names)),
+            );
+        }
+        self.judge_outdated(doomed);
+        if changes.source_date_epoch {
+            let dated = self.packages_of(self.dated);
+            doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
+        }
+    }
+
+    /// What Cargo would make anew goes, so that it does not find what it left there the last time.
+    fn judge_outdated(&self, doomed: &mut Doomed) {
+        let units = self.layout.units().enumerate();
+        let outdated = units.filter_map(|(index, unit)| Some((unit, self.outdated.get(&index)?)));
+        let others = outdated.filter(|(unit, _)| !doomed.packages.contains(&unit.package));
+        let (packages, paths): (BTreeSet<String>, BTreeSet<&PathBuf>) =
+            others.map(|(unit, path)| (unit.package.clone(), path)).unzip();
+        if !packages.is_empty() {
+            let names = paths.iter().map(|path| path.display().to_string());
+            doomed.add(
+                packages,
+                format!("newer than what was made from it, or gone: {}", some_of(names)),
+            );
+        }
+    }
+
+    fn with_dependents(&self, packages: BTreeSet<String>) -> BTreeSet<String> {
+        let Some(lock) = self.lock else {
+            let all = self.layout.units().map(|unit| unit.package.clone());
+            return if packages.is_empty() {
+                packages
+            } else {
+                all.chain(packages.clone()).collect()
+            };
+        };
+        let ids = lock.packages.iter().filter(|package| packages.contains(&package.name));
+        let closure =
+            lock.dependents_closure(&ids.map(crate::observe::sources::Package::id).collect());
+        let names = lock.packages.iter().filter(|package| closure.contains(&package.id()));
+        packages.into_iter().chain(names.map(|package| package.name.clone())).collect()
+    }
+
+    fn always(&self) -> BTreeSet<PathBuf> {
+        let mut paths = BTreeSet::new();
+        for profile in &self.layout.profiles {
+            let uplifted = profile.uplifted.iter().filter(|path| !self.extras.contains_key(*path));
+            paths.extend(uplifted.cloned());
+            paths.extend(profile.incremental.iter().cloned());
+            paths.extend(profile.orphan_out_dirs.iter().cloned());
+            paths.extend(profile.strays.iter().cloned());
+        }
+        paths
+    }
+
+    fn packages_of(&self, units: &BTreeSet<usize>) -> BTreeSet<String> {
+        let all = self.layout.units().enumerate();
+        let chosen = all.filter(|(index, _)| units.contains(index));
+        chosen.map(|(_, unit)| unit.package.clone()).collect()
+    }
+}
+
+fn is_harmless(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
+}
+
+fn some_of(names: impl IntoIterator<Item = String>) -> String {
+    let names: Vec<String> = names.into_iter().collect();
+    let shown = names[..names.len().min(NAMED)].join(", ");
+    match names.len() - names.len().min(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

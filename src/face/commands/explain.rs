@@ -1,0 +1,158 @@
+//! `larder explain`: why a build was cold, what it rebuilt, or how two directories differ. Reads
+//! only.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::{DONE, named};
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::face::cli::ExplainArgs;
+use crate::observe::identity::{Difference, Identity, differences};
+use crate::output::{Output, Report, Screen, wrapped};
+use crate::store::config::StorePath;
+use crate::store::{EntryRecord, Store, UseRecord};
+
+/// What became of the last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    /// A new directory, or one that was begun anew.
+    Cold,
+    /// Something had to go.
+    Rebuilt,
+    /// Nothing had to go.
+    Unchanged,
+    /// Two directories are compared, whatever their use.
+    Compared,
+}
+
+#[derive(Serialize)]
+pub(super) struct Explanation {
+    pub(super) project: ProjectName,
+    pub(super) toolchain: ToolchainId,
+    pub(super) summary: String,
+    pub(super) kind: Kind,
+    /// Packages that were compiled, if the use came to its end.
+    pub(super) compiled: Option<usize>,
+    /// What was recorded when the use began.
+    pub(super) why: Vec<String>,
+    /// The directory that a new one, or the one asked for, is compared with.
+    pub(super) compared_with: Option<ToolchainId>,
+    /// Every part of the identity in which the two differ.
+    pub(super) differences: Vec<Difference>,
+}
+
+pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) -> Result<u8> {
+    let store = Store::open(StorePath::find(store).path())?;
+    let rows = store.rows(&arguments.project)?;
+    let records: Vec<EntryRecord> = rows.into_iter().filter_map(|row| row.record.ok()).collect();
+    let explanation = match arguments.between.as_slice() {
+        [one, other] => between(&store, find(&records, one)?, find(&records, other)?)?,
+        _ => last_use(&store, &records, &arguments.project)?,
+    };
+    output.report(&explanation, arguments.json)?;
+    Ok(DONE)
+}
+
+/// The record whose id begins with a text.
+fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
+    let id = named::find(records.iter().map(|record| record.toolchain), text)?;
+    let found = records.iter().find(|record| record.toolchain == id);
+    found.with_context(|| {
+        format!("the record of {} cannot be read; its next build makes it anew", id.short())
+    })
+}
+
+fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {
+    Ok(Explanation {
+        kind: Kind::Compared,
+        why: Vec::new(),
+        compiled: None,
+        compared_with: Some(old.toolchain),
+        differences: differences(&identity(store, old)?, &identity(store, new)?),
+        ..of(new)
+    })
+}
+
+fn identity(store: &Store, record: &EntryRecord) -> Result<Identity> {
+    store.identity(&record.project, record.toolchain).with_context(|| {
+        let id = record.toolchain.short();
+        format!(
+            "the identity of {} {id} cannot be read; its next build makes it anew",
+            record.project
+        )
+    })
+}
+
+fn of(record: &EntryRecord) -> Explanation {
+    let last = record.last.as_ref();
+    Explanation {
+        project: record.project.clone(),
+        toolchain: record.toolchain,
+        summary: record.summary.clone(),
+        kind: last.map_or(Kind::Unchanged, kind),
+        compiled: last
+            .and_then(|last| last.closed.as_ref())
+            .filter(|_| record.compiles_with_cargo())
+            .map(|closed| closed.compiled),
+        why: last.map(|last| last.why.clone()).unwrap_or_default(),
+        compared_with: None,
+        differences: Vec::new(),
+    }
+}
+
+fn kind(last: &UseRecord) -> Kind {
+    match (last.cold, last.why.is_empty()) {
+        (true, _) => Kind::Cold,
+        (false, false) => Kind::Rebuilt,
+        (false, true) => Kind::Unchanged,
+    }
+}
+
+fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
+    let used = records.iter().filter(|record| record.last.is_some());
+    let Some(record) = used.max_by_key(|record| record.last_use()) else {
+        bail!("nothing was built for {project} yet; `larder status` lists what there is");
+    };
+    let mut explanation = of(record);
+    // A directory that is used for the first time is compared with the one that was used before.
+    let others = records.iter().filter(|other| other.toolchain != record.toolchain);
+    let before = others.max_by_key(|other| other.last_use());
+    if let Some(before) = before.filter(|_| record.uses <= 1) {
+        explanation.compared_with = Some(before.toolchain);
+        explanation.differences = differences(&identity(store, before)?, &identity(store, record)?);
+    }
+    Ok(explanation)
+}
+
+impl Report for Explanation {
+    fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
+        let head = format!("{} {} ({})", self.project, self.toolchain.short(), self.summary);
+        let compiled = match self.compiled {
+            Some(1) => ", 1 package compiled".to_owned(),
+            Some(count) => format!(", {count} packages compiled"),
+            None => String::new(),
+        };
+        let with = self.compared_with.map(|id| format!("compared with {}", id.short()));
+        let mut text = match (self.kind, with) {
+            (Kind::Compared, Some(with)) if self.differences.is_empty() => {
+                format!("{head}, {with}: no difference")
+            }
+            (Kind::Compared, with) => format!("{head}, {}:", with.unwrap_or_default()),
+            (Kind::Cold, None) => format!("{head}: cold{compiled}"),
+            (Kind::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}"),
+            (Kind::Rebuilt, _) => format!("{head}: warm{compiled}"),
+            (Kind::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed"),
+        };
+        let differences: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
+        let lines = if differences.is_empty() { &self.why } else { &differences };
+        text.extend(lines.iter().map(|line| format!("\n  {line}")));
+        wrapped(&text, 2, screen)
+    }
+}

@@ -1,0 +1,158 @@
+//! `larder init`: makes the store, brings it into mkosi's sandbox, checks that it is there, and says
+//! or does what the build scripts need.
+
+pub mod ask;
+pub mod record;
+mod report;
+mod scripts;
+mod undo;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::{DONE, make_store};
+use crate::base::atomic;
+use crate::face::cli::InitArgs;
+use crate::image::mkosi::{self, Include, MkosiError, Summary};
+use crate::output::Output;
+use crate::store::config::StorePath;
+use crate::store::{Store, Wait, evict};
+use ask::Mkosi;
+use record::Record;
+use report::{Image, Initialised};
+use scripts::Work;
+
+/// The function that build scripts source, as it is in this version.
+const SNIPPET: &str = include_str!("../../../mkosi-snippets/larder.sh");
+
+pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
+    let path = std::path::absolute(StorePath::find(store).path())?;
+    let repository = std::env::current_dir()
+        .context("the current directory is gone; change to the image repository")?;
+    if arguments.undo {
+        return undo::undo(path, &repository, arguments.json, output);
+    }
+    mkosi::check_path(&path)?;
+    if !is_image_repository(&repository) {
+        bail!(
+            "{} is no image repository (no mkosi.conf); run `larder init` where you run mkosi, \
+             or `larder provision` to use larder without mkosi",
+            repository.display()
+        );
+    }
+    let mkosi = Mkosi::new(&arguments.mkosi)?;
+    refuse_other_owner(&mkosi)?;
+    let version = mkosi.version()?;
+    let images = image_arguments(arguments);
+    let before = all_summaries(&mkosi, &images)?;
+    let (store, _guard) = make_store(&path, Wait::Forever, output)?;
+    mkosi::check_path(store.root())?;
+    let binary_replaced = store.install_binary()?;
+    atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;
+    let mut report = Initialised::new(&store, version, binary_replaced);
+    let mut work = Work::default();
+    for ((name, words), before) in images.iter().zip(&before) {
+        let include = provide(&mkosi, words, before, &store, &repository)?;
+        work.merge(Work::find(&repository, before));
+        report.images.push(Image::new(name.clone(), include, before, store.root()));
+    }
+    let mut record = Record::read(&store, &repository)?;
+    record.use_includes(report.includes());
+    if arguments.apply {
+        report.changed = work.apply(&store, &mut record, arguments.force)?;
+    } else {
+        record.write(&store)?;
+    }
+    report.take(&work, arguments.apply);
+    output.report(&report, arguments.json)?;
+    Ok(DONE)
+}
+
+fn is_image_repository(dir: &Path) -> bool {
+    ["mkosi.conf", "mkosi.conf.d", "mkosi.local.conf"].iter().any(|name| dir.join(name).exists())
+}
+
+/// What is said of every image before anything is made.
+fn all_summaries(
+    mkosi: &Mkosi,
+    images: &[(Option<String>, Vec<OsString>)],
+) -> Result<Vec<Summary>> {
+    let mut all = Vec::new();
+    for (_, words) in images {
+        let summary = mkosi.summary(words, None)?;
+        summary.include(false)?;
+        all.push(summary);
+    }
+    Ok(all)
+}
+
+/// The arguments of each image: those that are given by name, or the ones behind `--`.
+pub fn image_arguments(arguments: &InitArgs) -> Vec<(Option<String>, Vec<OsString>)> {
+    let named = |name: &String| {
+        let own = [format!("--image-id={name}"), format!("--include=images/{name}.conf")];
+        let words = arguments.arguments.iter().cloned().chain(own.map(OsString::from));
+        (Some(name.clone()), words.collect())
+    };
+    if arguments.image.is_empty() {
+        return vec![(None, arguments.arguments.clone())];
+    }
+    arguments.image.iter().map(named).collect()
+}
+
+/// Only who owns the files that mkosi makes can own the store.
+fn refuse_other_owner(mkosi: &Mkosi) -> Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    match mkosi.owner()? {
+        Some(owner) if owner != own => bail!(
+            "`{}` makes files as user {owner}, you are user {own}; run `larder init` as that user, because the store has to be theirs",
+            mkosi.name()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the include file that an image takes, and has mkosi say what it does.
+fn provide(
+    mkosi: &Mkosi,
+    words: &[OsString],
+    before: &Summary,
+    store: &Store,
+    repository: &Path,
+) -> Result<Include> {
+    // With nothing but the repository among the sources, only mkosi knows whether that is its default.
+    let include = before.include(true)?;
+    let is_new = !include.path(store.root()).exists();
+    match write(mkosi, words, before, store, include) {
+        Err(error) if before.has_only(repository) && is_lost(&error) => {
+            if is_new {
+                evict::remove_include(store, &include.path(store.root()))?;
+            }
+            let include = before.include(false)?;
+            write(mkosi, words, before, store, include)?;
+            Ok(include)
+        }
+        other => other.map(|()| include),
+    }
+}
+
+fn is_lost(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(MkosiError::Lost { .. }))
+}
+
+fn write(
+    mkosi: &Mkosi,
+    words: &[OsString],
+    before: &Summary,
+    store: &Store,
+    include: Include,
+) -> Result<()> {
+    if include.ephemeral {
+        store.install_pointer(&include.mounted(store.root()), include.inside())?;
+    }
+    let path = include.path(store.root());
+    atomic::write(&path, include.text(store.root())?.as_bytes(), 0o644)?;
+    let after = mkosi.summary(words, Some(&path))?;
+    Ok(after.verify(before, store.root(), include)?)
+}

@@ -1,0 +1,96 @@
+//! Asking mkosi: as the user starts it, with the arguments that image builds have.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::image::mkosi::{self, Summary};
+
+/// The command that starts mkosi.
+#[derive(Clone, Debug)]
+pub struct Mkosi {
+    words: Vec<String>,
+}
+
+impl Mkosi {
+    /// Splits the command at spaces.
+    pub fn new(command: &str) -> Result<Self> {
+        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() {
+            bail!("--mkosi names no command; give it one, such as --mkosi 'sudo mkosi'");
+        }
+        Ok(Self { words })
+    }
+
+    /// As the user wrote it.
+    pub fn name(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// Its version.
+    pub fn version(&self) -> Result<String> {
+        let said = self.run(&[OsStr::new("--version")])?;
+        let text = String::from_utf8_lossy(&said.stdout);
+        match mkosi::version(&text) {
+            Some(version) if said.status.success() => Ok(version.to_owned()),
+            _ => bail!(
+                "`{} --version` does not say a version of mkosi; name what starts mkosi with --mkosi",
+                self.name()
+            ),
+        }
+    }
+
+    /// What it says of an image.
+    pub fn summary(&self, arguments: &[OsString], include: Option<&Path>) -> Result<Summary> {
+        let include = include.map(|path| format!("--include={}", path.display()));
+        let mut words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+        words.extend(include.as_ref().map(OsStr::new));
+        words.extend(["--json", "summary"].map(OsStr::new));
+        let said = self.run(&words)?;
+        if !said.status.success() {
+            bail!(
+                "`{} --json summary` failed: {}; mend the configuration, or give what your image builds give to mkosi behind `--`",
+                self.name(),
+                last_line(&said)
+            );
+        }
+        Ok(Summary::parse(&String::from_utf8_lossy(&said.stdout))?)
+    }
+
+    /// The user who owns files that mkosi makes, if what starts it says so: `sudo mkosi` makes them
+    /// as root. It is found out by making one; where none is made, nothing is said.
+    pub fn owner(&self) -> Result<Option<u32>> {
+        let is_mkosi = |word: &String| {
+            Path::new(word)
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("mkosi"))
+        };
+        let Some(at) = self.words.iter().position(is_mkosi).filter(|at| *at > 0) else {
+            return Ok(None);
+        };
+        let dir = tempfile::Builder::new().prefix("larder-").tempdir()?;
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(dir.path(), open)?;
+        let file = dir.path().join("whose");
+        let wrapper = Self { words: self.words[..at].to_vec() };
+        wrapper.run(&[OsStr::new("touch"), file.as_os_str()])?;
+        Ok(std::fs::metadata(&file).ok().map(|metadata| metadata.uid()))
+    }
+
+    fn run(&self, arguments: &[&OsStr]) -> Result<Output> {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).args(arguments).stdin(Stdio::null());
+        command.output().with_context(|| {
+            format!("cannot run {}; install mkosi, or name the command with --mkosi", self.words[0])
+        })
+    }
+}
+
+fn last_line(said: &Output) -> String {
+    let text = String::from_utf8_lossy(&said.stderr);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.unwrap_or("it said nothing").trim().to_owned()
+}

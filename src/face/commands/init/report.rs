@@ -1,0 +1,182 @@
+//! What `larder init` found and did, for people and for programs.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::scripts::{Place, Work};
+use crate::image::mkosi::{self, Include, Summary};
+use crate::output::Report;
+use crate::store::Store;
+
+/// What was found and done.
+#[derive(Serialize)]
+pub struct Initialised {
+    store: PathBuf,
+    /// The include file of the first image.
+    include: PathBuf,
+    binary: PathBuf,
+    binary_replaced: bool,
+    verified: bool,
+    snippet: PathBuf,
+    mkosi: String,
+    /// Each image that was asked about.
+    pub images: Vec<Image>,
+    /// Files of the repository that were changed or added.
+    pub changed: Vec<PathBuf>,
+    /// What the build scripts still need.
+    diff: String,
+    left: Vec<Place>,
+    /// Commands that larder runs already.
+    done: usize,
+    #[serde(skip)]
+    idle: bool,
+    #[serde(skip)]
+    notes: Vec<String>,
+}
+
+/// One image.
+#[derive(Serialize)]
+pub struct Image {
+    name: Option<String>,
+    include: PathBuf,
+    /// The store that its builds work with.
+    store: PathBuf,
+    sandbox: &'static str,
+    own_sources: bool,
+    ephemeral: &'static str,
+    build_directory: Option<PathBuf>,
+    #[serde(skip)]
+    kind: Include,
+}
+
+impl Image {
+    /// What was chosen for an image.
+    pub fn new(name: Option<String>, include: Include, summary: &Summary, store: &Path) -> Self {
+        Self {
+            name,
+            include: include.path(store),
+            store: include.store(store, summary.build_directory()),
+            sandbox: include.inside(),
+            own_sources: include.own_sources,
+            ephemeral: summary.ephemeral().name(),
+            build_directory: summary.build_directory().map(Path::to_owned),
+            kind: include,
+        }
+    }
+}
+
+impl Initialised {
+    /// Before any image was asked about.
+    pub fn new(store: &Store, mkosi: String, binary_replaced: bool) -> Self {
+        let mut notes = Vec::new();
+        if !mkosi::is_known(&mkosi) {
+            notes.push(format!("mkosi {mkosi} is none that larder is tested with (25.3 to 27.1)"));
+        }
+        Self {
+            store: store.root().to_owned(),
+            include: PathBuf::new(),
+            binary: store.binary(),
+            binary_replaced,
+            verified: true,
+            snippet: store.snippet(),
+            mkosi,
+            images: Vec::new(),
+            changed: Vec::new(),
+            diff: String::new(),
+            left: Vec::new(),
+            done: 0,
+            idle: false,
+            notes,
+        }
+    }
+
+    /// The include files in use.
+    pub fn includes(&mut self) -> Vec<Include> {
+        let mut kinds: Vec<Include> = Vec::new();
+        for image in &self.images {
+            if !kinds.contains(&image.kind) {
+                kinds.push(image.kind);
+            }
+        }
+        self.include = self.images.first().map(|image| image.include.clone()).unwrap_or_default();
+        kinds
+    }
+
+    /// Takes what is still to be done in the scripts.
+    pub fn take(&mut self, work: &Work, applied: bool) {
+        if !applied {
+            self.diff = work.diff();
+        }
+        self.left.clone_from(&work.left);
+        self.done = work.done;
+        self.idle = work.is_idle();
+    }
+
+    fn scripts(&self) -> String {
+        let mut text = String::new();
+        if !self.changed.is_empty() {
+            let files = self.changed.iter().map(|file| file.display().to_string());
+            let files = files.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(
+                text,
+                "Changed or added: {files}\n\
+                 Commit them: until then a version that git tells says -dirty. `larder init --undo` takes all back."
+            );
+        } else if !self.diff.is_empty() {
+            let _ = write!(
+                text,
+                "The build scripts need this; `larder init --apply` does it:\n\n{}",
+                self.diff
+            );
+        } else if self.idle {
+            let snippet = self.snippet.display();
+            let _ = writeln!(
+                text,
+                "No build script was found that runs cargo or go. In one that does: copy {snippet}\n\
+                 into the repository, add `. \"$SRCDIR/larder.sh\"`, and put\n\
+                 `larder_run NAME --source DIR --` before the command that compiles."
+            );
+        } else if self.left.is_empty() {
+            text.push_str("The build scripts run larder already.\n");
+        }
+        if !self.left.is_empty() {
+            text.push_str("\nNot touched, look yourself:\n");
+        }
+        for Place { file, line, why } in &self.left {
+            let _ = writeln!(text, "  {}:{line}: {why}", file.display());
+        }
+        text
+    }
+}
+
+impl Report for Initialised {
+    fn text(&self) -> String {
+        let mut text = format!("store     {}\nmkosi     {}\n", self.store.display(), self.mkosi);
+        for Image { name, include, sandbox, .. } in &self.images {
+            let name = name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+            let include = include.display();
+            let _ = writeln!(
+                text,
+                "include   {include} ({name}checked: builds find the store at {sandbox})"
+            );
+        }
+        for image in self.images.iter().filter(|image| image.kind.ephemeral) {
+            let (inner, kind) = (image.store.display(), image.ephemeral);
+            let _ = writeln!(
+                text,
+                "\nBuildSourcesEphemeral={kind}: what builds write to sources is lost, so they keep their store in the\n\
+                 build directory, and make it when it is missing: {inner}\n\
+                 `mkosi -f clean` and `mkosi -ff` empty that directory: the next build is cold. Its larder.toml is its\n\
+                 own, and goes with it; to collect: larder --store {inner} gc"
+            );
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "\n{note}");
+        }
+        let include = self.include.display();
+        let _ = writeln!(text, "\nStart mkosi with one more option:   --include={include}\n");
+        text + &self.scripts()
+    }
+}

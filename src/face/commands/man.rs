@@ -1,0 +1,17 @@
+//! `larder man`: writes the manual pages into a directory.
+
+use anyhow::{Context, Result};
+
+use super::DONE;
+use crate::base::atomic;
+use crate::face::cli::ManArgs;
+use crate::face::manual;
+
+pub fn man(arguments: &ManArgs) -> Result<u8> {
+    let dir = &arguments.directory;
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    for page in manual::pages() {
+        atomic::write(&dir.join(page.name), page.text.as_bytes(), 0o644)?;
+    }
+    Ok(DONE)
+}

@@ -1,0 +1,87 @@
+//! `larder provision`: the store, and a project's target directory for the toolchain that is here.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{DONE, make_store, run};
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::face::cli::ProvisionArgs;
+use crate::observe::identity::Identity;
+use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
+use crate::store::config::StorePath;
+use crate::store::{OpenEntry, Store, Wait};
+use crate::work::project::Project;
+
+#[derive(Serialize)]
+pub(super) struct Provisioned {
+    pub(super) store: PathBuf,
+    pub(super) project: ProjectName,
+    pub(super) summary: String,
+    pub(super) entry: Option<Entry>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Entry {
+    pub(super) toolchain: ToolchainId,
+    pub(super) target: PathBuf,
+    pub(super) new: bool,
+}
+
+pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
+    let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
+    let ProvisionArgs { project, source, with, command, .. } = arguments;
+    let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
+    watch.step("prepare");
+    let answer = run::identify(&project, &store, output)?;
+    watch.step("identify");
+    store.make_project(&project.name)?;
+    let summary = answer.identity.summary();
+    let entry = match arguments.command.as_slice() {
+        [] => None,
+        _ => Some(make_entry(&store, &project, answer.identity, output)?),
+    };
+    let store = store.root().to_owned();
+    let report = Provisioned { store, project: project.name, summary, entry };
+    output.report(&report, arguments.json)?;
+    watch.step("open");
+    output.detail(&watch.summary());
+    Ok(DONE)
+}
+
+fn make_entry(
+    store: &Store,
+    project: &Project,
+    identity: Identity,
+    output: Output,
+) -> Result<Entry> {
+    let lock = project.lock(store, identity.id(), output)?;
+    let (entry, _) = OpenEntry::open(store, &project.name, identity, lock)?;
+    Ok(Entry {
+        toolchain: entry.record().toolchain,
+        target: entry.paths().target.clone(),
+        new: entry.is_new(),
+    })
+}
+
+impl Report for Provisioned {
+    fn text(&self) -> String {
+        self.text_for(Screen::PLAIN)
+    }
+
+    fn text_for(&self, screen: Screen) -> String {
+        let (project, summary) = (&self.project, &self.summary);
+        let store = self.store.display();
+        let text = match &self.entry {
+            None => format!("{project}: {summary} in {store}\n"),
+            Some(Entry { toolchain, target, new }) => {
+                let made = if *new { "made" } else { "there already" };
+                let (id, target) = (toolchain.short(), target.display());
+                format!("{project} {id}: {summary}, {made}\n{target}\n")
+            }
+        };
+        wrapped(&text, 2, screen)
+    }
+}

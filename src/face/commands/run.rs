@@ -1,0 +1,164 @@
+//! `larder run`: identify, lock, reconcile, attach, run, close.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::{DONE, open_store, room};
+use crate::decide::verdict::Verdict;
+use crate::face::cli::RunArgs;
+use crate::host::command::{self, LARDER_FAILED};
+use crate::observe::identity::Answer;
+use crate::output::{self, Output, Progress, Stopwatch};
+use crate::store::{Store, Wait, evict};
+use crate::work::project::Project;
+use crate::work::session::{Done, Use, sharing};
+use crate::work::verify::{self, NOTHING};
+
+pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
+    let mut watch = Stopwatch::default();
+    if let Err(missing) = command::find(&arguments.command) {
+        let code = missing.code();
+        output.error(&missing.into(), code);
+        return Ok(code);
+    }
+    let (store, guard) = open_store(store, arguments.wait.unwrap_or(Wait::Forever), output)?;
+    let project = project(&store, arguments, output)?;
+    watch.step("prepare");
+    let answer = identify(&project, &store, output)?;
+    watch.step("identify");
+    let mut warm = Use::open(&store, &guard, &project, answer, output)?;
+    watch.step("open");
+    room::make(&store, output);
+    watch.step("make room");
+    let command = project.words();
+    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&warm, output);
+    let done = warm.carry_out(&command, &mut watch)?;
+    let is_for_nothing = done.is_for_nothing;
+    let mut code = exit_code(done, output)?;
+    if is_due && code != DONE {
+        warm.clear_cold()?;
+    }
+    if is_for_nothing {
+        warm.discard()?;
+        say_where(&project, output);
+        empty_scraps(&store, output);
+        return Ok(code);
+    }
+    if code == DONE && is_due {
+        code = verify_by_itself(&mut warm, &command, &project, output)?;
+        watch.step("verify");
+    }
+    room::make(&store, output);
+    watch.step("make room");
+    let share = if code == DONE { sharing::configured(&store, output) } else { None };
+    let captured = share.as_ref().and_then(|share| warm.capture(share, output));
+    drop(warm);
+    if let Some(captured) = captured {
+        sharing::publish(&store, captured, output);
+        watch.step("push");
+    }
+    empty_scraps(&store, output);
+    watch.step("empty trash");
+    output.detail(&watch.summary());
+    Ok(code)
+}
+
+/// A cargo that was started beside the sources finds none: this is said by nobody else.
+fn say_where(project: &Project, output: Output) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let is_cargo = project.words().first().is_some_and(|word| word == "cargo");
+    if is_cargo && !here.starts_with(&project.source) {
+        let (here, source) = (here.display(), project.source.display());
+        output.note(&format!("cargo ran in {here}, and the sources are in {source}; change there first, or give cargo --manifest-path"));
+    }
+}
+
+/// The project that the arguments name, with what they override.
+pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
+    let mut project = Project::find(
+        store,
+        arguments.project,
+        arguments.source,
+        &arguments.with,
+        &arguments.command,
+    )?;
+    project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
+    project.settings.fidelity = arguments.fidelity.unwrap_or(project.settings.fidelity);
+    project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);
+    project.announce_symlink(output);
+    Ok(project)
+}
+
+/// Asks the place where the compiler will run. The first time all of the toolchain is read.
+pub fn identify(project: &Project, store: &Store, output: Output) -> Result<Answer> {
+    let _progress = Progress::step(output, "looking at the toolchain");
+    project.identify(store)
+}
+
+/// Deletes what builds took from their own directories; whole ones are left to `larder gc`.
+pub fn empty_scraps(store: &Store, output: Output) {
+    let _progress = Progress::step(output, "deleting what was set aside");
+    for error in evict::empty_scraps(store) {
+        output.warning(&output::one_line(&error.into()));
+    }
+}
+
+/// Copies the sources for a verification that is due. A build does not fail because that cannot be done.
+fn copy_sources(warm: &Use<'_>, output: Output) -> bool {
+    let copied = warm.copy_sources();
+    if let Err(error) = &copied {
+        output.warning(&format!("this use is not verified: {}", output::one_line(error)));
+        // What cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
+    }
+    copied.is_ok()
+}
+
+/// The verification that the policy asks for. A stale build must not pass as a good one.
+fn verify_by_itself(
+    warm: &mut Use<'_>,
+    command: &[OsString],
+    project: &Project,
+    output: Output,
+) -> Result<u8> {
+    command::yield_to_others();
+    let name = &project.name;
+    let Some(comparison) = verify::compare(warm, command)? else {
+        output.note(&format!("{name} is not verified: {NOTHING}"));
+        return Ok(DONE);
+    };
+    let unit = comparison.first_unit.unwrap_or_else(|| "no unit of its own".to_owned());
+    match comparison.verdict {
+        Verdict::Same => output.note(&format!("verified {name}: warm and cold are the same")),
+        Verdict::NotReproducible => {
+            output.note(&format!("{name} is not reproducible: {unit} differs in two cold builds"));
+        }
+        Verdict::Stale => {
+            bail!("{name} was stale ({unit}); its directory was set aside, run the build again")
+        }
+    }
+    Ok(DONE)
+}
+
+/// The command's own exit code if it failed, whatever became of the records: larder's trouble must
+/// not hide it.
+pub fn exit_code(done: Done, output: Output) -> Result<u8> {
+    let code = match done.ended {
+        Ok(ended) => u8::try_from(ended.code).unwrap_or(LARDER_FAILED),
+        Err(error) => {
+            let code = error.code();
+            output.error(&error.into(), code);
+            code
+        }
+    };
+    match done.closed {
+        Err(error) if code == DONE => Err(error),
+        Err(error) => {
+            output.error(&error, code);
+            Ok(code)
+        }
+        Ok(()) => Ok(code),
+    }
+}

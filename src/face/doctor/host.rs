@@ -1,0 +1,95 @@
+//! The machine: mounts, namespaces, its clock.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::Check;
+use crate::host::{attach, command};
+
+/// Whether a directory can be attached by a mount.
+pub fn mounting(dir: &Path) -> Check {
+    const NAME: &str = "mounting";
+    match attach::try_mount(dir) {
+        Ok(()) => Check::ok(NAME, "directories can be attached by a mount of their own"),
+        Err(error) => Check::warning(
+            NAME,
+            error.to_string(),
+            "without mounts larder attaches by a symlink, whose path may show in what is built: allow user namespaces, or run as root",
+        ),
+    }
+}
+
+/// Whether the command can remove a directory that is attached.
+pub fn removing(dir: &Path) -> Check {
+    const NAME: &str = "removing";
+    match command::try_removal(dir) {
+        Ok(()) => Check::ok(NAME, "builds can remove a directory that is attached"),
+        Err(error) => Check::warning(
+            NAME,
+            format!("builds cannot remove a directory that is attached: {error}"),
+            "`cargo clean` and `rm -rf target` inside of a run empty the directory and then fail: allow seccomp's user notification, and do not run larder inside of another run",
+        ),
+    }
+}
+
+/// Whether a plain user can make mounts. Root needs no user namespace on the host; mkosi does.
+pub fn user_namespaces() -> Check {
+    const NAME: &str = "user namespaces";
+    match attach::try_user_namespace() {
+        Ok(()) => Check::ok(NAME, "can be made"),
+        Err(error) => Check::warning(
+            NAME,
+            format!("cannot be made: {error}"),
+            "mkosi and larder need them for plain users: set user.max_user_namespaces and, where there are such, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+    }
+}
+
+/// 2025-01-01: larder is younger.
+const EARLIEST: Duration = Duration::from_secs(1_735_689_600);
+
+/// So far may the clocks of the machine and of a filesystem be apart.
+const APART: Duration = Duration::from_secs(2);
+
+/// Whether the clock can be right: it is after larder was made, the filesystem has the same, and no
+/// build was in its future.
+pub fn clock(now: SystemTime, written: Option<SystemTime>, last_use: Option<SystemTime>) -> Check {
+    const NAME: &str = "clock";
+    let far = |a: SystemTime, b: SystemTime| a.duration_since(b).is_ok_and(|time| time > APART);
+    if now < SystemTime::UNIX_EPOCH + EARLIEST {
+        let found = "the clock stands before larder was made";
+        return Check::failed(NAME, found, "set the clock: ages and last uses are told by it");
+    }
+    match (written, last_use) {
+        (Some(written), _) if far(written, now) || far(now, written) => Check::warning(
+            NAME,
+            "the store's filesystem has another time than the machine",
+            "synchronise the clocks of both machines",
+        ),
+        (_, Some(last_use)) if far(last_use, now) => Check::warning(
+            NAME,
+            "the last build is in the future: the clock was set back",
+            "set the clock; directories count as used last until it has passed that time",
+        ),
+        _ => Check::ok(NAME, "agrees with the filesystem and with the records"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_told() {
+        let now = SystemTime::UNIX_EPOCH + EARLIEST + Duration::from_secs(1000);
+        let later = now + Duration::from_secs(60);
+        let state = |now, written, used| clock(now, written, used).state;
+        assert_eq!(state(now, Some(now), Some(now)), State::Ok);
+        assert_eq!(state(now, None, None), State::Ok);
+        assert_eq!(state(SystemTime::UNIX_EPOCH, None, None), State::Failed);
+        assert_eq!(state(now, Some(later), None), State::Warning);
+        assert_eq!(state(later, Some(now), None), State::Warning);
+        assert_eq!(state(now, Some(now), Some(later)), State::Warning);
+    }
+}

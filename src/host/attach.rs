@@ -1,0 +1,178 @@
+//! The only mount system calls.
+//!
+//! Mounts are made by the command's own process, between `fork` and `exec`, in a mount namespace
+//! of its own: they are seen by the command and what it starts, by nobody else, and die with
+//! them however they die. Where the right to mount is missing, the process first enters a user
+//! namespace in which it stays the same user; a plain user can do this on most hosts.
+//!
+//! Nothing here allocates after the fork: all strings are made beforehand.
+
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
+use rustix::thread::UnshareFlags;
+
+use crate::base::fault::point_after_fork;
+
+/// Bind mounts to be made for one command.
+#[derive(Debug)]
+pub struct Mounts {
+    binds: Vec<(CString, CString)>,
+    here: Option<CString>,
+    user_map: CString,
+    group_map: CString,
+}
+
+/// Why the target directory cannot be bind-mounted here.
+#[derive(Debug)]
+pub struct CannotMount(io::Error);
+
+impl fmt::Display for CannotMount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mounting is not possible here: {}", self.0)
+    }
+}
+
+impl Default for Mounts {
+    fn default() -> Self {
+        let own = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
+        Self {
+            binds: Vec::new(),
+            here: None,
+            user_map: own(rustix::process::geteuid().as_raw()),
+            group_map: own(rustix::process::getegid().as_raw()),
+        }
+    }
+}
+
+impl Mounts {
+    /// Adds a bind of `source` on `place`; both must exist when the command starts.
+    pub fn bind(&mut self, source: &Path, place: &Path) -> io::Result<()> {
+        let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
+        self.binds.push((text(source)?, text(place)?));
+        Ok(())
+    }
+
+    /// Whether there is nothing to mount.
+    pub fn is_empty(&self) -> bool {
+        self.binds.is_empty()
+    }
+
+    /// What is to be mounted.
+    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+        self.binds.iter().map(|(source, _)| Path::new(OsStr::from_bytes(source.to_bytes())))
+    }
+
+    /// Has the command start in a directory, as it is under its path when everything is mounted.
+    pub fn start_in(&mut self, dir: &Path) -> io::Result<()> {
+        self.here = Some(CString::new(dir.as_os_str().as_bytes())?);
+        Ok(())
+    }
+
+    /// The places that something is mounted on.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        self.binds.iter().map(|(_, place)| Path::new(OsStr::from_bytes(place.to_bytes())))
+    }
+
+    /// Makes the mounts in a namespace of the calling process alone.
+    ///
+    /// To be called between `fork` and `exec`: it allocates nothing and takes no lock.
+    pub fn enter(&self) -> io::Result<()> {
+        if self.binds.is_empty() {
+            return Ok(());
+        }
+        point_after_fork("attach.unshare");
+        match unshare(UnshareFlags::NEWNS) {
+            Err(Errno::PERM) => self.enter_user_namespace()?,
+            other => other?,
+        }
+        // Mounts of the host still arrive here; ours do not arrive there.
+        let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+        #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
+        rustix::mount::mount_change(c"/", downstream)?;
+        for (source, place) in &self.binds {
+            point_after_fork("attach.mount");
+            #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
+            rustix::mount::mount_bind(source.as_c_str(), place.as_c_str())?;
+        }
+        // The directory that it was started in is the one below the mounts.
+        if let Some(here) = &self.here {
+            rustix::process::chdir(here.as_c_str())?;
+        }
+        Ok(())
+    }
+
+    /// The user and the group stay who they are; nobody else has a name inside.
+    fn enter_user_namespace(&self) -> Result<(), Errno> {
+        unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
+        write(c"/proc/self/setgroups", c"deny")?;
+        write(c"/proc/self/uid_map", &self.user_map)?;
+        write(c"/proc/self/gid_map", &self.group_map)
+    }
+}
+
+/// Finds out, in a process that ends at once, whether `dir` could be bind-mounted.
+pub fn try_mount(dir: &Path) -> Result<(), CannotMount> {
+    try_mount_and(dir, || Ok(())).map_err(CannotMount)
+}
+
+/// The same, and whether then `more` can be done, which may neither allocate nor lock.
+pub fn try_mount_and(
+    dir: &Path,
+    more: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) -> io::Result<()> {
+    let mut mounts = Mounts::default();
+    mounts.bind(dir, dir)?;
+    let mut trial = Command::new("/proc/self/exe");
+    trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: `enter` makes system calls only, and so does `more`; neither allocates nor locks.
+    unsafe { trial.pre_exec(move || mounts.enter().and_then(|()| more())) };
+    trial.spawn().and_then(|mut child| child.wait()).map(|_| ())
+}
+
+/// Finds out, in a process that ends at once, whether a user namespace can be made.
+pub fn try_user_namespace() -> io::Result<()> {
+    let mut trial = Command::new("/proc/self/exe");
+    trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let enter = || Ok(unshare(UnshareFlags::NEWUSER)?);
+    // SAFETY: one system call, which neither allocates nor locks.
+    unsafe { trial.pre_exec(enter) };
+    trial.spawn().and_then(|mut child| child.wait()).map(drop)
+}
+
+/// Asks a program for its version, in a process that has `root` as `/` and nothing else.
+pub fn try_in_root(root: &Path, program: &str) -> io::Result<Output> {
+    let root = CString::new(root.as_os_str().as_bytes())?;
+    let mounts = Mounts::default();
+    let mut trial = Command::new(program);
+    trial.arg("--version").env_clear().stdin(Stdio::null());
+    let enter = move || {
+        if rustix::process::chroot(root.as_c_str()) == Err(Errno::PERM) {
+            mounts.enter_user_namespace()?;
+            rustix::process::chroot(root.as_c_str())?;
+        }
+        Ok(rustix::process::chdir(c"/")?)
+    };
+    // SAFETY: system calls only; it neither allocates nor locks.
+    unsafe { trial.pre_exec(enter) };
+    trial.output()
+}
+
+fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: only called in the single-threaded child of a fork, which shares no file
+    // descriptor table that another thread could rely on.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+fn write(path: &std::ffi::CStr, text: &std::ffi::CStr) -> Result<(), Errno> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(file, text.to_bytes()).map(|_| ())
+}

@@ -1,0 +1,382 @@
+//! The user's command: started with the mounts in place, signalled, waited for, and outlived.
+//!
+//! larder becomes the reaper of everything the command starts. When the command has ended,
+//! whatever of it still runs is killed, because an orphaned linker could write into a later
+//! build's output. If larder itself is killed, the command dies with it, and its descendants keep
+//! the lock's descriptor, so that nobody takes the directory from under them.
+
+mod filter;
+mod listener;
+mod removal;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, FdFlags};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use crate::base::fault;
+use crate::host::attach::{Mounts, try_mount_and};
+use crate::output::Output;
+
+use filter::Filter;
+use listener::Listener;
+use removal::Removals;
+
+/// Signals that are passed on to the command.
+const FORWARDED: [i32; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+/// Descriptors handed to the command begin here, out of the way of scripts that number their own.
+const HIGH_DESCRIPTOR: i32 = 200;
+
+/// A command that did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such program. Exit code 127.
+    #[error(
+        "cannot run {0}: command not found; install it where the command runs, or correct its name"
+    )]
+    NotFound(String),
+    /// The program cannot be executed. Exit code 126.
+    #[error("cannot run {program}; it has to be executable, and made for this machine")]
+    NotExecutable {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The mounts could not be made. Exit code 125.
+    #[error("cannot attach the target directory; `larder doctor` says what mounting needs here")]
+    Attach(#[source] io::Error),
+    /// The command could not be started or waited for, for reasons of the system. Exit code 125.
+    #[error("cannot supervise the command")]
+    Supervise(#[source] io::Error),
+}
+
+/// `run` and `verify`: larder itself failed, before or after the command.
+pub const LARDER_FAILED: u8 = 125;
+/// `run` and `verify`: the command cannot be executed.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// `run` and `verify`: the command was not found.
+pub const NOT_FOUND: u8 = 127;
+
+impl CommandError {
+    /// The exit code that says so.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NotFound(_) => NOT_FOUND,
+            Self::NotExecutable { .. } => NOT_EXECUTABLE,
+            Self::Attach(_) | Self::Supervise(_) => LARDER_FAILED,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its exit code; 128 and the signal's number if it died of one.
+    pub code: i32,
+    /// How long it ran.
+    pub duration: Duration,
+    /// How many of its processes were still there and had to be ended.
+    pub orphans: usize,
+    /// How many of those could not be ended, because they belong to another user.
+    pub survivors: usize,
+}
+
+/// Runs a command to its end, and ends what it left behind.
+///
+/// Every process of it inherits the `locks`.
+pub fn run(
+    command: &[OsString],
+    mounts: Mounts,
+    locks: &[BorrowedFd<'_>],
+    output: Output,
+) -> Result<Ended, CommandError> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| CommandError::Supervise(error.into()))?;
+    let started = Instant::now();
+    let receiver = Arc::new(Receiver::default());
+    forward_signals(&receiver).map_err(CommandError::Supervise)?;
+    let (child, listener) = start(command, mounts, locks, output)?;
+    receiver.is(child.as_raw_nonzero().get());
+    let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
+    receiver.is(0);
+    let duration = started.elapsed();
+    let (orphans, survivors) = end_orphans();
+    drop(listener);
+    Ok(Ended { code, duration, orphans, survivors })
+}
+
+/// Looks whether there is the program that a command starts, as `execvp(3)` would find it.
+pub fn find(command: &[OsString]) -> Result<(), CommandError> {
+    let program = command.first().map(PathBuf::from).unwrap_or_default();
+    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let found = if program.components().count() > 1 || program.is_absolute() {
+        program.exists()
+    } else {
+        std::env::split_paths(&path).any(|dir| is_file(&dir.join(&program)))
+    };
+    let shown = || program.display().to_string();
+    if found { Ok(()) } else { Err(CommandError::NotFound(shown())) }
+}
+
+/// Leaves processor and disk to others from now on, for what nobody waits for.
+pub fn yield_to_others() {
+    // ioprio_set(2): who = this process, class = idle. Neither failure is worth a word.
+    const PROCESS: libc::c_int = 1;
+    const IDLE: libc::c_int = 3 << 13;
+    let _ = rustix::process::nice(19);
+    // SAFETY: the call takes three integers and touches no memory.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, PROCESS, 0, IDLE) };
+}
+
+/// Makes a program the leader of a process group of its own that dies with larder: signals of a terminal do
+/// not reach it, so that nobody else would end it.
+pub fn on_its_own(command: &mut Command) {
+    command.process_group(0);
+    let die = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: `die` makes one system call; it neither allocates nor locks.
+    unsafe { command.pre_exec(die) };
+}
+
+fn start(
+    command: &[OsString],
+    mounts: Mounts,
+    locks: &[BorrowedFd<'_>],
+    output: Output,
+) -> Result<(Pid, Option<Listener>), CommandError> {
+    let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
+        .map_err(|error| CommandError::Supervise(error.into()))?;
+    let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR);
+    let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
+    let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
+    let removals = Removals::of(mounts.sources());
+    let asking = Asking::of(&mounts).map_err(CommandError::Supervise)?;
+    let (asking, answers) =
+        asking.map_or((None, None), |(ours, theirs)| (Some(theirs), Some(ours)));
+    let mut process = Command::new(&command[0]);
+    process.args(&command[1..]);
+    // SAFETY: `prepare` makes system calls only; it neither allocates nor locks.
+    unsafe { process.pre_exec(move || prepare(&mounts, asking.as_ref(), &inherited, &writer)) };
+    let spawned = process.spawn();
+    drop(process);
+    match spawned {
+        Ok(mut child) => {
+            let listener = answers.map(|answers| answer(&answers, removals, output));
+            match listener.transpose() {
+                Ok(listener) => Ok((Pid::from_child(&child), listener.flatten())),
+                Err(error) => {
+                    // Its calls would fail, because nobody answers.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    Err(CommandError::Supervise(error))
+                }
+            }
+        }
+        Err(error) => {
+            let attached = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);
+            Err(explain(&command[0], error, attached))
+        }
+    }
+}
+
+/// The child's part of being asked before some system calls.
+struct Asking {
+    filter: Filter,
+    way: OwnedFd,
+}
+
+impl Asking {
+    /// larder's end of the way, and what the child needs; nothing where nothing is attached.
+    fn of(mounts: &Mounts) -> io::Result<Option<(OwnedFd, Self)>> {
+        if mounts.is_empty() {
+            return Ok(None);
+        }
+        let Some(filter) = Filter::of_directories() else { return Ok(None) };
+        let (way, ours) = filter::way()?;
+        Ok(Some((ours, Self { filter, way })))
+    }
+}
+
+/// Begins to answer, if the kernel made the filter. Fails where it did and nobody can answer.
+fn answer(
+    answers: &OwnedFd,
+    mut removals: Removals,
+    output: Output,
+) -> io::Result<Option<Listener>> {
+    match filter::receive(answers)? {
+        Ok(listener) => {
+            Listener::start(listener, move |question| removals.answer(question)).map(Some)
+        }
+        Err(error) => {
+            output
+                .detail(&format!("attached directories cannot be removed by the command: {error}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Finds out, in a process that ends at once, whether the command could remove what is attached.
+pub fn try_removal(dir: &std::path::Path) -> io::Result<()> {
+    let filter = Filter::of_directories().ok_or(io::ErrorKind::Unsupported)?;
+    let (way, ours) = filter::way()?;
+    try_mount_and(dir, move || filter.enter(&way))?;
+    filter::receive(&ours)?.map(drop)
+}
+
+/// In the child, before `exec`.
+fn prepare(
+    mounts: &Mounts,
+    asking: Option<&Asking>,
+    inherited: &[OwnedFd],
+    writer: &OwnedFd,
+) -> io::Result<()> {
+    let passed_on = FORWARDED.into_iter().filter(|signal| !is_ignored(*signal));
+    for signal in passed_on {
+        // SAFETY: `signal` is async-signal-safe. Until `exec`, larder's own actions would be in force.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    mounts.enter()?;
+    if let Some(asking) = asking {
+        asking.filter.enter(&asking.way)?;
+    }
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    for lock in inherited {
+        rustix::io::fcntl_setfd(lock, FdFlags::empty())?;
+    }
+    fault::point_after_fork("command.exec");
+    rustix::io::write(writer, b"+")?;
+    Ok(())
+}
+
+fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError {
+    let program = program.to_string_lossy().into_owned();
+    match error.kind() {
+        _ if !attached => CommandError::Attach(error),
+        io::ErrorKind::NotFound => CommandError::NotFound(program),
+        _ => CommandError::NotExecutable { program, source: error },
+    }
+}
+
+/// To whom signals are passed on, and the one that came before it was there.
+#[derive(Default)]
+struct Receiver {
+    pid: AtomicI32,
+    pending: AtomicI32,
+}
+
+impl Receiver {
+    /// From now on it is this process; 0 for nobody.
+    fn is(&self, pid: i32) {
+        self.pid.store(pid, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    /// Async-signal-safe.
+    fn pass_on(&self, signal: i32) {
+        self.pending.store(signal, Ordering::SeqCst);
+        self.deliver();
+    }
+
+    /// Whichever of the two comes second finds what the other left.
+    fn deliver(&self) {
+        let pid = self.pid.load(Ordering::SeqCst);
+        if pid > 0 {
+            let signal = self.pending.swap(0, Ordering::SeqCst);
+            if signal > 0 {
+                // SAFETY: `kill` is async-signal-safe and takes no pointers.
+                unsafe { libc::kill(pid, signal) };
+            }
+        }
+    }
+}
+
+/// Passes signals on, but not those that the terminal has already sent to the whole group.
+fn forward_signals(receiver: &Arc<Receiver>) -> io::Result<()> {
+    for signal in FORWARDED {
+        if is_ignored(signal) {
+            continue;
+        }
+        let receiver = Arc::clone(receiver);
+        let pass_on = move |info: &libc::siginfo_t| {
+            if info.si_code != libc::SI_KERNEL {
+                receiver.pass_on(signal);
+            }
+        };
+        // SAFETY: the action uses atomics and calls `kill`, all async-signal-safe.
+        unsafe { signal_hook_registry::register_sigaction(signal, pass_on)? };
+    }
+    Ok(())
+}
+
+/// A signal that larder was started to ignore (`nohup`) stays ignored, for the command too.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: an all-zero `sigaction` is valid, and with a null new action the call only reads.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Waits for the command, reaping orphans of it that end meanwhile.
+fn wait_for(child: Pid) -> Result<i32, Errno> {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => return Ok(exit_code(status)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn exit_code(status: WaitStatus) -> i32 {
+    let signalled = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signalled).unwrap_or(125)
+}
+
+/// Kills children until there are none, or only such that may not be killed.
+fn end_orphans() -> (usize, usize) {
+    let mut ended = 0;
+    loop {
+        let children = children();
+        let killed = children
+            .iter()
+            .filter(|pid| rustix::process::kill_process(**pid, Signal::KILL) != Err(Errno::PERM))
+            .count();
+        if killed == 0 {
+            return (ended, children.len());
+        }
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(_) => ended += 1,
+            Err(Errno::INTR) => {}
+            Err(_) => return (ended, 0),
+        }
+    }
+}
+
+/// The processes whose parent is larder: what it reaped by adoption too.
+fn children() -> Vec<Pid> {
+    let own = std::process::id();
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{own}/task")) else {
+        return Vec::new();
+    };
+    let lists = threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let text = lists.collect::<Vec<_>>().join(" ");
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw).collect()
+}

@@ -1,0 +1,179 @@
+//! Reading directories and small files of a target directory.
+
+use std::collections::BTreeSet;
+use std::fs::{self, FileType};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::names::mark;
+use super::{Finished, Kind, LayoutError, Unit};
+use crate::base::tree::Nanoseconds;
+
+/// A target directory that is being read.
+pub(super) struct Reader<'a> {
+    /// Where it is.
+    pub target: &'a Path,
+}
+
+/// One name in a directory.
+pub(super) struct Listed {
+    /// The name; one that is not UTF-8 is never Cargo's own, and is lossy here.
+    pub name: String,
+    /// Its path, relative to the target directory.
+    pub path: PathBuf,
+    /// What it is; symlinks are not followed.
+    pub kind: FileType,
+}
+
+impl Reader<'_> {
+    /// The names in a directory, in order; none when there is no such directory.
+    pub fn list(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
+        self.try_list(directory).map_err(|error| error_at(directory, error))
+    }
+
+    fn try_list(&self, directory: &Path) -> io::Result<Vec<Listed>> {
+        let place = self.target.join(directory);
+        let entries = match fs::read_dir(place) {
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut listed = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let path = directory.join(&name);
+            let kind = entry.file_type()?;
+            listed.push(Listed { name: name.to_string_lossy().into_owned(), path, kind });
+        }
+        listed.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listed)
+    }
+
+    /// Only the directories among the names in a directory.
+    pub fn directories(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
+        let listed = self.list(directory)?;
+        Ok(listed.into_iter().filter(|item| item.kind.is_dir()).collect())
+    }
+
+    /// The modification time of a file, if it is there.
+    pub fn modified(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+        match fs::symlink_metadata(self.target.join(path)) {
+            Ok(metadata) => Ok(Some(modified(&metadata))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error_at(path, error)),
+        }
+    }
+
+    /// The time of the last access to a file, if it is there.
+    pub fn accessed(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+        match fs::symlink_metadata(self.target.join(path)) {
+            Ok(metadata) => Ok(Some(accessed(&metadata))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error_at(path, error)),
+        }
+    }
+
+    /// Whether a path is a directory; a symlink is none.
+    pub fn is_directory(&self, path: &Path) -> bool {
+        fs::symlink_metadata(self.target.join(path)).is_ok_and(|metadata| metadata.is_dir())
+    }
+
+    /// The content of a file, if it is there.
+    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
+        match fs::read(self.target.join(path)) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error_at(path, error)),
+        }
+    }
+
+    /// What a fingerprint file says, unless it is damaged or was emptied by a start of the unit.
+    ///
+    /// Cargo writes the number as the hexadecimal digits of its little-endian bytes
+    /// (`util/hex.rs`, `to_hex`, Cargo 1.95), and empties the file before it starts a unit
+    /// (`core/compiler/fingerprint/mod.rs`, `prepare_target`).
+    pub fn finished(&self, path: &Path) -> Result<Option<Finished>, LayoutError> {
+        let Some(content) = self.read(path)? else {
+            return Ok(None);
+        };
+        let Some(fingerprint) = parse_fingerprint(&content) else {
+            return Ok(None);
+        };
+        Ok(self.modified(path)?.map(|at| Finished { fingerprint, at }))
+    }
+}
+
+/// An error with the path that it is about.
+pub(super) fn error_at(path: &Path, source: io::Error) -> LayoutError {
+    LayoutError { path: path.to_owned(), source }
+}
+
+/// Whether an error only says that nothing is there.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The modification time in a file's metadata.
+pub(super) fn modified(metadata: &fs::Metadata) -> Nanoseconds {
+    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
+}
+
+fn accessed(metadata: &fs::Metadata) -> Nanoseconds {
+    metadata.atime().saturating_mul(1_000_000_000).saturating_add(metadata.atime_nsec())
+}
+
+fn parse_fingerprint(content: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(content).ok().filter(|text| text.len() == 16)?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| plain)?;
+    Some(number.swap_bytes())
+}
+
+/// A unit as far as its fingerprint directory tells.
+pub(super) fn unit(
+    reader: &Reader<'_>,
+    package: &str,
+    hash: &str,
+    fingerprint: &Path,
+) -> Result<Unit, LayoutError> {
+    let mut unit = Unit {
+        package: package.to_owned(),
+        hash: hash.to_owned(),
+        kinds: BTreeSet::new(),
+        crates: BTreeSet::new(),
+        paths: Vec::new(),
+        fingerprint: fingerprint.to_owned(),
+        finished: None,
+        started: reader.modified(&fingerprint.join("invoked.timestamp"))?,
+        read: None,
+        out_dir: None,
+    };
+    for item in reader.list(fingerprint)? {
+        // A unit that failed the first time has only `dep-*`, if that.
+        let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
+        let Some(mark) = mark(name) else { continue };
+        unit.kinds.insert(mark.kind);
+        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Doc | Kind::Other) {
+            unit.crates.insert(mark.target.replace('-', "_"));
+        }
+        if name == item.name {
+            unit.read = unit.read.max(reader.accessed(&item.path)?);
+            unit.finished = unit.finished.or(reader.finished(&item.path)?);
+        }
+    }
+    Ok(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_little_endian() {
+        assert_eq!(parse_fingerprint(b"da0ee13aa7475777"), Some(8_599_420_797_060_189_914));
+        for damaged in ["", "da0ee13aa747577", "+a0ee13aa7475777", "da0ee13aa7475777\n"] {
+            assert_eq!(parse_fingerprint(damaged.as_bytes()), None, "{damaged:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! In which directories Cargo puts what it builds, as far as that can be seen before it runs.
+//!
+//! What decides, first to last, in Cargo 1.95: `--target-dir`, `CARGO_TARGET_DIR`, `--config`,
+//! `CARGO_BUILD_TARGET_DIR`, the files nearest to the working directory, Cargo's home; for `build.build-dir`
+//! the same without the first two (`util/context/mod.rs`, `target_dir` and `build_dir`). Where a build directory
+//! is set, units are there and only finished artifacts in the target directory.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ask::Caller;
+use super::cargo_config::CargoConfig;
+use super::search::Search;
+use super::words::{self, Said};
+use super::{Environment, Request};
+use crate::observe::sources::plain;
+
+/// Where Cargo puts what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directories {
+    /// Where its units are: this is attached.
+    pub units: PathBuf,
+    /// Where its artifacts go, if elsewhere: this is left alone.
+    pub results: Option<PathBuf>,
+    /// Why a directory that it was told to use is not attached.
+    pub note: Option<String>,
+}
+
+/// What `cargo metadata` says of a workspace; `build_directory` from 1.91 on.
+#[derive(Deserialize)]
+struct Metadata {
+    target_directory: PathBuf,
+    build_directory: Option<PathBuf>,
+}
+
+/// Finds them. Cargo itself is asked only where a build directory is set: whether it heeds that, and what a
+/// template in it stands for, it knows.
+pub fn find(
+    request: &Request,
+    said: &Said,
+    config: &CargoConfig,
+    environment: &Environment,
+    search: &Search,
+) -> Directories {
+    let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
+    let base = said.base(request);
+    let variable = |name: &str| get(name).map(|value| base.join(value));
+    let told = said.target_dir.as_ref().map(|dir| base.join(dir));
+    let told = told.or_else(|| variable("CARGO_TARGET_DIR"));
+    let told = told.or_else(|| config.target_dir().map(Path::to_owned));
+    let target = plain(&told.unwrap_or_else(|| request.source.join("target")));
+    let builds = config.build_dir().and_then(|_| ask(said, &base, environment, search));
+    let builds = builds.filter(|builds| *builds != target);
+    let default = || request.source.join("target");
+    match builds {
+        Some(units) => match unfit(&units, request) {
+            None => Directories { units, results: Some(target), note: None },
+            // Then nothing of Cargo's is attached but what finished artifacts are.
+            Some(note) => Directories { units: target, results: None, note: Some(note) },
+        },
+        None => match unfit(&target, request) {
+            None => Directories { units: target, results: None, note: None },
+            Some(note) => Directories { units: default(), results: Some(target), note: Some(note) },
+        },
+    }
+}
+
+/// Why a directory cannot be attached.
+fn unfit(dir: &Path, request: &Request) -> Option<String> {
+    let shown = dir.display();
+    if request.source.starts_with(dir) {
+        Some(format!("{shown} holds the sources; what cargo builds there is left alone"))
+    } else if dir.starts_with(&request.store) {
+        Some(format!("{shown} is inside of the store; what cargo builds there is left alone"))
+    } else {
+        None
+    }
+}
+
+/// The build directory, as Cargo itself says; nothing where it does not tell.
+fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> Option<PathBuf> {
+    let cargo = search.find(&said.program)?;
+    let mut arguments: Vec<String> = said.toolchain.iter().cloned().collect();
+    for config in &said.configs {
+        arguments.extend(["--config".to_owned(), config.clone()]);
+    }
+    arguments
+        .extend(["metadata", "--no-deps", "--offline", "--format-version=1"].map(str::to_owned));
+    if let Some(manifest) = &said.manifest {
+        arguments.extend(["--manifest-path".to_owned(), manifest.to_string_lossy().into_owned()]);
+    }
+    let caller = Caller { dir: base.to_owned(), environment: environment.clone() };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let answer = caller.ask(&cargo, &arguments).ok()?.answer().ok()?;
+    let metadata: Metadata = serde_json::from_str(&answer).ok()?;
+    let differs = |dir: &PathBuf| *dir != metadata.target_directory;
+    metadata.build_directory.as_ref().filter(|dir| differs(dir)).map(|dir| plain(dir))
+}
+
+/// Whether a directory is one that Cargo made for what it builds: such a one is never an input as a whole.
+pub fn is_cargos(dir: &Path) -> bool {
+    let tag = std::fs::read(dir.join("CACHEDIR.TAG")).unwrap_or_default();
+    tag.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55")
+        && dir.join(".rustc_info.json").is_file()
+}
+
+impl Said {
+    /// The directory from which Cargo looks, as the compiler sees it.
+    pub fn base(&self, request: &Request) -> PathBuf {
+        let from = request.directory.as_ref().unwrap_or(&request.source);
+        from.join(&self.directory)
+    }
+}
+
+/// What the command says to Cargo of directories and configuration; nothing where it is not Cargo itself.
+pub fn said(command: &[Vec<u8>]) -> Said {
+    let mut said = words::said(command);
+    if said.program.as_os_str().is_empty() {
+        said.program = PathBuf::from("cargo");
+    }
+    said
+}

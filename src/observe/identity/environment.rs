@@ -1,0 +1,210 @@
+//! Which environment variables count, and how they are kept.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::Environment;
+use super::services::SERVICES;
+use crate::base::digest::Digest;
+
+/// Variables that differ from image to image and from machine to machine. No build should depend
+/// on them; if a program that takes part in one names them, they count for it alone. A trailing `*`
+/// matches any ending. More of the kind are in [`SERVICES`].
+const SELDOM: &[&str] = &[
+    // mkosi 25.3 and 27.1 (`run_build_scripts`, `mkosi-chroot`): where things are, who runs it,
+    // and for which image; a project is the same in all images.
+    "ARTIFACTDIR",
+    "BUILDDIR",
+    "BUILDROOT",
+    "CACHED",
+    "CHROOT_*",
+    "DESTDIR",
+    "IMAGE_ID",
+    "IMAGE_VERSION",
+    "MKOSI_*",
+    "OUTPUTDIR",
+    "PACKAGEDIR",
+    "PROFILES",
+    "SCRIPT",
+    "SRCDIR",
+    "SYSTEMD_*",
+    "WITH_DOCS",
+    "WITH_NETWORK",
+    "WITH_TESTS",
+    "GIT_CONFIG_*",
+    "GIT_PROXY_SSL_CAINFO",
+    "container",
+    // How things are fetched; what is fetched is checked by content.
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CURL_CA_BUNDLE",
+    "GOAUTH",
+    "GOINSECURE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOPRIVATE",
+    "GOPROXY",
+    "GOSUMDB",
+    "GOVCS",
+    "GIT_SSL_CAINFO",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "*_proxy",
+    "*_PROXY",
+    // How target directories are shared: what restic reads.
+    "AWS_*",
+    "RESTIC_*",
+    // The machine's name and the session: of little use to a build, and yet some read them.
+    "DBUS_*",
+    "DESKTOP_SESSION",
+    "DISPLAY",
+    "EDITOR",
+    "GPG_TTY",
+    "HOSTNAME",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "SSH_*",
+    "SUDO_*",
+    "VISUAL",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_*",
+];
+
+/// Variables that say nothing about what is built.
+const IGNORED: &[&str] = &[
+    // What a shell keeps for itself.
+    "_",
+    "OLDPWD",
+    "PWD",
+    "SHLVL",
+    "PS1",
+    "PS2",
+    "PS4",
+    "HISTFILE",
+    "HISTSIZE",
+    // The terminal and the session.
+    "COLORTERM",
+    "COLUMNS",
+    "LESS*",
+    "LINES",
+    "LISTEN_*",
+    "LS_COLORS",
+    "MAIL",
+    "MANAGERPID",
+    "NO_COLOR",
+    "PAGER",
+    "SESSION_MANAGER",
+    "STY",
+    "TERM",
+    "TERMINFO",
+    "TERM_*",
+    "TMUX*",
+    "WINDOWID",
+    "CARGO_TERM_*",
+    // How many jobs run at a time.
+    "CARGO_BUILD_JOBS",
+    "CARGO_MAKEFLAGS",
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MFLAGS",
+    "NUM_JOBS",
+    // Part of the state of the sources, because it changes with every commit.
+    "SOURCE_DATE_EPOCH",
+    // larder's own.
+    "LARDER_*",
+];
+
+/// Parts of names whose values are kept as a digest only.
+const SECRET: &[&str] =
+    &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
+
+/// The variables that count.
+pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
+    let ignores = |name: &OsStr| {
+        let fits = |pattern: &str| matches(pattern, name.as_bytes());
+        IGNORED.iter().any(|pattern| fits(pattern))
+            || seldom_patterns().any(fits)
+            || ignored.iter().any(|pattern| fits(pattern))
+    };
+    let counts = environment.iter().filter(|(name, _)| !ignores(name));
+    counts.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The variables that count only for programs that name them, as digests.
+pub fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
+    let is_seldom =
+        |name: &OsStr| seldom_patterns().any(|pattern| matches(pattern, name.as_bytes()));
+    let named = environment.iter().filter(|(name, _)| is_seldom(name));
+    named
+        .map(|(name, value)| (super::shown(name.as_bytes()), Digest::of(value.as_bytes())))
+        .collect()
+}
+
+/// What the names of variables that count only for those who name them look like.
+pub(super) fn seldom_patterns() -> impl Iterator<Item = &'static str> {
+    SELDOM.iter().chain(SERVICES).copied()
+}
+
+/// Whether a variable is one of those that files of the sources count for too. mkosi's own are not:
+/// image repositories name them everywhere.
+pub fn is_of_services(name: &str) -> bool {
+    SERVICES.iter().any(|pattern| matches(pattern, name.as_bytes()))
+}
+
+fn matches(pattern: &str, name: &[u8]) -> bool {
+    match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
+        (Some(start), _) => name.starts_with(start.as_bytes()),
+        (None, Some(end)) => name.ends_with(end.as_bytes()),
+        (None, None) => name == pattern.as_bytes(),
+    }
+}
+
+/// The variables as text; what may be secret as a digest.
+pub fn shown(counting: &Environment) -> BTreeMap<String, String> {
+    let text = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
+        let name = super::shown(name.as_bytes());
+        let upper = name.to_uppercase();
+        let value = if SECRET.iter().any(|part| upper.contains(part)) {
+            format!("blake3 {}", Digest::of(value.as_bytes()))
+        } else {
+            super::shown(value.as_bytes())
+        };
+        (name, value)
+    };
+    counting.iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn noise_does_not_count_and_all_else_does() {
+        let all = environment(&[
+            ("IMAGE_VERSION", "1"),
+            ("SHLVL", "2"),
+            ("MKOSI_UID", "0"),
+            ("https_proxy", "x"),
+            ("RUSTFLAGS", "-Cx"),
+            ("HOME", "/"),
+            ("FOO", "1"),
+            ("CI_JOB", "7"),
+            ("CI_NODE", "8"),
+        ]);
+        let names: Vec<_> = counting(&all, &["CI_*".into()]).into_keys().collect();
+        assert_eq!(names, ["FOO", "HOME", "RUSTFLAGS"]);
+    }
+
+    #[test]
+    fn secrets_are_kept_as_digests_that_still_tell_values_apart() {
+        let of = |value| shown(&environment(&[("MY_TOKEN", value)]))["MY_TOKEN"].clone();
+        assert!(!of("hunter2").contains("hunter2"));
+        assert_ne!(of("hunter2"), of("hunter3"));
+    }
+}

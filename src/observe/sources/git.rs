@@ -1,0 +1,109 @@
+//! The git repositories of a checkout, by what they mean rather than by their files.
+//!
+//! A build script can ask git for anything: `git describe`, a tag, whether the tree is dirty. A
+//! fresh clone of the same commit has to answer the same as the clone before, though its refs may
+//! be packed, its index holds other times and its reflog other dates. So:
+//!
+//! - `HEAD`, `config`, `shallow`, `info/` and whatever else is there counts by content;
+//! - refs count by name and value, packed or loose (`gitrepository-layout(5)`); a `reftable/` by
+//!   content;
+//! - the index counts by its entries without the times (see [`index`]);
+//! - how short git would write `HEAD` counts, because that follows from how many objects there are
+//!   (`git-config(1)`, `core.abbrev`);
+//! - objects do not count (refs name them), nor do the reflog, the repository of a submodule
+//!   (which is one of its own here) and git's sample hooks.
+//!
+//! A checkout below the top of a repository belongs to that repository: then what `git status`
+//! says of the part outside counts too.
+
+mod command;
+mod index;
+mod refs;
+mod repository;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::paths;
+use super::place::Where;
+use crate::base::tree::ObserveError;
+
+pub use repository::Repository;
+
+/// The state of all repositories that a checkout has or belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// By working tree: relative to the checkout, or absolute for one that encloses it.
+    #[serde(with = "paths::map")]
+    pub repositories: BTreeMap<PathBuf, Repository>,
+}
+
+impl GitState {
+    /// Looks at the repositories whose `.git` a walk through the checkout found.
+    pub(super) fn observe(
+        place: &Where,
+        dot_gits: &[PathBuf],
+        before: Option<&Self>,
+    ) -> Result<Self, ObserveError> {
+        let mut repositories = BTreeMap::new();
+        for home in repository::find(place, dot_gits) {
+            let before = before.and_then(|before| before.repositories.get(&home.name));
+            let seen = Repository::observe(&home, before)?;
+            repositories.insert(home.name, seen);
+        }
+        Ok(Self { repositories })
+    }
+
+    pub(super) fn unsettle(&mut self) {
+        self.repositories.values_mut().for_each(Repository::unsettle);
+    }
+
+    /// What differs from an older state, in words; empty if git would answer the same.
+    pub fn changes_since(&self, old: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (name, repository) in &self.repositories {
+            let prefix = prefix(name);
+            match old.repositories.get(name) {
+                None => changes.push(format!("{prefix}repository added")),
+                Some(old) => {
+                    let found = repository.changes_since(old).into_iter();
+                    changes.extend(found.map(|change| format!("{prefix}{change}")));
+                }
+            }
+        }
+        let gone = old.repositories.keys().filter(|name| !self.repositories.contains_key(*name));
+        changes.extend(gone.map(|name| format!("{}repository removed", prefix(name))));
+        changes
+    }
+}
+
+fn prefix(name: &Path) -> String {
+    if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
+}
+
+/// Has git take the files of a copied working tree for those that its copied index knows, where their content
+/// is the same: else `git diff-index` would find all of them changed. Only where the repository was copied too.
+pub fn refresh_copy(work_tree: &Path) {
+    if work_tree.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
+        // Where git is missing, the command has none either.
+        let _ = command::run(work_tree, &["update-index", "-q", "--refresh"]);
+    }
+}
+
+/// The files at and below a directory that git tracks or does not ignore, relative to it; a repository inside
+/// of the repository is one name. Nothing where git does not tell.
+pub(super) fn listed(dir: &Path) -> Option<BTreeSet<PathBuf>> {
+    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let names = command::ask(dir, &words)?;
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Some(names.map(|name| to_path(name.strip_suffix(b"/").unwrap_or(name))).collect())
+}
+
+/// A name as git prints it.
+fn to_path(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name))
+}

@@ -1,0 +1,201 @@
+//! One repository: where it is, and its state.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::command::ask;
+use super::index::Index;
+use super::refs::{self, Refs};
+use crate::base::digest::Digest;
+use crate::base::tree::{ObserveError, Tree};
+use crate::observe::sources::place::{Where, plain};
+
+/// Names at the top of a git directory that have no say, or that are looked at in another way.
+const APART: [&str; 10] = [
+    "objects",
+    "logs",
+    "refs",
+    "packed-refs",
+    "index",
+    "modules",
+    "worktrees",
+    "lfs",
+    "gc.log",
+    "info/refs",
+];
+
+/// Where a repository is.
+pub(super) struct Home {
+    /// Its working tree, relative to the checkout; absolute if it encloses the checkout.
+    pub name: PathBuf,
+    /// Its working tree, here.
+    pub work_tree: PathBuf,
+    /// Its git directory, here.
+    pub git_dir: PathBuf,
+    /// The git directory that it shares with other working trees; mostly the same.
+    pub common: PathBuf,
+    /// Whether the checkout is only a part of its working tree, and which.
+    pub encloses: Option<PathBuf>,
+}
+
+/// The state of one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// The object that `HEAD` stands for, unless the branch has none yet.
+    pub head: Option<String>,
+    short_head: Option<Vec<u8>>,
+    files: Tree,
+    shared_files: Tree,
+    refs: Refs,
+    index: Option<Index>,
+    status: Option<Digest>,
+}
+
+/// The repositories of a checkout, the enclosing one if it has none of its own at the top.
+pub(super) fn find(place: &Where, dot_gits: &[PathBuf]) -> Vec<Home> {
+    let own = dot_gits.iter().filter_map(|dot_git| {
+        let name = dot_git.parent().unwrap_or(Path::new(""));
+        Home::at(place, name.to_owned(), &place.source.join(name), None)
+    });
+    let mut homes: Vec<Home> = own.collect();
+    if !homes.iter().any(|home| home.name.as_os_str().is_empty()) {
+        homes.extend(enclosing(place));
+    }
+    homes
+}
+
+/// As git does, looks upwards within one filesystem.
+fn enclosing(place: &Where) -> Option<Home> {
+    let device = fs::metadata(&place.source).ok()?.dev();
+    let is_inside = |path: &&Path| {
+        let below = path.starts_with(&place.root) || !place.source.starts_with(&place.root);
+        below && fs::metadata(path).is_ok_and(|metadata| metadata.dev() == device)
+    };
+    let mut above = place.source.ancestors().skip(1).take_while(is_inside);
+    let top = above.find(|path| path.join(".git").symlink_metadata().is_ok())?;
+    let part = place.source.strip_prefix(top).ok()?.to_owned();
+    Home::at(place, place.seen_by_compiler(top), top, Some(part))
+}
+
+impl Home {
+    fn at(place: &Where, name: PathBuf, work_tree: &Path, part: Option<PathBuf>) -> Option<Self> {
+        let dot_git = work_tree.join(".git");
+        let git_dir = match fs::read(&dot_git) {
+            Ok(content) => {
+                let path = content.strip_prefix(b"gitdir:")?.trim_ascii();
+                elsewhere(place, work_tree, path)
+            }
+            Err(_) => dot_git,
+        };
+        fs::metadata(git_dir.join("HEAD")).ok()?;
+        let common = match fs::read(git_dir.join("commondir")) {
+            Ok(path) => elsewhere(place, &git_dir, path.trim_ascii()),
+            Err(_) => git_dir.clone(),
+        };
+        Some(Self { name, work_tree: work_tree.to_owned(), git_dir, common, encloses: part })
+    }
+
+    /// The bytes of an object's name.
+    fn oid(&self) -> usize {
+        if self.config().replace(' ', "").contains("objectformat=sha256") { 32 } else { 20 }
+    }
+
+    fn config(&self) -> String {
+        let config = fs::read(self.common.join("config")).unwrap_or_default();
+        String::from_utf8_lossy(&config).to_lowercase()
+    }
+}
+
+/// A path that git wrote down, relative to `base` or as the compiler sees it.
+fn elsewhere(place: &Where, base: &Path, path: &[u8]) -> PathBuf {
+    let path = Path::new(OsStr::from_bytes(path));
+    if path.is_absolute() { place.real_of_compiler(path) } else { plain(&base.join(path)) }
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("lock"))
+}
+
+/// Whether a path in a git directory counts by its content.
+fn counts(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    let is_apart = APART.iter().any(|apart| path == Path::new(apart));
+    let is_sample = name.starts_with(b"hooks/") && name.ends_with(b".sample");
+    !is_apart && !is_lock(path) && !is_sample && !name.starts_with(b"fsmonitor--daemon")
+}
+
+impl Repository {
+    pub(super) fn unsettle(&mut self) {
+        self.files.unsettle();
+        self.shared_files.unsettle();
+        self.index.iter_mut().for_each(Index::unsettle);
+    }
+
+    pub(super) fn observe(home: &Home, before: Option<&Self>) -> Result<Self, ObserveError> {
+        let wanted = |path: &Path, _: bool| counts(path);
+        let files = Tree::observe(&home.git_dir, before.map(|before| &before.files), wanted)?;
+        let shared_files = if home.common == home.git_dir {
+            Tree::default()
+        } else {
+            let wanted = |path: &Path, _: bool| counts(path) && path != Path::new("HEAD");
+            Tree::observe(&home.common, before.map(|before| &before.shared_files), wanted)?
+        };
+        let failed = |source: io::Error| ObserveError::new(&home.git_dir, source);
+        let refs = refs::read(&home.git_dir, &home.common).map_err(failed)?;
+        let head = fs::read(home.git_dir.join("HEAD")).map_err(failed)?;
+        let index = home.git_dir.join("index");
+        let index =
+            Index::read(&index, home.oid(), before.and_then(|before| before.index.as_ref()));
+        let head = refs::resolve(&head, &refs);
+        Ok(Self {
+            head: head.map(|head| String::from_utf8_lossy(&head).into_owned()),
+            short_head: ask(&home.work_tree, &["rev-parse", "--short", "HEAD"]),
+            files,
+            shared_files,
+            refs,
+            index: index.map_err(failed)?,
+            status: home.encloses.as_deref().and_then(|part| status(&home.work_tree, part)),
+        })
+    }
+
+    pub(super) fn changes_since(&self, old: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        if self.head != old.head {
+            let name = |head: &Option<String>| head.clone().unwrap_or_else(|| "nothing".to_owned());
+            changes.push(format!("HEAD is {}, was {}", name(&self.head), name(&old.head)));
+        } else if self.short_head != old.short_head {
+            changes.push("HEAD is abbreviated differently".to_owned());
+        }
+        for (files, old) in [(&self.files, &old.files), (&self.shared_files, &old.shared_files)] {
+            let differing = files.changes_since(old).into_iter();
+            changes.extend(differing.map(|change| format!(".git/{}", change.path.display())));
+        }
+        let names =
+            self.refs.keys().chain(old.refs.keys().filter(|name| !self.refs.contains_key(*name)));
+        for name in names.filter(|name| self.refs.get(*name) != old.refs.get(*name)) {
+            changes.push(String::from_utf8_lossy(name).into_owned());
+        }
+        if self.index.map(|index| index.digest) != old.index.map(|index| index.digest) {
+            changes.push("index".to_owned());
+        }
+        if self.status != old.status {
+            changes.push("status outside of the checkout".to_owned());
+        }
+        changes
+    }
+}
+
+/// What git says of the files outside of `part`.
+fn status(work_tree: &Path, part: &Path) -> Option<Digest> {
+    let mut except = std::ffi::OsString::from(":(exclude,literal)");
+    except.push(part);
+    let words = ["status", "--porcelain=v2", "-z", "--", "."].map(OsStr::new);
+    let arguments: Vec<&OsStr> = words.into_iter().chain([except.as_os_str()]).collect();
+    ask(work_tree, &arguments).map(|status| Digest::of(&status))
+}

@@ -1,0 +1,152 @@
+//! What the `Cargo.toml` files of a tree say: names of packages, and paths that lead elsewhere.
+//!
+//! No workspace is resolved. Every path in a manifest is taken, whichever table it stands in
+//! (dependencies, `[patch]`, `[lib]`, `build`, `workspace.members`, …): one too many is looked at
+//! in vain, one too few would hide a change.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::paths;
+use crate::base::digest::Digest;
+use crate::base::tree::{Node, Tree};
+
+/// Keys whose text is a path, or a list of paths (`cargo-util-schemas/src/manifest`, Cargo 1.95).
+const PATHS: [&str; 8] = [
+    "path",
+    "build",
+    "workspace",
+    "members",
+    "default-members",
+    "readme",
+    "license-file",
+    "directory",
+];
+
+/// What one manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    digest: Option<Digest>,
+    /// The package's name; a virtual manifest has none.
+    pub name: Option<String>,
+    /// The paths in it, relative to its own directory.
+    #[serde(with = "paths::list")]
+    pub links: Vec<PathBuf>,
+}
+
+/// The manifests of one tree, by directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifests {
+    #[serde(with = "paths::map")]
+    by_directory: BTreeMap<PathBuf, Manifest>,
+}
+
+impl Manifests {
+    /// Reads the manifests of a tree at `root`; one that an earlier reading knows is not parsed.
+    pub fn read(root: &Path, tree: &Tree, before: Option<&Self>) -> Self {
+        let mut by_directory = BTreeMap::new();
+        for (path, entry) in tree.select(|name, _| name == b"Cargo.toml") {
+            let Node::File(digest) = &entry.node else {
+                continue;
+            };
+            let directory = path.parent().unwrap_or(Path::new(""));
+            let known = before.and_then(|before| before.by_directory.get(directory));
+            let manifest = match known.filter(|known| known.digest == Some(*digest)) {
+                Some(known) => known.clone(),
+                None => Manifest::read(&root.join(&path), *digest),
+            };
+            by_directory.insert(directory.to_owned(), manifest);
+        }
+        Self { by_directory }
+    }
+
+    /// All of them, with their directories relative to the root.
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Manifest)> {
+        self.by_directory.iter().map(|(path, manifest)| (path.as_path(), manifest))
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest. One that Cargo will refuse says nothing: Cargo's own message counts.
+    fn read(path: &Path, digest: Digest) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut manifest = Self::parse(&text);
+        manifest.digest = Some(digest);
+        manifest
+    }
+
+    /// What the text of a manifest says.
+    pub fn parse(text: &str) -> Self {
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let name = table.get("package").or(table.get("project"));
+        let name = name.and_then(|package| package.get("name")?.as_str()).map(str::to_owned);
+        let mut links = Vec::new();
+        gather(&table, &mut links);
+        Self { digest: None, name, links }
+    }
+}
+
+fn gather(table: &toml::Table, links: &mut Vec<PathBuf>) {
+    for (key, value) in table {
+        let is_path = PATHS.contains(&key.as_str());
+        match value {
+            toml::Value::Table(inner) => gather(inner, links),
+            toml::Value::String(text) if is_path => links.push(before_pattern(text)),
+            toml::Value::Array(items) => {
+                for item in items {
+                    match item {
+                        toml::Value::Table(inner) => gather(inner, links),
+                        toml::Value::String(text) if is_path => links.push(before_pattern(text)),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The part of a pattern such as `../crates/*` before the first wildcard.
+fn before_pattern(text: &str) -> PathBuf {
+    let is_plain = |part: &&str| !part.contains(['*', '?', '[']);
+    let plain: Vec<_> = text.split('/').take_while(is_plain).collect();
+    PathBuf::from(plain.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_searched_for_paths() {
+        let manifest = Manifest::parse(
+            r#"
+            [package]
+            name = "a"
+            build = "../b.rs"
+            [dependencies]
+            x = { path = "../x" }
+            [target.'cfg(unix)'.dev-dependencies.y]
+            path = "/abs/y"
+            [patch.crates-io]
+            z = { path = "../../z" }
+            [[bin]]
+            name = "q"
+            path = "../q.rs"
+            [workspace]
+            members = ["m", "../more/*"]
+            "#,
+        );
+        assert_eq!(manifest.name.as_deref(), Some("a"));
+        let mut links: Vec<_> = manifest.links.iter().map(|path| path.to_str().unwrap()).collect();
+        links.sort_unstable();
+        assert_eq!(links, ["../../z", "../b.rs", "../more", "../q.rs", "../x", "/abs/y", "m"]);
+    }
+
+    #[test]
+    fn a_broken_manifest_says_nothing() {
+        assert_eq!(Manifest::parse("[package\nname ="), Manifest::default());
+    }
+}

@@ -1,0 +1,188 @@
+//! Moving things into the trash.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode};
+use rustix::io::Errno;
+
+use super::EvictError;
+use crate::base::fault;
+use crate::base::tree::below;
+use crate::store::{EntryPaths, Store};
+
+/// A fresh directory in a store's trash, into which things are moved one by one.
+pub struct Trash<'a> {
+    store: &'a Store,
+    /// Made when the first thing comes, and again if somebody has emptied the trash meanwhile.
+    bag: Option<OwnedFd>,
+    /// The directory that something was taken from last: mostly the next is there too.
+    last: Option<(PathBuf, OwnedFd)>,
+    count: u64,
+}
+
+/// The directories of a store from which things are taken.
+const OWN: [&str; 3] = ["projects", "cargo-home", "share"];
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// A name for something in the trash that nobody else has.
+pub fn fresh_name() -> String {
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{}-{serial}", crate::base::tree::now(), std::process::id())
+}
+
+impl<'a> Trash<'a> {
+    /// A place for what is about to go; made when the first thing comes.
+    pub fn new(store: &'a Store) -> Self {
+        Self { store, bag: None, last: None, count: 0 }
+    }
+
+    /// Moves a file or a whole directory of the store here. What is already gone is no error.
+    pub fn take(&mut self, path: &Path) -> Result<(), EvictError> {
+        let fail = |errno| EvictError::new(path, errno);
+        let Some(name) = self.find(path)? else { return Ok(()) };
+        let Some((_, parent)) = &self.last else { return Ok(()) };
+        let place = self.count.to_string();
+        self.count += 1;
+        let mut may_be_closed = true;
+        loop {
+            let bag = match self.bag.take() {
+                Some(bag) => bag,
+                None => make_bag(self.store)?,
+            };
+            fault::point("evict.rename");
+            match rustix::fs::renameat(parent, &name, &bag, &place) {
+                // Somebody has just emptied the trash, and this directory is gone from it.
+                Err(Errno::NOENT) if is_there(parent, &name) => continue,
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ACCESS) if may_be_closed && make_movable(parent, &name) => {
+                    may_be_closed = false;
+                    self.bag = Some(bag);
+                    continue;
+                }
+                Err(errno) => {
+                    self.bag = Some(bag);
+                    return Err(fail(errno));
+                }
+            }
+            self.bag = Some(bag);
+            return Ok(());
+        }
+    }
+
+    /// Moves a target directory here that another one replaces. Without its record it goes with what builds took
+    /// from their own directories, and not only with the next collection.
+    pub fn take_replaced(&mut self, paths: &EntryPaths) -> Result<(), EvictError> {
+        self.take(&paths.dir)?;
+        let last = self.count.checked_sub(1).and_then(|last| CString::new(last.to_string()).ok());
+        let (Some(bag), Some(last)) = (&self.bag, last) else { return Ok(()) };
+        // Where it cannot be done the collection takes it, or somebody has just emptied the trash.
+        if let Ok(dir) = below::open_dir(bag, &last) {
+            fault::point("evict.unlink-record");
+            let _ = rustix::fs::unlinkat(&dir, c"entry.json", AtFlags::empty());
+        }
+        Ok(())
+    }
+
+    /// How many things were taken.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Opens the directory that something is in; the name in it, if it can be there.
+    fn find(&mut self, path: &Path) -> Result<Option<CString>, EvictError> {
+        let known =
+            self.last.as_ref().is_some_and(|(last, _)| Some(last.as_path()) == path.parent());
+        let inside = path.strip_prefix(self.store.root()).unwrap_or(path);
+        let mut way = inside.components().map(Component::as_os_str);
+        let is_ours = way.next().is_some_and(|first| OWN.iter().any(|own| first == *own));
+        if !is_ours || way.next().is_none() {
+            return Err(outside(self.store, path));
+        }
+        if known {
+            return Ok(path.file_name().and_then(c_name));
+        }
+        let Some((parent, name)) = parent_inside(self.store, path)? else { return Ok(None) };
+        self.last = path.parent().map(|last| (last.to_owned(), parent));
+        Ok(Some(name))
+    }
+}
+
+/// A fresh directory in the trash, which is made where it is missing.
+fn make_bag(store: &Store) -> Result<OwnedFd, EvictError> {
+    let root = store.reopen()?;
+    let path = store.trash();
+    let fail = |errno| EvictError::new(&*path, errno);
+    loop {
+        match rustix::fs::mkdirat(&root, c"trash", Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+        let trash = below::open_dir(&root, c"trash").map_err(fail)?;
+        match make_in(&trash) {
+            // Whoever empties the trash may have been faster.
+            Err(Errno::NOENT) => {}
+            other => return other.map_err(fail),
+        }
+    }
+}
+
+fn make_in(trash: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let name = CString::new(fresh_name()).map_err(|_| Errno::INVAL)?;
+    fault::point("evict.make");
+    rustix::fs::mkdirat(trash, &name, Mode::from_raw_mode(0o755))?;
+    below::open_dir(trash, &name)
+}
+
+/// Whether there is something of this name.
+pub fn is_there(dir: &OwnedFd, name: &CStr) -> bool {
+    rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Gives the owner of a directory the right to write in it, without which nobody but root may move it
+/// elsewhere: its `..` changes. Go makes the directories of modules read-only.
+fn make_movable(parent: &OwnedFd, name: &CStr) -> bool {
+    let held = below::hold_dir(parent, name);
+    held.is_ok_and(|held| {
+        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+        fault::point("evict.chmod");
+        rustix::fs::chmod(path, Mode::RWXU).is_ok()
+    })
+}
+
+/// The directory that something in the store is in, reached from the store's root without following
+/// or entering anything, and the name in it. Nothing if there is no such directory.
+pub fn parent_inside(store: &Store, path: &Path) -> Result<Option<(OwnedFd, CString)>, EvictError> {
+    let inside = path.strip_prefix(store.root()).map_err(|_| outside(store, path))?;
+    let mut names = Vec::new();
+    for component in inside.components() {
+        match component {
+            Component::Normal(name) => names.extend(c_name(name)),
+            _ => return Err(outside(store, path)),
+        }
+    }
+    let Some(name) = names.pop() else { return Err(outside(store, path)) };
+    let mut parent = store.reopen()?;
+    for name in names {
+        parent = match below::hold_dir(&parent, &name) {
+            Ok(below) => below,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR) => return Err(outside(store, path)),
+            Err(errno) => return Err(EvictError::new(path, errno)),
+        };
+    }
+    Ok(Some((parent, name)))
+}
+
+fn outside(store: &Store, path: &Path) -> EvictError {
+    EvictError::Outside { path: path.to_owned(), store: store.root().to_owned() }
+}
+
+/// A name as the system takes it.
+pub fn c_name(name: &OsStr) -> Option<CString> {
+    CString::new(name.as_bytes()).ok()
+}

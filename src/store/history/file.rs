@@ -1,0 +1,162 @@
+//! `history`: a line of JSON for each thing that happened, the oldest first.
+//!
+//! Lines are appended in one write, under the file's own lock. A line that a crash cut off is passed over
+//! by who reads, and ended by who writes next. When the file is full it becomes `history.old`, in place of
+//! the one before. What they add up to is in `totals.json`, written under the same lock.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, SystemTime};
+
+use crate::base::{atomic, fault};
+use crate::store::error::StoreError;
+use crate::store::history::{Event, Happened, Totals};
+use crate::store::layout::Store;
+use crate::store::lock::{self, How};
+
+/// A file with more bytes is full: some 6000 uses.
+const FULL: u64 = 2 * 1024 * 1024;
+
+/// How long somebody else may take to write a line.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the lines add up to.
+const TOTALS: &str = "totals.json";
+
+/// The two files, the older one first.
+const FILES: [&str; 2] = ["history.old", "history"];
+
+impl Store {
+    /// Adds what has just happened.
+    pub fn remember(&self, event: Event) -> Result<(), StoreError> {
+        let happened = Happened { at: SystemTime::now(), event };
+        self.append(&happened, FULL).map_err(StoreError::io("write", &self.root().join(FILES[1])))
+    }
+
+    /// What happened since the store was made.
+    pub fn totals(&self) -> Totals {
+        atomic::read_json(&self.root().join(TOTALS)).ok().flatten().unwrap_or_default()
+    }
+
+    /// All that is known to have happened, the oldest first.
+    pub fn history(&self) -> Vec<Happened> {
+        let texts = FILES.map(|name| fs::read(self.root().join(name)).unwrap_or_default());
+        let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
+    fn append(&self, happened: &Happened, full: u64) -> io::Result<()> {
+        let mut line = serde_json::to_vec(happened)?;
+        line.push(b'\n');
+        loop {
+            let mut file = self.open_history()?;
+            let length = file.seek(SeekFrom::End(0))?;
+            if length >= full {
+                let [old, new] = FILES.map(|name| self.root().join(name));
+                fault::point("store.turn-history");
+                fs::rename(new, old)?;
+                continue;
+            }
+            if length > 0 && !ends_a_line(&mut file)? {
+                line.insert(0, b'\n');
+            }
+            if happened.event.is_worth_a_line() {
+                fault::point("store.append-history");
+                file.write_all(&line)?;
+            }
+            let mut totals = self.totals();
+            totals.add(happened);
+            let written = atomic::write_json_cache(&self.root().join(TOTALS), &totals);
+            return written.map_err(io::Error::other);
+        }
+    }
+
+    /// The file that is written now, under its lock.
+    fn open_history(&self) -> io::Result<File> {
+        let path = self.root().join(FILES[1]);
+        loop {
+            let file = lock::open(&path)?;
+            if !lock::try_for(&file, How::Alone, PATIENCE)? {
+                return Err(io::Error::other(
+                    "somebody else is writing to it all the time; nothing is lost but this line",
+                ));
+            }
+            if lock::is_at(&file, &path)? {
+                return Ok(file);
+            }
+        }
+    }
+}
+
+fn ends_a_line(file: &mut File) -> io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::history::{Collection, Collector, Gone};
+
+    fn event(number: u64) -> Event {
+        let gone = Gone { project: None, what: "x".into(), why: "y".into(), bytes: number };
+        Event::Collection(Collection::new(Collector::Rm, vec![gone], Vec::new()).unwrap())
+    }
+
+    fn freed(store: &Store) -> Vec<u64> {
+        let history = store.history().into_iter();
+        history
+            .filter_map(|happened| match happened.event {
+                Event::Collection(collection) => Some(collection.freed),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn many_write_at_once_and_nothing_of_it_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        assert!(store.history().is_empty());
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let store = &store;
+                scope.spawn(move || {
+                    (0..50).for_each(|n| store.remember(event(thread * 50 + n)).unwrap());
+                });
+            }
+        });
+        let mut freed = freed(&store);
+        freed.sort_unstable();
+        assert_eq!(freed, (0..400).collect::<Vec<u64>>());
+        assert_eq!(store.totals().freed[&Collector::Rm], 399 * 400 / 2);
+    }
+
+    #[test]
+    fn a_full_file_is_turned_and_the_newest_lines_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        let happened = |n| Happened { at: SystemTime::now(), event: event(n) };
+        for number in 0..100 {
+            store.append(&happened(number), 1000).unwrap();
+        }
+        let freed = freed(&store);
+        assert_eq!(freed.last(), Some(&99));
+        assert!((5..40).contains(&freed.len()), "{freed:?}");
+        assert!(freed.windows(2).all(|pair| pair[1] == pair[0] + 1), "{freed:?}");
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_costs_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        store.remember(event(1)).unwrap();
+        let path = store.root().join("history");
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, [&text[..], &text[..text.len() / 2]].concat()).unwrap();
+        store.remember(event(2)).unwrap();
+        assert_eq!(freed(&store), [1, 2]);
+    }
+}

@@ -1,0 +1,146 @@
+//! A project at the place where it will be compiled: what is asked there, and what is locked.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::base::names::{ProjectName, ToolchainId};
+use crate::host::attach;
+use crate::host::place::Place;
+use crate::observe::identity::{self, Answer, Kept, Request, Way};
+use crate::output::Output;
+use crate::store::config::Settings;
+use crate::store::{Claim, Lock, Store};
+
+/// A project at the place where it will be compiled.
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// What the user wants for it.
+    pub settings: Settings,
+    /// The directory with its `Cargo.toml` or `go.mod`, as seen from here.
+    pub source: PathBuf,
+    /// What is kept warm for it.
+    pub with: BTreeSet<Kept>,
+    /// Where the compiler will run.
+    pub place: Place,
+    /// How the target directory can be attached here.
+    pub way: Way,
+    cannot_mount: Option<String>,
+    command: Vec<Vec<u8>>,
+}
+
+impl Project {
+    /// The project of that name in `source`, or in the current directory.
+    pub fn find(
+        store: &Store,
+        name: ProjectName,
+        source: Option<PathBuf>,
+        with: &[Kept],
+        command: &[OsString],
+    ) -> Result<Self> {
+        let settings = Settings::of(store, &name)?;
+        let source = source.unwrap_or_else(|| PathBuf::from("."));
+        let source = match std::fs::canonicalize(&source) {
+            Ok(source) if source.is_dir() => source,
+            Ok(_) => {
+                bail!("the source {} is not a directory; name it with --source", source.display())
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("no source directory {}; name it with --source", source.display())
+                });
+            }
+        };
+        let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
+        let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
+        let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
+        let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let with = if with.is_empty() { &[Kept::Cargo] } else { with };
+        let with = with.iter().copied().collect();
+        Ok(Self { name, settings, source, with, place, way, cannot_mount, command })
+    }
+
+    /// The command's words, as the system takes them.
+    pub fn words(&self) -> Vec<OsString> {
+        identity::words(&self.command)
+    }
+
+    /// Where the command is started, as it sees it itself; not known where it enters a root of its own.
+    fn directory(&self) -> Option<PathBuf> {
+        let is_here = self.place == Place::Here;
+        std::env::current_dir().ok().filter(|_| is_here)
+    }
+
+    /// Asks the place where the compiler will run.
+    pub fn identify(&self, store: &Store) -> Result<Answer> {
+        let request = Request {
+            source: self.place.inside(&self.source),
+            with: self.with.clone(),
+            command: self.command.clone(),
+            directory: self.directory(),
+            way: self.way,
+            store: store.root().to_owned(),
+            observed: store.seed_observed(&self.name),
+            packages: self.settings.packages,
+            fidelity: self.settings.fidelity,
+            build_packages: self.place.build_packages(),
+            ignore_env: self.settings.ignore_env.clone(),
+            salt: self.settings.salt.clone(),
+        };
+        Ok(self.place.identify(&request)?)
+    }
+
+    /// Takes the lock of a target directory, saying so if it has to wait.
+    pub fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
+        let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
+        let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
+        let announce = |holder: &str| {
+            output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
+        };
+        let path = store.entry(&self.name, id).lock;
+        loop {
+            store.make_project(&self.name)?;
+            match Lock::acquire(&path, &what, self.settings.wait, announce) {
+                // A collection has just removed the project's directory, which was empty.
+                Err(error) if error.is_gone() => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Claims the directory that `target` is in, saying so if it has to wait.
+    pub fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
+        let directory = target.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let announce = |holder: &str| {
+            let directory = directory.display();
+            output.note(&format!("waiting for {directory}: in use by {holder}"));
+        };
+        Ok(Claim::acquire(directory, self.settings.wait, announce)?)
+    }
+
+    /// Whether Cargo's target directory is kept.
+    pub fn keeps_cargo(&self) -> bool {
+        self.with.contains(&Kept::Cargo)
+    }
+
+    /// Says that paths will differ, or that nothing is attached, if so.
+    pub fn announce_symlink(&self, output: Output) {
+        let Some(why) = &self.cannot_mount else { return };
+        if self.keeps_cargo() {
+            output.note(&format!(
+                "{why}; target/ is a symlink instead, so paths in the artifacts may differ"
+            ));
+        }
+        for kept in self.with.iter().filter(|kept| **kept != Kept::Cargo) {
+            let name = kept.name();
+            output.note(&format!("{why}; what {name} caches is not attached, and not kept"));
+        }
+    }
+}

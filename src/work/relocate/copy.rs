@@ -1,0 +1,151 @@
+//! A copy of a whole store on another filesystem.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use filetime::FileTime;
+use fs_extra::file::{CopyOptions, copy_with_progress};
+use walkdir::WalkDir;
+
+use super::{MoveError, beside, sync_parent};
+use crate::base::fault;
+use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
+use crate::store::{Store, TAG, evict};
+use crate::work::collect::rescan;
+
+/// Copies the store beside its new place, brings the copy to disk, and gives it its name.
+pub(super) fn copy_beside(moving: &Moving, progress: &dyn Fn(u64)) -> Result<(), MoveError> {
+    let Moving { from, to, token } = moving;
+    let staging = beside(to, "new");
+    evict::remove_staging(&staging)?;
+    make_dir(&staging)?;
+    let aside = beside(from, "old");
+    Origin { from: from.clone(), aside, token: token.clone() }.begin(&staging)?;
+    Copy { from, to: &staging, links: HashMap::new(), progress }.run()?;
+    sync_all(&staging)?;
+    measure(&Store::of_copy(staging.clone()))?;
+    // Last: what is copied half is no store.
+    copy_file(&from.join(TAG), &staging.join(TAG), progress)?;
+    sync_all(&staging)?;
+    fault::point("relocate.rename");
+    fs::rename(&staging, to).map_err(MoveError::io("move", &staging))?;
+    sync_parent(to)
+}
+
+/// Brings everything to disk on the filesystem of the copy, which allocates some of it only then.
+fn sync_all(staging: &Path) -> Result<(), MoveError> {
+    let directory = fs::File::open(staging).map_err(MoveError::io("open", staging))?;
+    fault::point("relocate.sync");
+    rustix::fs::syncfs(&directory).map_err(|errno| MoveError::io("sync", staging)(errno.into()))
+}
+
+/// The same files take another size on another filesystem.
+fn measure(copy: &Store) -> Result<(), MoveError> {
+    for row in copy.all_rows()? {
+        rescan::mend(&copy.entry(&row.project, row.toolchain), row.record)?;
+    }
+    copy.measure_downloads(true)?;
+    Ok(())
+}
+
+fn make_dir(place: &Path) -> Result<(), MoveError> {
+    fault::point("relocate.make");
+    fs::create_dir(place).map_err(MoveError::io("make", place))
+}
+
+/// A copy that is being made.
+struct Copy<'a> {
+    from: &'a Path,
+    to: &'a Path,
+    /// Where files with several names were copied to, by inode.
+    links: HashMap<u64, PathBuf>,
+    progress: &'a dyn Fn(u64),
+}
+
+impl Copy<'_> {
+    fn run(mut self) -> Result<(), MoveError> {
+        let mut directories = Vec::new();
+        let walk = WalkDir::new(self.from).min_depth(1).same_file_system(true).sort_by_file_name();
+        let trash = self.from.join("trash");
+        let wanted = |item: &walkdir::DirEntry| item.depth() != 1 || item.path() != trash;
+        for item in walk.into_iter().filter_entry(wanted) {
+            let item = item.map_err(|error| {
+                let path = error.path().unwrap_or(self.from).to_owned();
+                MoveError::io("read", &path)(error.into())
+            })?;
+            let place = self.place(item.path());
+            let metadata = item
+                .metadata()
+                .map_err(|error| MoveError::io("read", item.path())(error.into()))?;
+            if [TAG, ORIGIN, MOVING].iter().any(|mark| item.path() == self.from.join(mark)) {
+                continue;
+            }
+            if metadata.is_dir() {
+                make_dir(&place)?;
+                directories.push((place, metadata));
+            } else {
+                self.copy(item.path(), &place, &metadata)?;
+            }
+        }
+        // Times last: what is put into a directory changes them.
+        for (place, metadata) in directories.iter().rev() {
+            give(place, metadata)?;
+        }
+        make_dir(&self.to.join("trash"))
+    }
+
+    fn place(&self, path: &Path) -> PathBuf {
+        self.to.join(path.strip_prefix(self.from).unwrap_or(path))
+    }
+
+    fn copy(&mut self, from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), MoveError> {
+        if metadata.is_symlink() {
+            fault::point("relocate.copy");
+            let target = fs::read_link(from).map_err(MoveError::io("read", from))?;
+            symlink(target, to).map_err(MoveError::io("make", to))?;
+            return give(to, metadata);
+        }
+        if !metadata.is_file() {
+            // A socket or a FIFO means nothing without the process that made it.
+            return Ok(());
+        }
+        if metadata.nlink() > 1 {
+            if let Some(first) = self.links.get(&metadata.ino()) {
+                fault::point("relocate.copy");
+                return fs::hard_link(first, to).map_err(MoveError::io("make", to));
+            }
+            self.links.insert(metadata.ino(), to.to_owned());
+        }
+        copy_file(from, to, self.progress)
+    }
+}
+
+/// One regular file, with its mode and its time.
+fn copy_file(from: &Path, to: &Path, progress: &dyn Fn(u64)) -> Result<(), MoveError> {
+    let metadata = fs::symlink_metadata(from).map_err(MoveError::io("read", from))?;
+    let mut before = 0;
+    let note = |done: fs_extra::file::TransitProcess| {
+        progress(done.copied_bytes - before);
+        before = done.copied_bytes;
+    };
+    fault::point("relocate.copy");
+    copy_with_progress(from, to, &CopyOptions::new(), note)
+        .map_err(|error| MoveError::io("copy", from)(io::Error::other(error)))?;
+    give(to, &metadata)
+}
+
+/// Gives a copy the mode and the modification time of what it was copied from.
+fn give(place: &Path, metadata: &fs::Metadata) -> Result<(), MoveError> {
+    if !metadata.is_symlink() {
+        fs::set_permissions(place, metadata.permissions()).map_err(MoveError::io("copy", place))?;
+    }
+    let (accessed, modified) = (
+        FileTime::from_last_access_time(metadata),
+        FileTime::from_last_modification_time(metadata),
+    );
+    filetime::set_symlink_file_times(place, accessed, modified)
+        .map_err(MoveError::io("set the time of", place))
+}

@@ -1,0 +1,317 @@
+//! One use of a target directory: opened, reconciled, attached, used, closed.
+
+mod cold;
+mod copy;
+mod downloads;
+mod opening;
+pub mod sharing;
+mod waiting;
+
+pub use self::cold::Cold;
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::base::{atomic, tree};
+use crate::decide::reconcile::{self, Plan};
+use crate::host::attach::Mounts;
+use crate::host::command::{self, CommandError, Ended};
+use crate::host::home::Home;
+use crate::host::link;
+use crate::observe::cargo_layout::{CargoLocks, Layout};
+use crate::observe::identity::{Identity, Way, compare, differences};
+use crate::observe::sources::Where;
+use crate::output::{Output, Progress, Stopwatch};
+use crate::store::evict::Trash;
+use crate::store::history::{self, Event};
+use crate::store::{
+    Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
+};
+use crate::work::caches::{Caches, Found};
+use crate::work::situation::{self, Findings, View};
+
+/// Reasons for a new directory that are recorded; of the rest only the number.
+const REASONS: usize = 8;
+
+/// So many files may be read again at every use before the manifest is written anew for nothing
+/// but their stamps: linking an artifact to where users take it changes its change time.
+const FEW_STAMPS: usize = 16;
+
+/// How a use came out.
+pub struct Done {
+    /// The command's own end.
+    pub ended: Result<Ended, CommandError>,
+    /// Whether it could be recorded.
+    pub closed: Result<()>,
+    /// Whether it made a directory and then failed before it built anything.
+    pub is_for_nothing: bool,
+}
+
+/// One command on one locked target directory.
+pub struct Use<'a> {
+    store: &'a Store,
+    output: Output,
+    entry: OpenEntry,
+    claim: Claim,
+    guard: &'a Guard,
+    downloads: Option<Guard>,
+    /// Cargo's own locks, until the command needs them.
+    cargo: Option<CargoLocks>,
+    /// The name `target` in the sources, as seen from here, if Cargo's directory is attached.
+    target: Option<PathBuf>,
+    way: Way,
+    /// Cargo's home, if that is attached.
+    home: Option<Home>,
+    caches: Caches,
+    sources: Where,
+    view: View,
+    broken: Option<String>,
+    wait: Wait,
+}
+
+impl Use<'_> {
+    /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
+    fn locks(&self) -> Vec<BorrowedFd<'_>> {
+        let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
+        own.into_iter().chain(self.downloads.as_ref().map(AsFd::as_fd)).collect()
+    }
+
+    /// Runs the command with the directory attached, and records what came of it. Fails only
+    /// before the command; what happens from then on is in the outcome.
+    pub fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
+        let started = tree::now();
+        let led_to = self.target.as_deref().and_then(link::leads_to);
+        let (findings, found) = self.reconcile(watch)?;
+        let mut mounts = self.attach(&self.entry.paths().target)?;
+        self.caches.attach(&mut mounts)?;
+        watch.step("attach");
+        self.cargo = None;
+        let ended = command::run(words, mounts, &self.locks(), self.output);
+        watch.step("command");
+        let (code, seconds) = match &ended {
+            Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
+            Err(error) => (error.code().into(), 0.0),
+        };
+        let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
+        let closed = self.close(outcome, seconds, &findings, &found, started, led_to.as_deref());
+        watch.step("close");
+        let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
+        Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
+    }
+
+    /// Decides what may stay, records that, and carries it out, durably, before the compiler.
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Found)> {
+        let _progress = Progress::step(self.output, "looking at the sources and what is kept");
+        let succeeded = self.entry.record().last_succeeded();
+        let mut findings =
+            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
+        self.renew_downloads(&mut findings)?;
+        let plan = if self.entry.is_new() {
+            Plan::default()
+        } else if self.entry.identity().is_exact() {
+            reconcile::plan(&findings.situation())
+        } else {
+            reconcile::lenient(&findings.situation())
+        };
+        let found = self.caches.look(&self.sources, &findings)?;
+        watch.step("caches");
+        let (cold, why) = self.reasons(&findings, &plan, &found);
+        if plan.everything {
+            self.entry.remake(self.store)?;
+        }
+        self.entry.begin(cold, why)?;
+        self.remove(&findings, &plan)?;
+        self.caches.prepare(self.store, &found)?;
+        self.refresh(&mut findings, &plan)?;
+        if !findings.state_is_recorded || plan.everything {
+            atomic::write_binary(&self.entry.paths().state, &findings.state)?;
+            findings.state_is_recorded = true;
+        }
+        if plan.everything {
+            findings.forget_directory();
+        }
+        findings.begin_watch(&plan)?;
+        watch.step("reconcile");
+        Ok((findings, found))
+    }
+
+    fn reasons(&self, findings: &Findings, plan: &Plan, found: &Found) -> (bool, Vec<String>) {
+        if !self.entry.is_new() {
+            let is_cold = plan.everything || (findings.is_empty() && found.is_cold);
+            let why = plan.why.iter().chain(&found.why).cloned().collect();
+            return (is_cold, why);
+        }
+        if let Some(broken) = &self.broken {
+            return (true, vec![format!("set aside: {broken}")]);
+        }
+        let record = self.entry.record();
+        let why = match self.store.latest_sibling(&record.project, record.toolchain) {
+            Some(sibling) => new_toolchain(&sibling, self.entry.identity()),
+            None => vec!["first build of this project".to_owned()],
+        };
+        (true, why)
+    }
+
+    fn remove(&self, findings: &Findings, plan: &Plan) -> Result<()> {
+        if plan.everything {
+            return Ok(());
+        }
+        let target = &self.entry.paths().target;
+        let mut trash = Trash::new(self.store);
+        for path in &plan.paths {
+            trash.take(&target.join(path))?;
+        }
+        let stays = |(path, _): &&(PathBuf, _)| target.join(path).symlink_metadata().is_ok();
+        let times: Vec<_> = findings.times.iter().filter(stays).cloned().collect();
+        Ok(restore_times(target, &times)?)
+    }
+
+    /// Has Cargo find fresh what is, whatever the times of the sources are.
+    fn refresh(&self, findings: &mut Findings, plan: &Plan) -> Result<()> {
+        if plan.everything {
+            return Ok(());
+        }
+        let target = &self.entry.paths().target;
+        let refresh = findings.refresh(plan, &self.sources, &self.view)?;
+        // What is written from now on has to be newer than all of these times.
+        if let Some(newest) = refresh.times.iter().map(|(_, time)| *time).max() {
+            tree::wait_until_past(newest);
+        }
+        let mut trash = Trash::new(self.store);
+        for note in &refresh.notes {
+            trash.take(&target.join(note))?;
+        }
+        rewrite(target, &refresh.rewrites)?;
+        restore_times(target, &refresh.times)?;
+        findings.learn_times(&refresh.times);
+        Ok(())
+    }
+
+    fn attach(&self, kept: &Path) -> Result<Mounts> {
+        let mut mounts = Mounts::default();
+        let Some(target) = &self.target else { return Ok(mounts) };
+        match self.way {
+            Way::Symlink => link::make_whole_link(target, kept)?,
+            Way::Bind => {
+                link::make_mount_point(target)?;
+                mounts.bind(kept, target)?;
+                self.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
+            }
+        }
+        Ok(mounts)
+    }
+
+    /// Records what the command left, and leaves the way to it behind, or where the command built nothing,
+    /// the way of before. Says whether all of it was for nothing.
+    fn close(
+        &mut self,
+        outcome: Outcome,
+        seconds: f64,
+        findings: &Findings,
+        found: &Found,
+        started: tree::Nanoseconds,
+        led_to: Option<&Path>,
+    ) -> Result<bool> {
+        let _progress = Progress::step(self.output, "recording what the command left");
+        if let Some(path) = findings.hidden(&self.sources)? {
+            bail!(
+                "{} changed while the command ran, and the sources have times in the future, so that cargo \
+                 may not have seen it; give them times that are past, or run it again",
+                path.display()
+            );
+        }
+        let paths = self.entry.paths().clone();
+        let layout = Layout::scan(&paths.target)?;
+        let uplifted = situation::uplifted(&layout);
+        let number = self.entry.record().successes + 1;
+        let number = (outcome == Outcome::Succeeded).then_some(number);
+        let needed = situation::needed(&layout, findings, started, number)?;
+        for path in &uplifted.shared {
+            unshare(path, &paths.dir)?;
+        }
+        let results = self.sources.results.as_deref();
+        rewrite(&paths.target, &situation::dep_infos_for_users(&layout, results))?;
+        let mut after = situation::look_after(
+            &layout,
+            &uplifted.extras,
+            findings,
+            &self.view,
+            &self.sources,
+            started,
+        )?;
+        after.manifest.needed = needed;
+        self.learn(findings, &after, started)?;
+        let before = findings.manifest.as_ref();
+        let outdated = before.and_then(|before| after.manifest.outdated_in(before));
+        let changed = outdated.is_none();
+        let mut fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
+        if findings.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
+            atomic::write_binary(&paths.manifest, &after.manifest)?;
+        }
+        let left = self.caches.close(found, &self.sources, findings)?;
+        fresh.extend(left.fresh);
+        let changed = changed || left.changed;
+        let to_measure = changed || !self.entry.is_measured() || findings.had_leftovers;
+        let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
+        let measured = to_measure.then(held);
+        let compiled = after.compiled;
+        let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
+        self.leave_links(led_to.filter(|_| built_nothing), &layout);
+        self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
+        if let Some(used) = history::Use::of(self.entry.record()) {
+            history::remember(self.store, Event::Use(used), self.output);
+        }
+        if self.home.as_ref().is_some_and(Home::is_shared) {
+            self.store.measure_downloads(false)?;
+        }
+        if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
+            self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
+        }
+        Ok(built_nothing && self.entry.is_new() && self.caches.is_empty())
+    }
+
+    /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
+    /// nothing from a build that succeeded.
+    fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
+        let Some(target) = &self.target else { return };
+        let kept = other.unwrap_or(&layout.target);
+        let left = link::leave(target, kept).and_then(|hidden| {
+            let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
+            let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+            let copies: Vec<PathBuf> = uplifted.filter(is_hidden).cloned().collect();
+            if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
+        });
+        if let Err(error) = left {
+            let kept = kept.display();
+            let error = crate::output::one_line(&error.into());
+            self.output.warning(&format!("{error}; what the build left is in {kept}"));
+        }
+    }
+
+    /// Takes back a directory in which nothing was built.
+    pub fn discard(self) -> Result<()> {
+        Ok(self.entry.discard(self.store)?)
+    }
+
+    fn learn(
+        &mut self,
+        findings: &Findings,
+        after: &situation::Aftermath,
+        started: tree::Nanoseconds,
+    ) -> Result<()> {
+        let path = &self.entry.paths().state;
+        let mut state = findings.state.clone();
+        if situation::learn(&mut state, &mut self.sources, &self.view, after, started)? {
+            atomic::write_binary(path, &state)?;
+        }
+        Ok(())
+    }
+}
+
+fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {
+    let lines = compare::lines(&differences(old, new), REASONS);
+    lines.into_iter().map(|line| format!("new toolchain: {line}")).collect()
+}

@@ -1,0 +1,126 @@
+//! Opening: what a use needs is found, locked and put together.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::Use;
+use super::sharing::pull_when_cold;
+use super::waiting::wait_for_cargo;
+use crate::host::home::Home;
+use crate::host::link;
+use crate::observe::identity::{Answer, Identity, Surroundings};
+use crate::observe::sources::Where;
+use crate::output::Output;
+use crate::store::{Guard, Lock, OpenEntry, Store};
+use crate::work::caches::Caches;
+use crate::work::project::Project;
+use crate::work::situation::View;
+use crate::work::sweep;
+
+impl<'a> Use<'a> {
+    /// Locks and opens the directory that the answer asks for.
+    pub fn open(
+        store: &'a Store,
+        guard: &'a Guard,
+        project: &Project,
+        answer: Answer,
+        output: Output,
+    ) -> Result<Self> {
+        let Answer { identity, surroundings } = answer;
+        let has_cargo = project.keeps_cargo();
+        if let Some(note) = surroundings.note.as_ref().filter(|_| has_cargo) {
+            output.note(note);
+        }
+        let outside = |path: &Path| project.place.outside(path, &project.source);
+        let target = has_cargo.then(|| outside(&surroundings.target));
+        target.as_deref().map_or(Ok(()), link::check)?;
+        let home = || Home::new(store, outside(&surroundings.cargo_home), project.way);
+        let home = has_cargo.then(home);
+        let paths = store.entry(&project.name, identity.id());
+        let caches = Caches::new(&paths, &surroundings, project, output);
+        let nowhere = || paths.dir.join("none");
+        let sources = Where {
+            target: target.clone().unwrap_or_else(nowhere),
+            registry: home.as_ref().map_or_else(nowhere, Home::registry),
+            git: home.as_ref().map_or_else(nowhere, Home::git),
+            shared: home.as_ref().is_some_and(Home::is_shared),
+            results: surroundings.results.as_deref().map(outside),
+            ..sources(project, &surroundings)
+        };
+        let source = project.place.inside(&project.source);
+        let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
+        let known = [source.clone(), surroundings.target].into_iter().chain(downloads);
+        let view = View { known: known.collect(), source, command: identity.command().to_vec() };
+        let lock = project.lock(store, identity.id(), output)?;
+        let place = target.clone().unwrap_or_else(|| project.source.join("target"));
+        let claim = project.claim(&place, output)?;
+        target.as_deref().map_or(Ok(()), link::check)?;
+        end_sweep(store, project, &identity, output)?;
+        let (entry, broken) = open_entry(store, project, identity, lock, output)?;
+        if let Some(reason) = &broken {
+            output.note(&format!(
+                "the kept directory of {} was set aside, because {reason}; building cold",
+                project.name
+            ));
+        }
+        let (way, wait) = (project.way, project.settings.wait);
+        let cargo = Some(wait_for_cargo(&entry.paths().target, wait, output)?);
+        let shares = home.as_ref().is_some_and(Home::is_shared);
+        let downloads = shares.then(|| store.hold_downloads()).transpose()?;
+        Ok(Self {
+            store,
+            output,
+            entry,
+            claim,
+            guard,
+            downloads,
+            cargo,
+            target,
+            way,
+            home,
+            caches,
+            sources,
+            view,
+            broken,
+            wait,
+        })
+    }
+}
+
+/// Where the sources are, as far as the tools do not matter.
+fn sources(project: &Project, surroundings: &Surroundings) -> Where {
+    let outside = |path: &PathBuf| project.place.outside(path, &project.source);
+    Where {
+        source: project.source.clone(),
+        root: project.place.root().to_owned(),
+        vendor: surroundings.vendor.iter().map(outside).collect(),
+        extra_roots: surroundings.extra_roots.iter().map(outside).collect(),
+        source_date_epoch: surroundings.source_date_epoch.clone(),
+        variables: surroundings.variables.clone(),
+        home: surroundings.home.clone(),
+        ..Where::default()
+    }
+}
+
+/// Opens the directory; before that, what another machine made of it is pulled where it would be cold.
+fn open_entry(
+    store: &Store,
+    project: &Project,
+    identity: Identity,
+    lock: Lock,
+    output: Output,
+) -> Result<(OpenEntry, Option<String>)> {
+    pull_when_cold(store, project, &identity, &lock, output);
+    Ok(OpenEntry::open(store, &project.name, identity, lock)?)
+}
+
+/// Ends a sweep that was cut off: only then is the directory what its records say.
+fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
+    let kept = store.entry(&project.name, identity.id());
+    if sweep::is_pending(&kept) {
+        let _cargo = wait_for_cargo(&kept.target, project.settings.wait, output)?;
+        sweep::finish(store, &kept)?;
+    }
+    Ok(())
+}

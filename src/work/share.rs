@@ -1,0 +1,141 @@
+//! Target directories shared between machines: pushed after a build, pulled before one.
+//!
+//! restic carries the bytes: it encrypts, splits, and sends only what a repository lacks. What it does
+//! not do is done here: whose directory it is (*scope*), who vouches for it (*signature*), that it is what
+//! was vouched for, entry by entry (*verification*), and that cargo finds what the other machine's close
+//! left (*exactness*).
+//!
+//! A push makes two snapshots: the data, and then a manifest, signed by `ssh-keygen`, that names the data's
+//! snapshot by its full id and all that is in it. Whoever may write to the repository may add whatever he
+//! likes; nothing counts that no manifest names, and no manifest that no allowed signer signed. So:
+//!
+//! 1. candidates are chosen by the tag of the scope, the highest counter first, never by date;
+//! 2. the signature is verified before anything of the manifest is looked at but the signer's name;
+//! 3. its claims are compared: scope, repository, times, counter, and what it may never hold;
+//! 4. the listing of the data's snapshot, fetched meanwhile, has to be that of the manifest, before anything is
+//!    restored;
+//! 5. it is restored into a directory beside the kept one that nobody else may enter, and looked at once
+//!    more, name by name, without following links;
+//! 6. only then it takes the place of what was there, by renaming, under the directory's lock.
+//!
+//! Whatever fails on the way is said in one line, and the build is cold.
+
+pub mod engine;
+mod error;
+mod files;
+mod gc;
+mod listing;
+pub mod manifest;
+mod nearest;
+mod process;
+mod pull;
+mod push;
+mod replica;
+mod restic;
+pub mod scope;
+mod select;
+pub mod signature;
+mod staging;
+mod status;
+
+pub use engine::{FullId, RepositoryLock};
+pub use error::ShareError;
+pub use gc::{Forgotten, Tidied};
+pub use pull::Pulled;
+pub use push::{Captured, Pushed};
+pub use select::{Found, Looked, Whose};
+pub use status::{ScopeRow, Status};
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::base::usage;
+use crate::observe::cargo_layout::CargoLocks;
+use crate::output::Output;
+use crate::store::Store;
+use crate::store::config::{self, Sharing};
+use crate::store::evict::Trash;
+use crate::work::situation::LookError;
+
+use self::engine::Engine;
+use self::restic::Restic;
+
+/// So many bytes of the repository's lists are kept here between calls.
+const CACHE: u64 = 512 * 1024 * 1024;
+
+/// Keeps any Cargo from a target directory that larder did not start: what it writes meanwhile would be pushed in
+/// part, or lost. Nobody is waited for.
+fn hold_cargo(target: &Path) -> Result<CargoLocks, ShareError> {
+    let busy = || ShareError::Busy(target.to_owned());
+    CargoLocks::try_hold(target).map_err(LookError::from)?.ok_or_else(busy)
+}
+
+/// Sharing as it is configured in a store.
+pub struct Share<'a> {
+    store: &'a Store,
+    settings: Sharing,
+    engine: Restic,
+    output: Output,
+}
+
+impl<'a> Share<'a> {
+    /// Sharing as the store's policy has it; nothing where it has none.
+    pub fn configured(
+        store: &'a Store,
+        output: Output,
+    ) -> Result<Option<Self>, config::ConfigError> {
+        let Some(settings) = config::sharing(store)? else { return Ok(None) };
+        let engine = Restic::new(&settings, store.share_cache());
+        Ok(Some(Self { store, settings, engine, output }))
+    }
+
+    /// The same, where it has to be.
+    pub fn needed(store: &'a Store, output: Output) -> anyhow::Result<Self> {
+        let missing = || ShareError::NotConfigured { policy: store.policy() };
+        Ok(Self::configured(store, output)?.ok_or_else(missing)?)
+    }
+
+    /// The same, for what may not take longer than this.
+    fn within(&self, limit: Duration) -> Self {
+        let Self { store, settings, engine, output } = self;
+        Self { store, settings: settings.clone(), engine: engine.within(limit), output: *output }
+    }
+
+    /// Makes the repository, if there is none. Its id, and whether it was made.
+    pub fn init(&self) -> Result<(FullId, bool), ShareError> {
+        match self.engine.repository() {
+            Ok(id) => Ok((id, false)),
+            Err(ShareError::NoRepository { .. }) => Ok((self.engine.init()?, true)),
+            // Where there is not even a bucket, nothing tells that from other trouble; restic makes it.
+            Err(error @ ShareError::Failed { .. }) => match self.engine.init() {
+                Ok(id) => Ok((id, true)),
+                Err(_) => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What restic says of its version, if it can be used.
+    pub fn version(&self) -> Result<String, ShareError> {
+        self.engine.version()
+    }
+
+    /// Keeps what restic would have to fetch again small; without it the next call takes longer.
+    fn trim_cache(&self) {
+        let cache = self.store.share_cache();
+        if usage::measure(&cache).bytes > CACHE {
+            // If it cannot be moved now, the next push or pull does it.
+            let _ = Trash::new(self.store).take(&cache);
+        }
+    }
+
+    /// Where the repository is, without what is secret.
+    pub fn repository(&self) -> String {
+        self.engine.shown()
+    }
+
+    /// What `[share]` says.
+    pub fn settings(&self) -> &Sharing {
+        &self.settings
+    }
+}

@@ -1,0 +1,231 @@
+//! Other programs, none of which is trusted to end, or to say little.
+//!
+//! Each is the leader of a process group of its own, which is ended as a whole when the time is up, and in any
+//! case when its leader has ended. It dies with larder.
+
+use std::io::{self, Read, Write};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+use super::error::ShareError;
+use crate::host::command;
+
+/// So much of what a program complains about is kept, the end of it.
+const COMPLAINT: usize = 16 * 1024;
+
+/// What restic says when it is going to try something once more (`internal/backend/retry/backend_retry.go`), and
+/// how often it may say so of the same thing: for some seconds.
+pub const RETRY: &str = " returned error, retrying after ";
+const TIMES: u32 = 4;
+
+/// How a program ended.
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// The end of what it wrote to stderr.
+    pub complaint: String,
+}
+
+/// A program that is called for something.
+pub struct Call<'a> {
+    /// The program and its arguments.
+    pub command: Command,
+    /// Its name, for messages.
+    pub program: &'static str,
+    /// Debian's package that brings it.
+    pub package: &'static str,
+    /// What it does, for messages: `listing snapshots`.
+    pub doing: &'a str,
+    /// What it reads.
+    pub input: Option<&'a [u8]>,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+impl Call<'_> {
+    /// Runs the program. What it writes to stdout is read by `read`, to its end or to an error, which ends the
+    /// program.
+    pub fn run<T>(
+        self,
+        read: impl FnOnce(&mut ChildStdout) -> Result<T, ShareError>,
+    ) -> Result<(T, Ended), ShareError> {
+        let Self { mut command, program, package, doing, input, limit } = self;
+        let failed = |why: String| ShareError::Failed {
+            program: program.to_owned(),
+            doing: doing.to_owned(),
+            why,
+        };
+        command
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command::on_its_own(&mut command);
+        let mut child = command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                ShareError::NoProgram { program: program.to_owned(), package }
+            }
+            _ => failed(error.to_string()),
+        })?;
+        let pid = Pid::from_child(&child);
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let expired = AtomicBool::new(false);
+        let (read, complaint) = thread::scope(|scope| {
+            let (over, waiting) = mpsc::channel::<()>();
+            let expired = &expired;
+            scope.spawn(move || {
+                if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                    expired.store(true, Ordering::SeqCst);
+                    end(pid);
+                }
+            });
+            scope.spawn(move || {
+                if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                    // Who does not want to read it says so otherwise.
+                    let _ = stdin.write_all(input);
+                }
+            });
+            let give_up = move || end(pid);
+            let complaint =
+                scope.spawn(move || stderr.map(|it| last_of(it, &give_up)).unwrap_or_default());
+            let mut stdout = stdout;
+            let read = stdout.as_mut().map(read);
+            if !matches!(read, Some(Ok(_))) {
+                end(pid);
+            }
+            drop(stdout);
+            wait_without_reaping(pid);
+            drop(over);
+            // The leader is not reaped yet, so that its group is still its own.
+            end(pid);
+            (read, complaint.join().unwrap_or_default())
+        });
+        let status = child.wait().map_err(|error| failed(error.to_string()))?;
+        if expired.load(Ordering::SeqCst) {
+            let (program, doing) = (program.to_owned(), doing.to_owned());
+            return Err(ShareError::Stalled { program, doing, limit });
+        }
+        let read = read.unwrap_or_else(|| Err(failed("it has no output".to_owned())))?;
+        Ok((read, Ended { status, complaint }))
+    }
+}
+
+fn end(pid: Pid) {
+    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+}
+
+fn wait_without_reaping(pid: Pid) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while matches!(rustix::process::waitid(WaitId::Pid(pid), options), Err(Errno::INTR)) {}
+}
+
+/// The end of a stream, read to its end. Calls `give_up` when it says that the same thing failed again and again:
+/// a server that is not there is tried for a quarter of an hour otherwise.
+fn last_of(mut stream: impl Read, give_up: &dyn Fn()) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4096];
+    let (mut line, mut last, mut times) = (Vec::new(), Vec::new(), 0);
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        kept.extend_from_slice(&buffer[..count]);
+        let surplus = kept.len().saturating_sub(COMPLAINT);
+        kept.drain(..surplus);
+        for byte in &buffer[..count] {
+            if *byte != b'\n' {
+                if line.len() < COMPLAINT {
+                    line.push(*byte);
+                }
+                continue;
+            }
+            if let Some(end) = memchr::memmem::find(&line, RETRY.as_bytes()) {
+                line.truncate(end);
+                times = if line == last { times + 1 } else { 1 };
+                std::mem::swap(&mut last, &mut line);
+                if times == TIMES {
+                    give_up();
+                }
+            }
+            line.clear();
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// Everything that a stream holds, if it is not more than so many bytes.
+pub fn read_at_most(stream: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    stream.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+/// The last line of a text that says something.
+pub fn last_line(text: &str) -> &str {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it did not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call<'a>(script: &str, input: Option<&'a [u8]>, limit: Duration) -> Call<'a> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Call { command, program: "sh", package: "dash", doing: "trying", input, limit }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as a reader that can fail")]
+    fn all(stream: &mut ChildStdout) -> Result<Vec<u8>, ShareError> {
+        Ok(read_at_most(stream, 1 << 20).unwrap().unwrap())
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_complaints_are_kept_apart() {
+        let input = vec![b'x'; 300_000];
+        let long = Duration::from_secs(60);
+        let (read, ended) = call("cat; echo bad >&2; exit 3", Some(&input), long).run(all).unwrap();
+        assert_eq!((read, ended.status.code()), (input, Some(3)));
+        assert_eq!(last_line(&ended.complaint), "bad");
+    }
+
+    #[test]
+    fn who_stalls_is_ended_with_all_it_started() {
+        let limit = Duration::from_millis(300);
+        for script in ["sleep 1000", "sleep 1000 & echo x", "exec >&- 2>&-; sleep 1000"] {
+            let stalled = call(script, None, limit).run(all);
+            assert!(matches!(stalled, Err(ShareError::Stalled { .. })), "{script}");
+        }
+        let endless = call("yes", None, Duration::from_secs(60)).run(|stream| {
+            let read = read_at_most(stream, 1000).unwrap();
+            read.ok_or_else(|| ShareError::refused("it", "too much"))
+        });
+        assert!(matches!(endless, Err(ShareError::Refused { .. })));
+    }
+
+    #[test]
+    fn who_tries_the_same_again_and_again_is_ended() {
+        let long = Duration::from_secs(60);
+        let script = |what: &str| {
+            format!(
+                "for i in 1 2 3 4; do echo \"{what} returned error, retrying after 1s: x\" >&2; done; sleep 1; echo on"
+            )
+        };
+        let (read, ended) = call(&script("Load($i)"), None, long).run(all).unwrap();
+        assert_eq!((read.as_slice(), ended.status.success()), (b"on\n".as_slice(), true));
+        let (read, ended) = call(&script("Load(1)"), None, long).run(all).unwrap();
+        assert_eq!((read.as_slice(), ended.status.success()), (b"".as_slice(), false));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_has_a_remedy() {
+        let command = Command::new("/nowhere/restic");
+        let limit = Duration::from_secs(1);
+        let call =
+            Call { command, program: "restic", package: "restic", doing: "", input: None, limit };
+        assert!(matches!(call.run(all), Err(ShareError::NoProgram { .. })));
+    }
+}

@@ -1,0 +1,347 @@
+//! Looks at a locked target directory and at the sources, and puts together what [`crate::decide::reconcile`]
+//! decides by. Reads only.
+
+mod after;
+mod callers;
+mod extras;
+mod fresh;
+mod needs;
+#[cfg(test)]
+mod tests;
+
+pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_after, uplifted};
+pub use self::fresh::{Freshness, Refresh};
+pub use self::needs::{Watch, held, leftovers, names, needed, unused};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use self::callers::{Callers, Found, Memory};
+use crate::base::atomic::{self, RecordError};
+use crate::base::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Stamp, Tree};
+use crate::decide::reconcile::{Plan, Situation};
+use crate::observe::affected::{affected, reached_outside};
+use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
+use crate::observe::sources::{self, SourceChanges, SourceState, Where};
+use crate::output::Stopwatch;
+use crate::store::{EntryPaths, Manifest};
+
+/// Something that could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// A tree.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// The inside of the target directory.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Where the sources are for the compiler, and what it fetches by itself.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The source directory, as the compiler sees it.
+    pub source: PathBuf,
+    /// Directories whose content is known otherwise, as the compiler sees them.
+    pub known: Vec<PathBuf>,
+    /// The command, as far as it decides what is built.
+    pub command: Vec<String>,
+}
+
+/// All that was found when a directory was opened.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each was found by itself")]
+pub struct Findings {
+    /// The sources as they are now.
+    pub state: SourceState,
+    /// Files that are as they were left but for their modification time, and that time.
+    pub times: Vec<(PathBuf, Nanoseconds)>,
+    /// The target directory as it is now.
+    pub tree: Tree,
+    /// What the last close recorded.
+    pub manifest: Option<Manifest>,
+    /// Whether `state` is what is recorded already.
+    pub state_is_recorded: bool,
+    /// How it is going to be found out what this use needs.
+    pub watch: Watch,
+    /// Whether something was there that belongs to no unit.
+    pub had_leftovers: bool,
+    /// Whether files of the target directory got other times than the manifest has.
+    pub restamped: bool,
+    layout: Layout,
+    changes: Option<SourceChanges>,
+    damage: Option<Vec<Change>>,
+    succeeded: bool,
+    local: BTreeSet<String>,
+    freshness: Freshness,
+    affected: Option<BTreeSet<String>>,
+    outsiders: BTreeSet<String>,
+    unmade: Vec<PathBuf>,
+    readers: BTreeSet<usize>,
+    callers: Found,
+    memory: Memory,
+    dated: BTreeSet<usize>,
+    tampered: BTreeSet<String>,
+    extras: BTreeMap<PathBuf, BTreeSet<String>>,
+}
+
+/// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
+/// names them.
+pub fn look(
+    paths: &EntryPaths,
+    place: &mut Where,
+    view: &View,
+    succeeded: bool,
+    watch: &mut Stopwatch,
+) -> Result<Findings, LookError> {
+    let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
+    let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
+    place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
+    if let (Some(manifest), Some(recorded)) = (&manifest, &recorded) {
+        place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
+    }
+    watch.step("records");
+    let state = sources::observe(place, recorded.as_ref())?;
+    watch.step("sources");
+    let layout = Layout::scan(&paths.target)?;
+    let had_leftovers = leftovers(&layout).next().is_some();
+    let extras: BTreeMap<PathBuf, BTreeSet<String>> =
+        manifest.iter().flat_map(extras::recorded).collect();
+    let kept = extras.keys().cloned().collect();
+    let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
+    let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
+    let mut changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
+    if let (Some(changes), Some(manifest)) = (&mut changes, &manifest) {
+        changes.add_edited(to_paths(&manifest.edited));
+    }
+    let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
+    let mut findings = Findings {
+        times: manifest.as_ref().map(|known| drifted(&tree, &known.tree)).unwrap_or_default(),
+        local: state.local().into_iter().chain(old_local).collect(),
+        state_is_recorded: recorded.as_ref() == Some(&state),
+        tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
+        affected: None,
+        freshness: Freshness::default(),
+        outsiders: BTreeSet::new(),
+        unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
+        watch: Watch::default(),
+        had_leftovers,
+        restamped: false,
+        readers: BTreeSet::new(),
+        callers: Found::default(),
+        memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
+        dated: BTreeSet::new(),
+        state,
+        tree,
+        manifest,
+        layout,
+        changes,
+        damage,
+        succeeded,
+        extras,
+    };
+    if let Some(recorded) = &recorded {
+        findings.look_at_changes(recorded, view, place)?;
+    }
+    findings.look_at_units(view, place)?;
+    findings.look_for_callers(view, place)?;
+    watch.step("target");
+    Ok(findings)
+}
+
+impl Findings {
+    /// What [`crate::decide::reconcile::plan`] decides by.
+    pub fn situation(&self) -> Situation<'_> {
+        Situation {
+            layout: &self.layout,
+            changes: self.changes.as_ref(),
+            damage: self.damage.as_deref(),
+            succeeded: self.succeeded,
+            local: &self.local,
+            lock: self.state.lock.as_ref(),
+            affected: self.affected.as_ref(),
+            outsiders: &self.outsiders,
+            unmade: &self.unmade,
+            outdated: &self.freshness.unknown,
+            docs_are_outdated: self.freshness.docs,
+            readers: &self.readers,
+            callers: &self.callers.units,
+            named: &self.callers.names,
+            dated: &self.dated,
+            tampered: &self.tampered,
+            extras: &self.extras,
+        }
+    }
+
+    /// How the sources differ from those of the last attempt; nothing if that is not known.
+    pub fn source_changes(&self) -> Option<&SourceChanges> {
+        self.changes.as_ref()
+    }
+
+    /// What is to be done so that Cargo finds fresh what stays.
+    pub fn refresh(&self, plan: &Plan, place: &Where, view: &View) -> Result<Refresh, LookError> {
+        let stays = |unit: &Unit| !unit.paths.iter().any(|path| plan.paths.contains(path));
+        self.freshness.refresh(&self.layout, place, view, &self.state, stays)
+    }
+
+    /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
+    /// cannot see it.
+    pub fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
+        if !self.freshness.is_future {
+            return Ok(None);
+        }
+        let before = &self.state.checkout;
+        let changes = sources::observe_checkout(place, before)?.changes_since(before);
+        Ok(changes.into_iter().next().map(|change| change.path))
+    }
+
+    /// Takes in that files got other times, and nothing else: their content need not be read again.
+    pub fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
+        self.restamped |= !times.is_empty();
+        for (path, _) in times {
+            let seen = std::fs::symlink_metadata(self.layout.absolute(path));
+            if let (Some(known), Ok(seen)) = (self.tree.get(path).cloned(), seen) {
+                let stamp = Stamp::of(&seen);
+                if stamp.size == known.stamp.size && stamp.ino == known.stamp.ino {
+                    self.tree.remember(path, Entry { stamp, settled: true, ..known });
+                }
+            }
+        }
+    }
+
+    /// Forgets the directory, because it was made anew.
+    pub fn forget_directory(&mut self) {
+        self.tree = Tree::default();
+        self.manifest = None;
+    }
+
+    /// Whether the directory holds no unit yet.
+    pub fn is_empty(&self) -> bool {
+        self.layout.units().next().is_none()
+    }
+
+    /// Finds out whom the changes can have reached, and what is newer than what was made from it.
+    fn look_at_changes(
+        &mut self,
+        recorded: &SourceState,
+        view: &View,
+        place: &Where,
+    ) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else { return Ok(()) };
+        let (layout, state, local) = (&self.layout, &self.state, &self.local);
+        self.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
+        if changes.touches_local() {
+            self.affected =
+                affected(layout, &changes.checkout, recorded, state, local, &view.source)?;
+        }
+        self.freshness = fresh::look(layout, place, view, state, recorded, changes)?;
+        Ok(())
+    }
+
+    /// Looks into single units, only where a change asks for it.
+    fn look_at_units(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        for (index, unit) in self.layout.units().enumerate() {
+            if changes.source_date_epoch
+                && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
+            {
+                self.dated.insert(index);
+            }
+            if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
+                self.readers.insert(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_for_callers(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
+        let Some(changes) = &self.changes else {
+            return Ok(());
+        };
+        let (layout, tree, state, local) = (&self.layout, &self.tree, &self.state, &self.local);
+        let callers = Callers { layout, tree, state, local, place, view };
+        self.callers = callers.of(&changes.variables, &mut self.memory)?;
+        Ok(())
+    }
+
+    /// Whether a unit names one of the inputs that changed. A file that is gone is found by no
+    /// text any more, so all programs may have named it.
+    fn reads_changed(
+        &self,
+        unit: &Unit,
+        changes: &SourceChanges,
+        view: &View,
+        place: &Where,
+    ) -> Result<bool, LookError> {
+        let mut inputs = self.layout.outside_inputs_of(unit, &view.source, &view.known)?;
+        let mut has_programs = false;
+        if self.local.contains(&unit.package) {
+            let texts = self.layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?;
+            has_programs = !texts.is_empty();
+            inputs.extend(mentioned(place, &texts, &self.state, view));
+        }
+        let is_gone = |path: &PathBuf| self.state.inputs.get(path).is_none_or(Tree::is_empty);
+        let names = |path: &PathBuf| inputs.contains(path) || (has_programs && is_gone(path));
+        Ok(changes.inputs.iter().any(names))
+    }
+}
+
+/// The files that texts of programs stand for, from the root, from home, and from the packages.
+fn mentioned(
+    place: &Where,
+    texts: &BTreeSet<Vec<u8>>,
+    state: &SourceState,
+    view: &View,
+) -> BTreeSet<PathBuf> {
+    if texts.is_empty() {
+        return BTreeSet::new();
+    }
+    let packages = state.package_directories().map(|package| view.source.join(package));
+    place.mentioned(texts, &packages.collect::<Vec<_>>())
+}
+
+/// Everything in a target directory that is to be there the next time.
+pub(crate) fn observe_target(
+    layout: &Layout,
+    extras: &BTreeSet<PathBuf>,
+    before: Option<&Tree>,
+) -> Result<Tree, ObserveError> {
+    let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+    let incremental = layout.profiles.iter().filter_map(|profile| profile.incremental.as_ref());
+    let passing: BTreeSet<&Path> = uplifted
+        .filter(|path| !extras.contains(*path))
+        .chain(incremental)
+        .map(PathBuf::as_path)
+        .collect();
+    Tree::observe(&layout.target, before, |path, _| !passing.contains(path))
+}
+
+/// Files whose content is what was left, and whose modification time is not.
+fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Nanoseconds)> {
+    let is_file = |node: &Node| matches!(node, Node::File(_) | Node::Symlink(_));
+    let drifted = |now: &Entry, then: &Entry| {
+        is_file(&now.node) && now.same_content(then) && now.stamp.mtime != then.stamp.mtime
+    };
+    let drifted = now.pairs(then, drifted).into_iter();
+    drifted.map(|(path, then)| (path, then.stamp.mtime)).collect()
+}
+
+/// A damaged record is no record: nothing then vouches for the directory.
+fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    atomic::undamaged(atomic::read_binary(path))
+}
+
+fn to_bytes(paths: &BTreeSet<PathBuf>) -> BTreeSet<Vec<u8>> {
+    paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect()
+}
+
+fn to_paths(paths: &BTreeSet<Vec<u8>>) -> impl Iterator<Item = PathBuf> + '_ {
+    paths.iter().map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}

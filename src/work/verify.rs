@@ -1,0 +1,163 @@
+//! Warm against cold: the same command in an empty directory at the same path, with the sources as they were
+//! before the warm build, and everything that it leaves compared byte for byte.
+//!
+//! A difference has two causes. Either what was kept is not what a cold build makes: stale. Or cold
+//! builds differ among themselves: not reproducible, and nothing that larder keeps could be right. A
+//! second cold build tells them apart.
+
+mod left;
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::base::tree::Tree;
+use crate::decide::verdict::Verdict;
+use crate::observe::cargo_layout::{Layout, Unit};
+use crate::work::session::{Cold, Use};
+
+use self::left::{Left, differing};
+
+/// Said where nothing can be compared.
+pub const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// How many files in `target/` were compared.
+    pub artifacts: usize,
+    /// How many files were compared, with those of the sources that a build wrote, changed or deleted.
+    pub compared: usize,
+    /// The files that differ, or that only one of the builds has; relative to `target/`.
+    pub differing: Vec<PathBuf>,
+    /// The same of the sources.
+    pub differing_in_sources: Vec<PathBuf>,
+    /// Whether the cold builds had copies of the sources as they were before the warm one.
+    pub independent: bool,
+    /// The first unit that differs, in the order in which the cold build made them.
+    pub first_unit: Option<String>,
+}
+
+/// What a build left.
+struct Build {
+    target: Left,
+    sources: Left,
+}
+
+impl Build {
+    fn of(cold: &Cold) -> Result<Self> {
+        let sources = cold.source.as_deref().map(|source| left::in_sources(source, &cold.places));
+        let sources = sources.transpose()?.unwrap_or_default();
+        Ok(Self { target: left::in_target(&cold.dir)?, sources })
+    }
+
+    fn differs(&self, other: &Self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        (differing(&self.target, &other.target), differing(&self.sources, &other.sources))
+    }
+}
+
+/// Builds cold beside a warm build that has just succeeded, and compares. What differs is set
+/// aside if it is stale. Nothing where there is nothing to compare.
+///
+/// The sources are to be copied before the warm build.
+pub fn compare(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
+    let cold = warm.build_cold(command, 1)?;
+    let (mine, one) = (left_warm(warm, &cold)?, Build::of(&cold)?);
+    let (differing, differing_in_sources) = mine.differs(&one);
+    let in_target = union(mine.target.keys(), one.target.keys());
+    let mut comparison = Comparison {
+        verdict: Verdict::Same,
+        artifacts: in_target,
+        compared: in_target + written(warm, &cold, &mine, &one)?,
+        independent: cold.source.is_some(),
+        first_unit: None,
+        differing,
+        differing_in_sources,
+    };
+    if comparison.compared == 0 && cold.code == 0 {
+        warm.leave_cold()?;
+        return Ok(None);
+    }
+    let differs = !comparison.differing.is_empty() || !comparison.differing_in_sources.is_empty();
+    if cold.code != 0 || differs {
+        let again = warm.build_cold(command, 2)?;
+        let other = Build::of(&again)?;
+        let is_stale = cold.code == again.code && is_stale(&comparison, &one, &other);
+        comparison.verdict = if is_stale { Verdict::Stale } else { Verdict::NotReproducible };
+        let beside = if is_stale { &warm.kept() } else { &again.dir };
+        comparison.first_unit = first_unit(beside, &cold.dir)?;
+    }
+    warm.end_cold(comparison.verdict)?;
+    Ok(Some(comparison))
+}
+
+/// Whether two cold builds agree on something that the warm one has otherwise, or on all.
+fn is_stale(comparison: &Comparison, one: &Build, other: &Build) -> bool {
+    let (target, sources) = one.differs(other);
+    let agree =
+        |names: &[PathBuf], apart: &[PathBuf]| names.iter().any(|name| !apart.contains(name));
+    agree(&comparison.differing, &target)
+        || agree(&comparison.differing_in_sources, &sources)
+        || (target.is_empty() && sources.is_empty())
+}
+
+/// What the warm build left; the sources only where the cold one had others.
+fn left_warm(warm: &Use<'_>, cold: &Cold) -> Result<Build> {
+    let sources = || left::in_sources(warm.checkout(), &cold.places);
+    let sources = if cold.source.is_some() { sources()? } else { Left::new() };
+    Ok(Build { target: left::in_target(&warm.kept())?, sources })
+}
+
+/// How many files of the sources the builds wrote, changed or deleted: the copy for the second cold build is
+/// what they were before.
+fn written(warm: &Use<'_>, cold: &Cold, mine: &Build, one: &Build) -> Result<usize> {
+    let Some(before) = warm.copied(2).filter(|_| cold.source.is_some()) else { return Ok(0) };
+    let before = left::in_sources(&before, &cold.places)?;
+    let (mine, one) = (differing(&before, &mine.sources), differing(&before, &one.sources));
+    Ok(union(mine.iter(), one.iter()))
+}
+
+fn union<'p>(
+    one: impl Iterator<Item = &'p PathBuf>,
+    other: impl Iterator<Item = &'p PathBuf>,
+) -> usize {
+    one.chain(other).collect::<BTreeSet<_>>().len()
+}
+
+/// The unit of `cold` that was started first among those whose files `other` has otherwise.
+fn first_unit(other: &Path, cold: &Path) -> Result<Option<String>> {
+    let layout = Layout::scan(cold)?;
+    let mut units: Vec<&Unit> = layout.units().collect();
+    // Two may be started in one tick of the file clock; what is needed is done first.
+    units.sort_by_key(|unit| (unit.started, unit.finished.map(|done| done.at)));
+    for unit in units {
+        for path in unit.paths.iter().filter(|path| **path != unit.fingerprint) {
+            if let Some(file) = first_difference(&cold.join(path), &other.join(path))? {
+                let whole = file.as_os_str().is_empty();
+                let file = if whole { path.clone() } else { path.join(file) };
+                return Ok(Some(format!("{} ({})", unit.package, file.display())));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The first file of a unit that differs in content; what only notes times and paths is left out.
+fn first_difference(cold: &Path, other: &Path) -> Result<Option<PathBuf>> {
+    let notes = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        path.extension() == Some(OsStr::new("d"))
+            || ["fingerprint", "invoked.timestamp", "root-output"].iter().any(|note| name == *note)
+    };
+    if notes(cold) {
+        return Ok(None);
+    }
+    let look = |path: &Path| Tree::observe(path, None, |below, _| !notes(below));
+    let changes = look(cold)?.changes_since(&look(other)?);
+    Ok(changes.into_iter().next().map(|change| change.path))
+}
