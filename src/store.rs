@@ -2,41 +2,39 @@
 //!
 //! ```text
 //! <store>/
-//!   CACHEDIR.TAG                 the marker, with the format's number
-//!   lock                         shared by all who work here, held alone by `larder move`
-//!   moving.lock                  held by who waits to have `lock` alone; who comes later gives way
-//!   moving.json                  where a move that was begun leads, only meanwhile
-//!   moved-from.json              where a copied store was before, until that is gone
-//!   larder.toml                  policy
-//!   bin/larder                   the static binary that runs inside the sandbox
-//!   mkosi.conf                   the generated include
-//!   mkosi-*.conf                 the same for other kinds of image
-//!   larder-sandbox/              what images with ephemeral build sources mount
-//!   repositories/<digest>.json   what `larder init` did for an image repository
-//!   larder.sh                    the function that build scripts source
-//!   cargo-home/{registry,git}/   shared downloads
-//!   downloads.lock               shared by builds that use them, held alone by who removes them
-//!   downloads.json               what they take
-//!   history, history.old         what happened, a line each
-//!   totals.json                  what that adds up to
-//!   share/                       what sharing keeps: counters that were seen, restic's cache
-//!   observed/<project>           what identification saw, by stamp (a cache, remade when lost)
+//!   CACHEDIR.TAG                   the marker; its second line has the format's number
+//!   lock                           shared by all who work here, held alone by `larder move`
+//!   moving.lock                    held by who waits to have `lock` alone; who comes later gives way
+//!   moving.json                    where a move that was begun leads, only meanwhile
+//!   moved-from.json                where a copied store was before, until that is gone
+//!   larder.toml                    policy
+//!   bin/larder                     the static binary that runs inside the sandbox
+//!   mkosi*.conf, larder.sh         the include files, one for each kind of image, and the snippet
+//!   larder-sandbox/                what images with ephemeral build sources mount: the binary, and where their store is
+//!   repositories/<digest>.json     what `larder init` did for an image repository
+//!   cargo-home/{registry,git}/     shared downloads; beside them Cargo's locks
+//!   downloads.lock                 shared by builds that use them, held alone by who removes them
+//!   downloads.json                 what they take: a cache, measured again when lost
+//!   history, history.old           what happened, a line each: for people and graphs, never for a decision
+//!   totals.json                    what that adds up to, counters that only grow
+//!   share/                         of sharing: the highest counter that was seen of each scope, restic's cache
+//!   observed/<project>             what identification saw, by stamp: a cache, remade when lost
 //!   projects/<project>/
-//!     <toolchain id>.lock        beside the directory, never renamed; unlinked only while it is
-//!                                held and there is no directory
-//!     <toolchain id>.pin         the directory is not collected
-//!     <toolchain id>.pull/       what is being pulled, only meanwhile
-//!     <toolchain id>.push/       a replica that is being pushed, only meanwhile
+//!     <toolchain id>.lock          beside the directory, never renamed; unlinked only while held, once the directory is gone
+//!     <toolchain id>.pin           the directory is not collected
+//!     <toolchain id>.pull/         what is being pulled, only meanwhile
+//!     <toolchain id>.push/         a replica that is being pushed, only meanwhile
+//!     <toolchain id>.cold/         copies of the sources for a comparison, only meanwhile
 //!     <toolchain id>/
-//!       entry.json               the record: uses, sizes, the state of the last use; small
-//!       identity.json            what the directory was compiled with
-//!       state                    what the last attempt compiled
-//!       manifest                 what the last close left in target/
-//!       sweep                    what is being removed from target/, only meanwhile
-//!       target/                  Cargo's; empty where Cargo is not attached
-//!       caches/                  what Go and ccache keep
-//!       kept                     what the last close left in caches/
-//!   trash/                       renamed here first, deleted after
+//!       entry.json                 the record: small, because collection reads that of every directory
+//!       identity.json              the identity, canonical: its BLAKE3 is the directory's name
+//!       state                      what the last attempt compiled
+//!       manifest                   what the last close left in target/
+//!       sweep                      what is being removed from target/, only meanwhile
+//!       target/                    Cargo's; empty where Cargo is not attached
+//!       caches/                    go-build/, go-mod/, ccache/
+//!       kept                       what the last close left in caches/, and what Go may know of the sources
+//!   trash/                         renamed here first, unlinked after
 //! ```
 //!
 //! **Locking.** One exclusive `flock` on `<toolchain id>.lock` covers the directory beside it and

@@ -78,6 +78,30 @@ fn the_readme_shows_the_policy_of_a_new_store() {
     assert_eq!(shown, policy, "put src/store/larder.toml between the markers in README.md");
 }
 
+/// The text between two lines of a document.
+fn between<'d>(document: &'d str, start: &str, end: &str) -> &'d str {
+    let (_, rest) = document.split_once(start).unwrap_or_else(|| panic!("no {start:?}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} after {start:?}")).0
+}
+
+#[test]
+fn the_two_listings_of_a_store_are_the_same() {
+    let architecture = read("ARCHITECTURE.md");
+    let shown = between(between(&architecture, "## On disk\n", "\n## "), "```\n", "```\n");
+    let code = read("src/store.rs");
+    let code = between(&code, "//! ```text\n", "//! ```\n").lines();
+    let code: String = code.map(|line| line.trim_start_matches("//! ").to_owned() + "\n").collect();
+    assert_eq!(shown, code, "put the same into ARCHITECTURE.md and src/store.rs");
+}
+
+#[test]
+fn the_start_of_a_record_is_as_the_architecture_says() {
+    let code = read("src/base/atomic.rs");
+    let magic = between(&code, "MAGIC: &[u8; 8] = b\"", "\";");
+    let said = format!("are binary: `{magic}`");
+    assert!(read("ARCHITECTURE.md").contains(&said), "ARCHITECTURE.md, On disk: {said}");
+}
+
 #[test]
 fn the_commands_of_make_exist() {
     let makefile = read("Makefile");
