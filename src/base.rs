@@ -6,6 +6,7 @@ pub mod edit;
 pub mod encoding;
 pub mod fault;
 pub mod names;
+pub mod program;
 pub mod quantity;
 pub mod tree;
 pub mod usage;

@@ -143,15 +143,6 @@ pub fn yield_to_others() {
     unsafe { libc::syscall(libc::SYS_ioprio_set, PROCESS, 0, IDLE) };
 }
 
-/// Makes a program the leader of a process group of its own that dies with larder: signals of a terminal do
-/// not reach it, so that nobody else would end it.
-pub fn on_its_own(command: &mut Command) {
-    command.process_group(0);
-    let die = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?);
-    // SAFETY: `die` makes one system call; it neither allocates nor locks.
-    unsafe { command.pre_exec(die) };
-}
-
 fn start(
     command: &[OsString],
     mounts: Mounts,

@@ -5,13 +5,13 @@
 //! two views then, which only differ by the root.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::atomic;
+use crate::base::program::{Call, last_line};
 use crate::image::mkosi;
 use crate::observe::identity::{Answer, IdentifyError, Observed, Request, identify};
 
@@ -130,28 +130,15 @@ pub fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
 fn ask_inside(request: &Request) -> Result<Answer, PlaceError> {
     let binary = std::env::current_exe().unwrap_or_else(|_| request.store.join("bin/larder"));
     let fail = |message: String| PlaceError::NoReply { binary: binary.clone(), message };
-    let mut child = Command::new(ENTER)
-        .arg(&binary)
-        .arg("probe")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| fail(error.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        let question = serde_json::to_vec(request).map_err(|error| fail(error.to_string()))?;
-        // If it does not read, its own words tell why.
-        let _ = stdin.write_all(&question);
-    }
-    let output = child.wait_with_output().map_err(|error| fail(error.to_string()))?;
-    match serde_json::from_slice(&output.stdout) {
+    let question = serde_json::to_vec(request).map_err(|error| fail(error.to_string()))?;
+    let mut command = Command::new(ENTER);
+    command.arg(&binary).arg("probe");
+    let call = Call { input: Some(&question), ..Call::new(command, ENTER, "asking") };
+    let answer = call.ask().map_err(|error| fail(error.to_string()))?;
+    match serde_json::from_slice(&answer.text) {
         Ok(Reply::Answer(answer)) => Ok(*answer),
         Ok(Reply::Error(message)) => Err(PlaceError::Refused(message)),
-        Err(_) => {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let last = text.lines().rev().find(|line| !line.trim().is_empty());
-            Err(fail(last.unwrap_or("it said nothing").to_owned()))
-        }
+        Err(_) => Err(fail(last_line(&answer.complaint).to_owned())),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::error::StoreError;
 use super::layout::Store;
-use crate::base::atomic;
+use crate::base::{atomic, program};
 
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
 const INTERPRETER: u32 = 3;
@@ -63,8 +63,9 @@ type Version = Vec<u64>;
 /// What the installed binary says of itself; `None` if it says nothing.
 fn installed_version(path: &Path) -> Option<Version> {
     let mut command = Command::new(path);
-    let answer = command.arg("--version").stdin(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(answer.stdout).ok()?;
+    command.arg("--version");
+    let answer = program::ask(command, "telling its version").ok()?;
+    let text = String::from_utf8(answer.text).ok()?;
     text.trim().strip_prefix("larder ").map(parse)
 }
 

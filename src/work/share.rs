@@ -27,7 +27,6 @@ mod gc;
 mod listing;
 pub mod manifest;
 mod nearest;
-mod process;
 mod pull;
 mod push;
 mod replica;

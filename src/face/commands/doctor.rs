@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::init::ask::Mkosi;
 use super::init::record::Record;
 use super::{DONE, FAILED};
+use crate::base::program;
 use crate::face::cli::DoctorArgs;
 use crate::face::doctor::{self, Check, Places, State};
 use crate::image::mkosi::{self, Include};
@@ -74,8 +75,10 @@ fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
 
 /// Where timers are looked for: the system's for root, and a user's own.
 fn places() -> Places {
-    let said = Command::new("crontab").arg("-l").stdin(Stdio::null()).output();
-    let crontab = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
+    let mut command = Command::new("crontab");
+    command.arg("-l");
+    let said = program::ask(command, "listing");
+    let crontab = said.map(|said| String::from_utf8_lossy(&said.text).into_owned());
     let crontab = crontab.unwrap_or_default();
     if rustix::process::geteuid().is_root() {
         return Places::system(crontab);

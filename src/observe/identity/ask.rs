@@ -1,14 +1,15 @@
 //! Asking programs of the place about themselves.
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::thread::{self, JoinHandle};
 
 use super::{Environment, IdentifyError};
+use crate::base::program::{self, Answer, ProgramError};
 
 /// A program that was started to answer.
 pub struct Question {
-    child: Child,
+    answer: JoinHandle<Result<Answer, ProgramError>>,
     command: String,
     dir: PathBuf,
 }
@@ -21,24 +22,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Starts a program that is to answer.
-    pub fn ask(&self, program: &Path, arguments: &[&str]) -> Result<Question, IdentifyError> {
+    /// Starts a program that is to answer, beside what else is done.
+    pub fn ask(&self, program: &Path, arguments: &[&str]) -> Question {
         let dir = &self.dir;
-        let words = arguments.join(" ");
-        let command = format!("{} {words}", program.display());
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(dir)
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        match child {
-            Ok(child) => Ok(Question { child, command, dir: dir.clone() }),
-            Err(error) => Err(silent(&command, dir, &error.to_string())),
-        }
+        let words = format!("{} {}", program.display(), arguments.join(" "));
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(dir).env_clear().envs(&self.environment);
+        let answer = thread::spawn(move || program::ask(command, "answering"));
+        Question { answer, command: words, dir: dir.clone() }
     }
 }
 
@@ -46,15 +37,15 @@ impl Question {
     /// Waits for the answer.
     pub fn answer(self) -> Result<String, IdentifyError> {
         let (command, dir) = (self.command, self.dir);
-        let output = self.child.wait_with_output();
-        let output =
-            output.map_err(|error: io::Error| silent(&command, &dir, &error.to_string()))?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let line = text.lines().find(|line| !line.trim().is_empty());
-            return Err(silent(&command, &dir, line.unwrap_or("it said nothing")));
+        let silent = |why: &str| silent(&command, &dir, why);
+        // A thread that panicked said why by itself.
+        let answer = self.answer.join().map_err(|_| silent("it could not be asked"))?;
+        let answer = answer.map_err(|error| silent(&error.to_string()))?;
+        if !answer.status.success() {
+            let line = answer.complaint.lines().find(|line| !line.trim().is_empty());
+            return Err(silent(line.unwrap_or("it said nothing")));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(String::from_utf8_lossy(&answer.text).into_owned())
     }
 }
 

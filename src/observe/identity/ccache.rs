@@ -63,9 +63,9 @@ pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
     let missing = || IdentifyError::NoTool { tool: "ccache".to_owned(), path: search.shown_path() };
     let program = search.find(Path::new("ccache")).ok_or_else(missing)?;
     Ok(Asked {
-        version: place.ask(&program, &["--version"])?,
-        settings: place.ask(&program, &["--show-config"])?,
-        places: place.ask(&program, &["--show-stats", "--verbose"])?,
+        version: place.ask(&program, &["--version"]),
+        settings: place.ask(&program, &["--show-config"]),
+        places: place.ask(&program, &["--show-stats", "--verbose"]),
         caller: place.clone(),
         program,
     })

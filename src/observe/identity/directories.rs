@@ -93,7 +93,7 @@ fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> 
     }
     let caller = Caller { dir: base.to_owned(), environment: environment.clone() };
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let answer = caller.ask(&cargo, &arguments).ok()?.answer().ok()?;
+    let answer = caller.ask(&cargo, &arguments).answer().ok()?;
     let metadata: Metadata = serde_json::from_str(&answer).ok()?;
     let differs = |dir: &PathBuf| *dir != metadata.target_directory;
     metadata.build_directory.as_ref().filter(|dir| differs(dir)).map(|dir| plain(dir))

@@ -91,7 +91,7 @@ pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
     let mut caller = place.clone();
     caller.environment.insert("GOTOOLCHAIN".into(), "local".into());
     let words: Vec<&str> = ["env", "-json"].into_iter().chain(ASKED).collect();
-    let question = caller.ask(&program, &words)?;
+    let question = caller.ask(&program, &words);
     Ok(Asked { program, question, caller })
 }
 

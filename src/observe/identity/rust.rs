@@ -72,7 +72,7 @@ pub fn ask(
     let rustc = find(&config.rustc(environment).unwrap_or_else(|| "rustc".into()))?;
     let cargo = find("cargo")?;
     let place = Caller { dir: source.to_owned(), environment: environment.clone() };
-    let sysroot = place.ask(&rustc, &["--print", "sysroot"])?;
+    let sysroot = place.ask(&rustc, &["--print", "sysroot"]);
     let mut programs = vec![rustc.clone(), cargo.clone()];
     programs.extend(config.wrappers(environment).iter().filter_map(|name| search.find(name)));
     let others = named_toolchains(&request.command, environment);
@@ -155,8 +155,8 @@ impl Found {
         let versions = if let Some(known) = before.filter(|known| known.key == key) {
             known.clone()
         } else {
-            let rustc = self.place.ask(&self.rustc, &["-vV"])?;
-            let cargo = self.place.ask(&self.cargo, &["--version"])?;
+            let rustc = self.place.ask(&self.rustc, &["-vV"]);
+            let cargo = self.place.ask(&self.cargo, &["--version"]);
             let (rustc, cargo) = (rustc.answer()?, cargo.answer()?);
             Versions { key, rustc: rustc.trim().to_owned(), cargo: cargo.trim().to_owned() }
         };

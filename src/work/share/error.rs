@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::atomic::RecordError;
+use crate::base::program::ProgramError;
 use crate::base::tree::ObserveError;
 use crate::observe::identity::CanonicalError;
 use crate::store::evict::EvictError;
@@ -139,6 +140,21 @@ pub enum ShareError {
 impl From<ObserveError> for ShareError {
     fn from(error: ObserveError) -> Self {
         Self::Look(error.into())
+    }
+}
+
+impl From<ProgramError> for ShareError {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::Missing { program } => {
+                let package = if program == "restic" { "restic" } else { "openssh-client" };
+                Self::NoProgram { program, package }
+            }
+            ProgramError::Failed { program, doing, why } => Self::Failed { program, doing, why },
+            ProgramError::Stalled { program, doing, limit } => {
+                Self::Stalled { program, doing, limit }
+            }
+        }
     }
 }
 

@@ -13,10 +13,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use self::answers::{Complaint, Config, Initialized, Listed, ListedLock, Message, Statistics};
-use self::words::{CONTRADICTING, exclusions, judge_version, shown, tried};
+use self::words::{CONTRADICTING, RETRY, exclusions, judge_version, shown, tried};
 use super::engine::{Engine, FullId, RepositoryLock, Restored, Snapshot, Stored, Visit};
 use super::error::ShareError;
-use super::process::{Call, Ended, last_line, read_at_most};
+use crate::base::program::{Call, Ended, last_line, read_at_most};
 use crate::store::config::Sharing;
 
 /// The host that snapshots are said to be of: what was stored before is found by it.
@@ -108,7 +108,8 @@ impl Restic {
     }
 
     fn call<'a>(&self, command: Command, doing: &'a str, input: Option<&'a [u8]>) -> Call<'a> {
-        Call { command, program: "restic", package: "restic", doing, input, limit: self.limit }
+        let (limit, retries) = (self.limit, Some(RETRY));
+        Call { input, limit, retries, ..Call::new(command, "restic", doing) }
     }
 
     fn failed(doing: &str, why: impl Into<String>) -> ShareError {

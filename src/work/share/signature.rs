@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::ShareError;
-use super::process::{Call, last_line, read_at_most};
+use crate::base::program::{Call, last_line, read_at_most};
 
 /// What a signature has to be for: one that a key made for anything else does not count.
 pub const NAMESPACE: &str = "larder-share@1";
@@ -153,8 +153,7 @@ fn keygen(words: &[&str]) -> Command {
 
 fn call(command: Command, doing: &str, input: &[u8]) -> Result<(String, String), ShareError> {
     let input = Some(input);
-    let (program, package) = ("ssh-keygen", "openssh-client");
-    let call = Call { command, program, package, doing, input, limit: LIMIT };
+    let call = Call { input, limit: LIMIT, ..Call::new(command, "ssh-keygen", doing) };
     let (text, ended) = call.run(|stream| {
         let read = read_at_most(stream, LONGEST as u64);
         let read = read.map_err(|error| failed(doing, &error.to_string()))?;

@@ -3,10 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::base::program::{Answer, Call, last_line};
 use crate::image::mkosi::{self, Summary};
 
 /// The command that starts mkosi.
@@ -33,7 +34,7 @@ impl Mkosi {
     /// Its version.
     pub fn version(&self) -> Result<String> {
         let said = self.run(&[OsStr::new("--version")])?;
-        let text = String::from_utf8_lossy(&said.stdout);
+        let text = String::from_utf8_lossy(&said.text);
         match mkosi::version(&text) {
             Some(version) if said.status.success() => Ok(version.to_owned()),
             _ => bail!(
@@ -54,10 +55,10 @@ impl Mkosi {
             bail!(
                 "`{} --json summary` failed: {}; mend the configuration, or give what your image builds give to mkosi behind `--`",
                 self.name(),
-                last_line(&said)
+                last_line(&said.complaint)
             );
         }
-        Ok(Summary::parse(&String::from_utf8_lossy(&said.stdout))?)
+        Ok(Summary::parse(&String::from_utf8_lossy(&said.text))?)
     }
 
     /// The user who owns files that mkosi makes, if what starts it says so: `sudo mkosi` makes them
@@ -80,17 +81,14 @@ impl Mkosi {
         Ok(std::fs::metadata(&file).ok().map(|metadata| metadata.uid()))
     }
 
-    fn run(&self, arguments: &[&OsStr]) -> Result<Output> {
+    fn run(&self, arguments: &[&OsStr]) -> Result<Answer> {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).args(arguments).stdin(Stdio::null());
-        command.output().with_context(|| {
-            format!("cannot run {}; install mkosi, or name the command with --mkosi", self.words[0])
+        command.args(&self.words[1..]).args(arguments);
+        let program = &self.words[0];
+        // What starts mkosi may be sudo, which asks the user.
+        let call = Call { may_ask_user: true, ..Call::new(command, program, "answering") };
+        call.ask().with_context(|| {
+            format!("cannot run {program}; install mkosi, or name the command with --mkosi")
         })
     }
-}
-
-fn last_line(said: &Output) -> String {
-    let text = String::from_utf8_lossy(&said.stderr);
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    last.unwrap_or("it said nothing").trim().to_owned()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::SNIPPET;
 use super::record::{Change, Record};
 use crate::base::digest::Digest;
-use crate::base::edit;
+use crate::base::{edit, program};
 use crate::image::mkosi::Summary;
 use crate::image::script::patch::{self, Hunk};
 use crate::image::script::{self, Surroundings};
@@ -181,14 +181,11 @@ impl Work {
         if files.is_empty() || !self.repository.ancestors().any(|dir| dir.join(".git").exists()) {
             return Ok(());
         }
-        let said = Command::new("git")
-            .args(["-c", "safe.directory=*", "status", "--porcelain", "--"])
-            .args(&files)
-            .current_dir(&self.repository)
-            .stdin(Stdio::null())
-            .output();
-        let text = match said {
-            Ok(said) if said.status.success() => said.stdout,
+        let mut git = Command::new("git");
+        git.args(["-c", "safe.directory=*", "status", "--porcelain", "--"]);
+        git.args(&files).current_dir(&self.repository);
+        let text = match program::ask(git, "looking for changes") {
+            Ok(said) if said.status.success() => said.text,
             _ => bail!(
                 "git does not say whether the build scripts are committed; mend that, or give --force"
             ),

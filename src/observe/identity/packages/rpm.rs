@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use super::{Packages, PackagesError};
+use crate::base::program::{self, Answer};
 
 /// Where the database may be, relative to the root.
 pub const DATABASES: [&str; 2] = ["usr/lib/sysimage/rpm", "var/lib/rpm"];
@@ -19,27 +20,22 @@ pub fn observe(root: &Path) -> Result<Option<Packages>, PackagesError> {
     else {
         return Ok(None);
     };
-    let output = Command::new("rpm")
-        .arg("--root")
-        .arg(root)
-        .args(["-qa", "--qf", FORMAT])
-        .stdin(Stdio::null())
-        .output()
-        .and_then(succeeded)
-        .map_err(PackagesError::new(&database))?;
-    Ok(Some(parse(&String::from_utf8_lossy(&output.stdout))))
+    let mut command = Command::new("rpm");
+    command.arg("--root").arg(root).args(["-qa", "--qf", FORMAT]);
+    let answer = program::ask(command, "listing packages").map_err(io::Error::other);
+    let answer = answer.and_then(succeeded).map_err(PackagesError::new(&database))?;
+    Ok(Some(parse(&String::from_utf8_lossy(&answer.text))))
 }
 
 /// An answer that broke off must not pass for a short list of packages.
-fn succeeded(output: Output) -> io::Result<Output> {
-    if output.status.success() {
-        return Ok(output);
+fn succeeded(answer: Answer) -> io::Result<Answer> {
+    if answer.status.success() {
+        return Ok(answer);
     }
-    let words = String::from_utf8_lossy(&output.stderr);
     Err(io::Error::other(format!(
         "rpm -qa: {}: {}; mend rpm's database, such as with rpm --rebuilddb",
-        output.status,
-        words.trim()
+        answer.status,
+        answer.complaint.trim()
     )))
 }
 
@@ -58,13 +54,14 @@ mod tests {
 
     #[test]
     fn a_failed_query_is_an_error() {
-        let output = |code: i32| Output {
+        let answer = |code: i32| Answer {
             status: ExitStatus::from_raw(code << 8),
-            stdout: Vec::new(),
-            stderr: b"error: cannot open Packages database".to_vec(),
+            text: Vec::new(),
+            complaint: "error: cannot open Packages database".to_owned(),
         };
-        assert!(succeeded(output(0)).is_ok());
-        assert!(succeeded(output(1)).unwrap_err().to_string().contains("cannot open"));
+        assert!(succeeded(answer(0)).is_ok());
+        let error = succeeded(answer(1)).err().unwrap();
+        assert!(error.to_string().contains("cannot open"));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use super::answers::Version;
 use crate::work::share::error::ShareError;
-use crate::work::share::process::RETRY;
+
+/// What restic says when it is going to try something once more (`internal/backend/retry/backend_retry.go`).
+pub const RETRY: &str = " returned error, retrying after ";
 
 /// Variables that would contradict the options it is called with.
 pub const CONTRADICTING: [&str; 5] = [

@@ -1,9 +1,11 @@
-//! Other programs, none of which is trusted to end, or to say little.
+//! Other programs, none of which is trusted to end, or to say little. The only room that starts any, but for the
+//! user's command and for trials of the kernel.
 //!
 //! Each is the leader of a process group of its own, which is ended as a whole when the time is up, and in any
 //! case when its leader has ended. It dies with larder.
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -13,16 +15,17 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-use super::error::ShareError;
-use crate::host::command;
-
 /// So much of what a program complains about is kept, the end of it.
 const COMPLAINT: usize = 16 * 1024;
 
-/// What restic says when it is going to try something once more (`internal/backend/retry/backend_retry.go`), and
-/// how often it may say so of the same thing: for some seconds.
-pub const RETRY: &str = " returned error, retrying after ";
+/// So often a program may say that it is going to try the same thing once more.
 const TIMES: u32 = 4;
+
+/// How long a program may take that is asked something: some read much on a cold disk, or fetch what they need.
+pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// So much a program may answer.
+const ANSWER: u64 = 256 * 1024 * 1024;
 
 /// How a program ended.
 pub struct Ended {
@@ -37,26 +40,103 @@ pub struct Call<'a> {
     /// The program and its arguments.
     pub command: Command,
     /// Its name, for messages.
-    pub program: &'static str,
-    /// Debian's package that brings it.
-    pub package: &'static str,
+    pub program: &'a str,
     /// What it does, for messages: `listing snapshots`.
     pub doing: &'a str,
     /// What it reads.
     pub input: Option<&'a [u8]>,
     /// How long it may take.
     pub limit: Duration,
+    /// What follows in a line of its stderr on something that it is going to try once more, if it says that.
+    pub retries: Option<&'static str>,
+    /// Whether it may ask the user on the terminal: then it stays in larder's own process group.
+    pub may_ask_user: bool,
 }
 
-impl Call<'_> {
+/// What a program answered.
+pub struct Answer {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub text: Vec<u8>,
+    /// The end of what it wrote to stderr.
+    pub complaint: String,
+}
+
+/// A program that gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// It is not there.
+    #[error("there is no {program}; install it, or put it on PATH")]
+    Missing {
+        /// Its name.
+        program: String,
+    },
+    /// It could not be started, or not be read.
+    #[error("{program} failed {doing}: {why}; try it by hand")]
+    Failed {
+        /// Its name.
+        program: String,
+        /// What it was doing.
+        doing: String,
+        /// What the system said.
+        why: String,
+    },
+    /// It did not end.
+    #[error("{program} did not end {doing} within {} s; try it by hand", limit.as_secs())]
+    Stalled {
+        /// Its name.
+        program: String,
+        /// What it was doing.
+        doing: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+}
+
+/// Asks a program that reads nothing, and waits for its answer.
+pub fn ask(command: Command, doing: &str) -> Result<Answer, ProgramError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    Call::new(command, &program, doing).ask()
+}
+
+/// Has a program die with the thread that starts it.
+fn die_with_us(command: &mut Command) {
+    let die = || Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: `die` makes one system call; it neither allocates nor locks.
+    unsafe { command.pre_exec(die) };
+}
+
+impl<'a> Call<'a> {
+    /// For a program that reads nothing and asks nobody.
+    pub fn new(command: Command, program: &'a str, doing: &'a str) -> Self {
+        let (input, limit, retries, may_ask_user) = (None, PATIENCE, None, false);
+        Self { command, program, doing, input, limit, retries, may_ask_user }
+    }
+
+    /// Runs the program, and takes whole what it says.
+    pub fn ask(self) -> Result<Answer, ProgramError> {
+        let (program, doing) = (self.program.to_owned(), self.doing.to_owned());
+        let (text, ended) = self.run(|stream| {
+            let failed = |why: String| ProgramError::Failed { program, doing, why };
+            match read_at_most(stream, ANSWER) {
+                Ok(Some(text)) => Ok(text),
+                Ok(None) => Err(failed("it says too much".to_owned())),
+                Err(error) => Err(failed(error.to_string())),
+            }
+        })?;
+        Ok(Answer { status: ended.status, text, complaint: ended.complaint })
+    }
+
     /// Runs the program. What it writes to stdout is read by `read`, to its end or to an error, which ends the
     /// program.
-    pub fn run<T>(
+    pub fn run<T, E: From<ProgramError>>(
         self,
-        read: impl FnOnce(&mut ChildStdout) -> Result<T, ShareError>,
-    ) -> Result<(T, Ended), ShareError> {
-        let Self { mut command, program, package, doing, input, limit } = self;
-        let failed = |why: String| ShareError::Failed {
+        read: impl FnOnce(&mut ChildStdout) -> Result<T, E>,
+    ) -> Result<(T, Ended), E> {
+        let Self { mut command, program, doing, input, limit, retries, may_ask_user } = self;
+        let end = move |pid: Pid| end(pid, !may_ask_user);
+        let failed = |why: String| ProgramError::Failed {
             program: program.to_owned(),
             doing: doing.to_owned(),
             why,
@@ -65,11 +145,13 @@ impl Call<'_> {
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command::on_its_own(&mut command);
+        if !may_ask_user {
+            // Signals of a terminal do not reach it then, and all that it starts can be ended.
+            command.process_group(0);
+        }
+        die_with_us(&mut command);
         let mut child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                ShareError::NoProgram { program: program.to_owned(), package }
-            }
+            io::ErrorKind::NotFound => ProgramError::Missing { program: program.to_owned() },
             _ => failed(error.to_string()),
         })?;
         let pid = Pid::from_child(&child);
@@ -92,8 +174,8 @@ impl Call<'_> {
                 }
             });
             let give_up = move || end(pid);
-            let complaint =
-                scope.spawn(move || stderr.map(|it| last_of(it, &give_up)).unwrap_or_default());
+            let complaint = scope
+                .spawn(move || stderr.map(|it| last_of(it, retries, &give_up)).unwrap_or_default());
             let mut stdout = stdout;
             let read = stdout.as_mut().map(read);
             if !matches!(read, Some(Ok(_))) {
@@ -109,15 +191,19 @@ impl Call<'_> {
         let status = child.wait().map_err(|error| failed(error.to_string()))?;
         if expired.load(Ordering::SeqCst) {
             let (program, doing) = (program.to_owned(), doing.to_owned());
-            return Err(ShareError::Stalled { program, doing, limit });
+            return Err(ProgramError::Stalled { program, doing, limit }.into());
         }
-        let read = read.unwrap_or_else(|| Err(failed("it has no output".to_owned())))?;
+        let read = read.unwrap_or_else(|| Err(failed("it has no output".to_owned()).into()))?;
         Ok((read, Ended { status, complaint }))
     }
 }
 
-fn end(pid: Pid) {
-    let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+fn end(pid: Pid, leads_a_group: bool) {
+    let _ = if leads_a_group {
+        rustix::process::kill_process_group(pid, Signal::KILL)
+    } else {
+        rustix::process::kill_process(pid, Signal::KILL)
+    };
 }
 
 fn wait_without_reaping(pid: Pid) {
@@ -127,7 +213,7 @@ fn wait_without_reaping(pid: Pid) {
 
 /// The end of a stream, read to its end. Calls `give_up` when it says that the same thing failed again and again:
 /// a server that is not there is tried for a quarter of an hour otherwise.
-fn last_of(mut stream: impl Read, give_up: &dyn Fn()) -> String {
+fn last_of(mut stream: impl Read, retries: Option<&str>, give_up: &dyn Fn()) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 4096];
     let (mut line, mut last, mut times) = (Vec::new(), Vec::new(), 0);
@@ -142,7 +228,8 @@ fn last_of(mut stream: impl Read, give_up: &dyn Fn()) -> String {
                 }
                 continue;
             }
-            if let Some(end) = memchr::memmem::find(&line, RETRY.as_bytes()) {
+            let found = retries.and_then(|it| memchr::memmem::find(&line, it.as_bytes()));
+            if let Some(end) = found {
                 line.truncate(end);
                 times = if line == last { times + 1 } else { 1 };
                 std::mem::swap(&mut last, &mut line);
@@ -172,14 +259,16 @@ pub fn last_line(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    const RETRY: &str = " returned error, retrying after ";
+
     fn call<'a>(script: &str, input: Option<&'a [u8]>, limit: Duration) -> Call<'a> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Call { command, program: "sh", package: "dash", doing: "trying", input, limit }
+        Call { input, limit, retries: Some(RETRY), ..Call::new(command, "sh", "trying") }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as a reader that can fail")]
-    fn all(stream: &mut ChildStdout) -> Result<Vec<u8>, ShareError> {
+    fn all(stream: &mut ChildStdout) -> Result<Vec<u8>, ProgramError> {
         Ok(read_at_most(stream, 1 << 20).unwrap().unwrap())
     }
 
@@ -197,13 +286,15 @@ mod tests {
         let limit = Duration::from_millis(300);
         for script in ["sleep 1000", "sleep 1000 & echo x", "exec >&- 2>&-; sleep 1000"] {
             let stalled = call(script, None, limit).run(all);
-            assert!(matches!(stalled, Err(ShareError::Stalled { .. })), "{script}");
+            assert!(matches!(stalled, Err(ProgramError::Stalled { .. })), "{script}");
         }
-        let endless = call("yes", None, Duration::from_secs(60)).run(|stream| {
-            let read = read_at_most(stream, 1000).unwrap();
-            read.ok_or_else(|| ShareError::refused("it", "too much"))
+        let mut endless = call("yes", None, Duration::from_secs(60));
+        endless.doing = "saying yes";
+        let refused = endless.run(|stream| match read_at_most(stream, 1000).unwrap() {
+            Some(_) => Ok(()),
+            None => Err(ProgramError::Missing { program: "an end".to_owned() }),
         });
-        assert!(matches!(endless, Err(ShareError::Refused { .. })));
+        assert!(matches!(refused, Err(ProgramError::Missing { .. })));
     }
 
     #[test]
@@ -222,10 +313,9 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_has_a_remedy() {
-        let command = Command::new("/nowhere/restic");
-        let limit = Duration::from_secs(1);
-        let call =
-            Call { command, program: "restic", package: "restic", doing: "", input: None, limit };
-        assert!(matches!(call.run(all), Err(ShareError::NoProgram { .. })));
+        let missing = ask(Command::new("/nowhere/restic"), "listing");
+        assert!(
+            matches!(missing, Err(ProgramError::Missing { program }) if program == "/nowhere/restic")
+        );
     }
 }
