@@ -1,12 +1,14 @@
 //! One use of a target directory: opened, reconciled, attached, used, closed.
 
 mod cold;
+mod copies;
 mod downloads;
 mod opening;
 pub mod sharing;
 mod waiting;
 
 pub use self::cold::Cold;
+use self::copies::Beside;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -68,6 +70,8 @@ pub struct Use<'a> {
     sources: Where,
     view: View,
     broken: Option<String>,
+    /// What cold builds have copies of, outside of the sources.
+    beside: Vec<Beside>,
     wait: Wait,
 }
 
