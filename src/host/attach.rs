@@ -25,10 +25,18 @@ use crate::base::fault::point_after_fork;
 /// Bind mounts to be made for one command.
 #[derive(Debug)]
 pub struct Mounts {
-    binds: Vec<(CString, CString)>,
+    binds: Vec<Bind>,
     here: Option<CString>,
     user_map: CString,
     group_map: CString,
+}
+
+#[derive(Debug)]
+struct Bind {
+    source: CString,
+    place: CString,
+    /// Whether what is mounted inside of the source comes along.
+    whole: bool,
 }
 
 /// Why the target directory cannot be bind-mounted here.
@@ -56,8 +64,17 @@ impl Default for Mounts {
 impl Mounts {
     /// Adds a bind of `source` on `place`; both must exist when the command starts.
     pub fn bind(&mut self, source: &Path, place: &Path) -> io::Result<()> {
+        self.add(source, place, false)
+    }
+
+    /// The same, with everything that is mounted inside of `source` by then.
+    pub fn bind_whole(&mut self, source: &Path, place: &Path) -> io::Result<()> {
+        self.add(source, place, true)
+    }
+
+    fn add(&mut self, source: &Path, place: &Path, whole: bool) -> io::Result<()> {
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
-        self.binds.push((text(source)?, text(place)?));
+        self.binds.push(Bind { source: text(source)?, place: text(place)?, whole });
         Ok(())
     }
 
@@ -68,7 +85,7 @@ impl Mounts {
 
     /// What is to be mounted.
     pub fn sources(&self) -> impl Iterator<Item = &Path> {
-        self.binds.iter().map(|(source, _)| Path::new(OsStr::from_bytes(source.to_bytes())))
+        self.binds.iter().map(|bind| Path::new(OsStr::from_bytes(bind.source.to_bytes())))
     }
 
     /// Has the command start in a directory, as it is under its path when everything is mounted.
@@ -79,7 +96,7 @@ impl Mounts {
 
     /// The places that something is mounted on.
     pub fn places(&self) -> impl Iterator<Item = &Path> {
-        self.binds.iter().map(|(_, place)| Path::new(OsStr::from_bytes(place.to_bytes())))
+        self.binds.iter().map(|bind| Path::new(OsStr::from_bytes(bind.place.to_bytes())))
     }
 
     /// Makes the mounts in a namespace of the calling process alone.
@@ -98,10 +115,9 @@ impl Mounts {
         let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
         rustix::mount::mount_change(c"/", downstream)?;
-        for (source, place) in &self.binds {
+        for bind in &self.binds {
             point_after_fork("attach.mount");
-            #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
-            rustix::mount::mount_bind(source.as_c_str(), place.as_c_str())?;
+            bind.make()?;
         }
         // The directory that it was started in is the one below the mounts.
         if let Some(here) = &self.here {
@@ -116,6 +132,18 @@ impl Mounts {
         write(c"/proc/self/setgroups", c"deny")?;
         write(c"/proc/self/uid_map", &self.user_map)?;
         write(c"/proc/self/gid_map", &self.group_map)
+    }
+}
+
+impl Bind {
+    #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
+    fn make(&self) -> Result<(), Errno> {
+        let (source, place) = (self.source.as_c_str(), self.place.as_c_str());
+        if self.whole {
+            rustix::mount::mount_bind_recursive(source, place)
+        } else {
+            rustix::mount::mount_bind(source, place)
+        }
     }
 }
 

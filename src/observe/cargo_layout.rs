@@ -53,6 +53,9 @@ pub use out_dir::OutDir;
 pub use owners::{Owner, Owners};
 pub use stamps::Stamped;
 
+/// Cargo's notes to itself and about times at the top of a target directory.
+pub const NOTES: [&str; 4] = [".rustc_info.json", "CACHEDIR.TAG", ".cargo-lock", "cargo-timings"];
+
 /// Which layout a target directory has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

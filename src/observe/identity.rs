@@ -30,6 +30,7 @@ mod rust;
 mod search;
 mod seldom;
 mod services;
+mod surroundings;
 mod toolchains;
 mod tools;
 mod words;
@@ -114,6 +115,9 @@ pub struct Surroundings {
     pub target: PathBuf,
     /// The directory in which its artifacts go, if that is another one; it is left alone.
     pub results: Option<PathBuf>,
+    /// Where it puts copies of them besides.
+    #[serde(default)]
+    pub artifacts: Option<PathBuf>,
     /// What is to be said about these.
     pub note: Option<String>,
     /// `SOURCE_DATE_EPOCH`: it belongs to the state of the sources.
@@ -244,30 +248,6 @@ fn look_around(
     let foreign = &found.0.foreign;
     let places = places::observe(root, search.directories(), foreign, Some(&before.places))?;
     Ok((found, places))
-}
-
-impl Surroundings {
-    fn new(
-        cargo_home: PathBuf,
-        directories: directories::Directories,
-        config: cargo_config::CargoConfig,
-        environment: &Environment,
-    ) -> Self {
-        let get = |name: &str| environment.get(std::ffi::OsStr::new(name));
-        Self {
-            cargo_home,
-            target: directories.units,
-            results: directories.results,
-            note: directories.note,
-            vendor: config.vendor,
-            extra_roots: config.extra_roots,
-            source_date_epoch: get("SOURCE_DATE_EPOCH").map(|value| shown(value.as_bytes())),
-            variables: environment::seldom(environment),
-            home: get("HOME").map(PathBuf::from),
-            go: None,
-            ccache: None,
-        }
-    }
 }
 
 /// Observes files and trees, each only once, with the help of what was seen the last time.

@@ -24,7 +24,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub use git::{GitState, Repository, refresh_copy};
+pub use git::{GitState, Original, Repository, originals, shared};
 pub use lockfile::{Lockfile, Package};
 pub use outside::Outside;
 pub use packages::Packages;

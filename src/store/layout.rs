@@ -79,6 +79,11 @@ impl EntryPaths {
         self.copies.join(number.to_string())
     }
 
+    /// What that build has a copy of besides: directories outside of the sources.
+    pub fn cold_beside(&self, number: u32, index: usize) -> PathBuf {
+        self.copies.join(format!("{number}-{index}"))
+    }
+
     /// What that build has in place of directories that have to be empty.
     pub fn cold_home(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-home-{number}"))

@@ -1,6 +1,7 @@
 //! One use of a target directory: opened, reconciled, attached, used, closed.
 
 mod cold;
+mod copies;
 mod copy;
 mod downloads;
 mod opening;
@@ -8,6 +9,7 @@ pub mod sharing;
 mod waiting;
 
 pub use self::cold::Cold;
+use self::copies::Beside;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -69,6 +71,8 @@ pub struct Use<'a> {
     sources: Where,
     view: View,
     broken: Option<String>,
+    /// What cold builds have copies of, outside of the sources.
+    beside: Vec<Beside>,
     wait: Wait,
 }
 

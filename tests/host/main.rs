@@ -37,4 +37,5 @@ mod sound;
 mod storm;
 mod supervision;
 mod units;
+mod verify;
 mod world;

@@ -18,7 +18,7 @@ fn verify(world: &World, json: bool) -> Said {
 }
 
 /// A build script that reads a file by a path that nobody can know.
-fn read_in_secret(world: &World) {
+pub fn read_in_secret(world: &World) {
     fs::write(world.path("secret"), "one").unwrap();
     world.write(
         "flour/build.rs",
@@ -240,7 +240,7 @@ fn where_there_is_nothing_to_compare_nothing_is_called_the_same() {
 }
 
 /// Every name below a directory with what `lstat` says of it, but for what larder leaves.
-fn stamps(top: &std::path::Path) -> Vec<String> {
+pub fn stamps(top: &std::path::Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
     let mut found = Vec::new();
     let mut left = vec![top.to_owned()];

@@ -33,13 +33,15 @@ pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result
     room::make(&store, output);
     watch.step("make room");
     let command = project.words();
-    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&warm, output);
-    let done = warm.carry_out(&command, &mut watch)?;
-    let is_for_nothing = done.is_for_nothing;
-    let mut code = exit_code(done, output)?;
-    if is_due && code != DONE {
-        warm.clear_cold()?;
+    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&mut warm, output);
+    let done = warm.carry_out(&command, &mut watch);
+    let is_for_nothing = done.as_ref().is_ok_and(|done| done.is_for_nothing);
+    let code = done.and_then(|done| exit_code(done, output));
+    if is_due && !matches!(code, Ok(DONE)) {
+        // What went wrong is to be said; what cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
     }
+    let mut code = code?;
     if is_for_nothing {
         warm.discard()?;
         say_where(&project, output);
@@ -106,7 +108,7 @@ pub fn empty_scraps(store: &Store, output: Output) {
 }
 
 /// Copies the sources for a verification that is due. A build does not fail because that cannot be done.
-fn copy_sources(warm: &Use<'_>, output: Output) -> bool {
+fn copy_sources(warm: &mut Use<'_>, output: Output) -> bool {
     let copied = warm.copy_sources();
     if let Err(error) = &copied {
         output.warning(&format!("this use is not verified: {}", output::one_line(error)));
@@ -130,14 +132,20 @@ fn verify_by_itself(
         return Ok(DONE);
     };
     let unit = comparison.first_unit.unwrap_or_else(|| "no unit of its own".to_owned());
-    match comparison.verdict {
-        Verdict::Same => output.note(&format!("verified {name}: warm and cold are the same")),
-        Verdict::NotReproducible => {
+    match (comparison.verdict, comparison.failed_cold) {
+        (Verdict::Same, _) => output.note(&format!("verified {name}: warm and cold are the same")),
+        (Verdict::NotReproducible, None) => {
             output.note(&format!("{name} is not reproducible: {unit} differs in two cold builds"));
         }
-        Verdict::Stale => {
+        (Verdict::NotReproducible, Some(code)) => output.note(&format!(
+            "{name} is not reproducible: the command failed in a cold build, with code {code}"
+        )),
+        (Verdict::Stale, None) => {
             bail!("{name} was stale ({unit}); its directory was set aside, run the build again")
         }
+        (Verdict::Stale, Some(code)) => bail!(
+            "{name} was stale (the command failed in a cold build, with code {code}); its directory was set aside, run the build again"
+        ),
     }
     Ok(DONE)
 }

@@ -1,5 +1,6 @@
 //! `larder verify`: a warm build, a cold one beside it, and whether they are the same.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -38,10 +39,12 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
     let mut warm = Use::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
     let command = project.words();
-    warm.copy_sources()?;
-    watch.step("copy");
-    let done = warm.carry_out(&command, &mut watch)?;
-    let code = exit_code(done, output)?;
+    let code = build_warm(&mut warm, &command, &mut watch, output);
+    if !matches!(code, Ok(DONE)) {
+        // Whatever went wrong is to be said; what cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
+    }
+    let code = code?;
     let code = if code == DONE {
         let Some(comparison) = verify::compare(&mut warm, &command)? else {
             bail!("{NOTHING}; give verify the command that builds, and let it build in target/");
@@ -51,7 +54,6 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
         output.report(&report, arguments.json)?;
         if verdict == Verdict::Same { DONE } else { DIFFERENT }
     } else {
-        warm.clear_cold()?;
         output.warning("the command failed, so nothing was compared; mend the build first");
         code
     };
@@ -63,10 +65,22 @@ pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> 
     Ok(code)
 }
 
+/// The build that is compared, with copies of the sources made before it.
+fn build_warm(
+    warm: &mut Use<'_>,
+    command: &[OsString],
+    watch: &mut Stopwatch,
+    output: Output,
+) -> Result<u8> {
+    warm.copy_sources()?;
+    watch.step("copy");
+    let done = warm.carry_out(command, watch)?;
+    exit_code(done, output)
+}
+
 impl Report for Verified {
     fn text(&self) -> String {
-        let Comparison { verdict, compared, differing, differing_in_sources, .. } =
-            &self.comparison;
+        let Comparison { verdict, compared, failed_cold, first_unit, .. } = &self.comparison;
         let project = &self.project;
         let mut text = match verdict {
             Verdict::Same => {
@@ -80,16 +94,27 @@ impl Report for Verified {
                 format!("{project}: not reproducible: two cold builds differ from each other\n")
             }
         };
-        let line =
-            |place: &str, path: &PathBuf| format!("  differs in {place}: {}\n", path.display());
-        let paths = differing.iter().map(|path| line("target/", path));
-        let paths = paths.chain(differing_in_sources.iter().map(|path| line("the sources", path)));
-        let unit = self
-            .comparison
-            .first_unit
-            .iter()
-            .map(|unit| format!("  the first unit that differs: {unit}\n"));
-        text.extend(paths.chain(unit));
+        text.extend(
+            failed_cold
+                .iter()
+                .map(|code| format!("  the command failed in a cold build, with code {code}\n")),
+        );
+        text.extend(self.comparison.lines());
+        text.extend(
+            first_unit.iter().map(|unit| format!("  the first unit that differs: {unit}\n")),
+        );
         text
+    }
+}
+
+impl Comparison {
+    /// Every path that differs, a line each.
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let line = |place: &str, path: &PathBuf| format!("  differs{place}: {}\n", path.display());
+        let target = self.differing.iter().map(move |path| line(" in target/", path));
+        let sources = self.differing_in_sources.iter();
+        let sources = sources.map(move |path| line(" in the sources", path));
+        let elsewhere = self.differing_elsewhere.iter().map(move |path| line("", path));
+        target.chain(sources).chain(elsewhere)
     }
 }

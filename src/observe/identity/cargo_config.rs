@@ -31,6 +31,7 @@ pub struct CargoConfig {
     wrappers: Vec<PathBuf>,
     target_dir: Option<PathBuf>,
     build_dir: Option<String>,
+    artifact_dir: Option<PathBuf>,
 }
 
 /// So deep files may include others.
@@ -64,11 +65,12 @@ pub fn read(
     if !base.ancestors().any(|dir| dir.join(".cargo") == cargo_home) {
         config.read_dir(cargo_home)?;
     }
-    let directories = (config.target_dir.clone(), config.build_dir.clone());
+    let artifact_dir = config.artifact_dir.clone();
+    let directories = (config.target_dir.clone(), config.build_dir.clone(), artifact_dir);
     for dir in source.ancestors().filter(|dir| !base.starts_with(dir)) {
         config.read_dir(&dir.join(".cargo"))?;
     }
-    (config.target_dir, config.build_dir) = directories;
+    (config.target_dir, config.build_dir, config.artifact_dir) = directories;
     Ok(config)
 }
 
@@ -96,6 +98,11 @@ impl CargoConfig {
     /// Where Cargo is told to put what is between, as it is written: it may be a template.
     pub fn build_dir(&self) -> Option<&str> {
         self.build_dir.as_deref()
+    }
+
+    /// Where Cargo is told to put copies of finished artifacts.
+    pub fn artifact_dir(&self) -> Option<&Path> {
+        self.artifact_dir.as_deref()
     }
 
     /// Like Cargo, `config` before `config.toml` where both are there.
@@ -129,6 +136,9 @@ impl CargoConfig {
         self.target_dir = self.target_dir.take().or(target);
         let build = get("CARGO_BUILD_BUILD_DIR").map(|value| value.to_string_lossy().into_owned());
         self.build_dir = self.build_dir.take().or(build);
+        let named = ["CARGO_BUILD_ARTIFACT_DIR", "CARGO_BUILD_OUT_DIR"].iter();
+        let artifacts = named.filter_map(|name| get(name)).map(|value| base.join(value)).next();
+        self.artifact_dir = self.artifact_dir.take().or(artifacts);
     }
 
     /// `depth` bounds `include`, which could name its own file. Paths in a file are relative to the directory
@@ -172,6 +182,9 @@ impl CargoConfig {
         let target = build("target-dir").map(|value| base.join(value));
         self.target_dir = self.target_dir.take().or(target);
         self.build_dir = self.build_dir.take().or(build("build-dir").map(str::to_owned));
+        let artifacts = build("artifact-dir").or_else(|| build("out-dir"));
+        let artifacts = artifacts.map(|value| base.join(value));
+        self.artifact_dir = self.artifact_dir.take().or(artifacts);
         for (_, target) in tables(table.get("target")) {
             let named = ["linker", "runner"].iter().filter_map(|key| target.get(*key));
             self.programs.extend(named.flat_map(|value| strings(Some(value))).map(|s| program(&s)));

@@ -24,6 +24,8 @@ pub struct Directories {
     pub units: PathBuf,
     /// Where its artifacts go, if elsewhere: this is left alone.
     pub results: Option<PathBuf>,
+    /// Where copies of its artifacts go besides (`--artifact-dir`).
+    pub artifacts: Option<PathBuf>,
     /// Why a directory that it was told to use is not attached.
     pub note: Option<String>,
 }
@@ -54,17 +56,21 @@ pub fn find(
     let builds = config.build_dir().and_then(|_| ask(said, &base, environment, search));
     let builds = builds.filter(|builds| *builds != target);
     let default = || request.source.join("target");
-    match builds {
+    let artifacts = said.artifact_dir.as_ref().map(|dir| base.join(dir));
+    let artifacts = artifacts.or_else(|| config.artifact_dir().map(Path::to_owned));
+    let artifacts = artifacts.map(|dir| plain(&dir));
+    let (units, results, note) = match builds {
         Some(units) => match unfit(&units, request) {
-            None => Directories { units, results: Some(target), note: None },
+            None => (units, Some(target), None),
             // Then nothing of Cargo's is attached but what finished artifacts are.
-            Some(note) => Directories { units: target, results: None, note: Some(note) },
+            Some(note) => (target, None, Some(note)),
         },
         None => match unfit(&target, request) {
-            None => Directories { units: target, results: None, note: None },
-            Some(note) => Directories { units: default(), results: Some(target), note: Some(note) },
+            None => (target, None, None),
+            Some(note) => (default(), Some(target), Some(note)),
         },
-    }
+    };
+    Directories { units, results, artifacts, note }
 }
 
 /// Why a directory cannot be attached.

@@ -128,9 +128,15 @@ pub struct Said {
     pub manifest: Option<PathBuf>,
     /// `--target-dir`
     pub target_dir: Option<PathBuf>,
+    /// `--artifact-dir`, once `--out-dir`
+    pub artifact_dir: Option<PathBuf>,
     /// `--config`, in order: the last one counts most.
     pub configs: Vec<String>,
 }
+
+/// The options that say it.
+const HEEDED: [&[u8]; 6] =
+    [b"--target-dir", b"--manifest-path", b"--config", b"-C", b"--artifact-dir", b"--out-dir"];
 
 /// Reads the words of a command that is Cargo itself, up to `--` or to a subcommand that is not Cargo's own.
 pub fn said(command: &[Vec<u8>]) -> Said {
@@ -146,8 +152,7 @@ pub fn said(command: &[Vec<u8>]) -> Said {
             Some(at) if word.starts_with(b"--") => (&word[..at], Some(&word[at + 1..])),
             _ => (word, None),
         };
-        let is_known = [&b"--target-dir"[..], b"--manifest-path", b"--config", b"-C"];
-        if is_known.contains(&option) {
+        if HEEDED.contains(&option) {
             let Some(value) = attached.or_else(|| words.next()) else { break };
             said.take(option, value);
             continue;
@@ -168,6 +173,7 @@ impl Said {
         match option {
             b"--target-dir" => self.target_dir = Some(path(value)),
             b"--manifest-path" => self.manifest = Some(path(value)),
+            b"--artifact-dir" | b"--out-dir" => self.artifact_dir = Some(path(value)),
             b"--config" => self.configs.push(String::from_utf8_lossy(value).into_owned()),
             _ => self.directory = path(value),
         }
@@ -234,6 +240,7 @@ mod tests {
         assert_eq!((all.directory, all.manifest), ("sub".into(), Some("m".into())));
         assert_eq!(all.target_dir, Some("x".into()));
         assert_eq!(all.configs, ["a.b=1", "f"]);
+        assert_eq!(of("cargo b --artifact-dir=y").artifact_dir, Some("y".into()));
         let chroot = of("mkosi-chroot cargo b --target-dir=/a/b");
         assert_eq!(chroot.target_dir, Some("/a/b".into()));
         for line in ["sh -c cargo", "cargo xtask --target-dir x", "cargo run -- --target-dir x"] {

@@ -17,6 +17,7 @@
 //! says of the part outside counts too.
 
 mod command;
+mod copied;
 mod index;
 mod refs;
 mod repository;
@@ -32,6 +33,7 @@ use super::paths;
 use super::place::Where;
 use crate::base::tree::ObserveError;
 
+pub use copied::{Original, originals, shared};
 pub use repository::Repository;
 
 /// The state of all repositories that a checkout has or belongs to.
@@ -83,15 +85,6 @@ impl GitState {
 
 fn prefix(name: &Path) -> String {
     if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
-}
-
-/// Has git take the files of a copied working tree for those that its copied index knows, where their content
-/// is the same: else `git diff-index` would find all of them changed. Only where the repository was copied too.
-pub fn refresh_copy(work_tree: &Path) {
-    if work_tree.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
-        // Where git is missing, the command has none either.
-        let _ = command::run(work_tree, &["update-index", "-q", "--refresh"]);
-    }
 }
 
 /// The files at and below a directory that git tracks or does not ignore, relative to it; a repository inside

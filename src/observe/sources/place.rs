@@ -17,6 +17,8 @@ pub struct Where {
     pub target: PathBuf,
     /// Where finished artifacts go, if that is another place; left out of the checkout too.
     pub results: Option<PathBuf>,
+    /// Where copies of finished artifacts go, wherever that is.
+    pub artifacts: Option<PathBuf>,
     /// Cargo's `registry` directory, as seen from here.
     pub registry: PathBuf,
     /// Cargo's `git` directory, as seen from here.

@@ -8,19 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Use;
-use super::copy::copy as copy_tree;
+use super::copies::BUILDS;
 use crate::base::fault;
 use crate::decide::verdict::Verdict;
 use crate::host::attach::Mounts;
 use crate::host::{command, link};
-use crate::observe::identity::Way;
-use crate::observe::sources;
-use crate::output::Progress;
+use crate::observe::cargo_layout::NOTES;
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
-
-/// So many cold builds there are at most.
-const BUILDS: [u32; 2] = [1, 2];
 
 /// A build in an empty directory.
 pub struct Cold {
@@ -30,8 +25,10 @@ pub struct Cold {
     pub code: i32,
     /// Its sources, unless they are the checkout itself.
     pub source: Option<PathBuf>,
-    /// What is larder's in the sources, relative to them.
-    pub places: Vec<PathBuf>,
+    /// What in the sources is larder's, or a note of Cargo's to itself, relative to them.
+    pub apart: Vec<PathBuf>,
+    /// Directories outside where Cargo puts artifacts, and those which it filled instead.
+    pub results: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Use<'_> {
@@ -53,40 +50,6 @@ impl Use<'_> {
         &self.sources.source
     }
 
-    /// Copies the sources as they are before the command, once for each cold build.
-    pub fn copy_sources(&self) -> Result<()> {
-        let paths = self.entry.paths();
-        Trash::new(self.store).take(&paths.copies)?;
-        let source = self.checkout();
-        let why = if self.way == Way::Symlink {
-            "nothing can be mounted here"
-        } else if self.store.root().starts_with(source) {
-            "the store is inside of them"
-        } else {
-            let _progress = Progress::step(self.output, "copying the sources");
-            fault::point("session.make");
-            fs::create_dir(&paths.copies)
-                .with_context(|| format!("cannot make {}", paths.copies.display()))?;
-            let target: Vec<PathBuf> = self.target.iter().cloned().collect();
-            let copy = |number| {
-                let copy = paths.cold_source(number);
-                copy_tree(source, &copy, &target)?;
-                sources::refresh_copy(&copy);
-                Ok(())
-            };
-            return BUILDS.into_iter().try_for_each(copy);
-        };
-        self.output.note(&format!(
-            "the cold build has the sources as the warm one leaves them, and what cargo unpacked before: {why}"
-        ));
-        Ok(())
-    }
-
-    /// The copy that a cold build has, or is about to have.
-    pub fn copied(&self, number: u32) -> Option<PathBuf> {
-        Some(self.entry.paths().cold_source(number)).filter(|copy| copy.is_dir())
-    }
-
     /// Runs the command with an empty directory in place of the kept one.
     pub fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
         let project = &self.entry.record().project;
@@ -103,7 +66,7 @@ impl Use<'_> {
         }
         let source = self.copied(number);
         let mut mounts = match &source {
-            Some(copy) => self.attach_copy(copy, &dir, &home)?,
+            Some(copy) => self.attach_copy(number, copy, &home)?,
             None => self.attach(&dir)?,
         };
         self.caches.attach_empty(&caches, &mut mounts)?;
@@ -111,23 +74,25 @@ impl Use<'_> {
         if let Some(copy) = &source {
             places.iter().try_for_each(|place| make_place(self.checkout(), copy, place))?;
         }
+        let apart = places.into_iter().chain(self.notes_inside()).collect();
         let ended = command::run(words, mounts, &self.locks(), self.output)?;
-        Ok(Cold { dir, code: ended.code, source, places })
+        Ok(Cold { dir, code: ended.code, source, apart, results: self.results(number) })
     }
 
     /// The copy at the checkout's own path, and everything else that is mounted there on top of it.
-    fn attach_copy(&self, copy: &Path, dir: &Path, home: &Path) -> Result<Mounts> {
+    fn attach_copy(&self, number: u32, copy: &Path, home: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
+        self.attach_beside(number, &mut mounts)?;
         mounts.bind(copy, self.checkout())?;
         if let Some(target) = &self.target {
-            mounts.bind(dir, target)?;
+            mounts.bind(&self.entry.paths().cold(number), target)?;
         }
         if let Some(cargo_home) = &self.home {
             cargo_home.attach(&mut mounts)?;
             cargo_home.attach_fresh(home, &mut mounts)?;
         }
         let here = std::env::current_dir().context("cannot find the current directory")?;
-        if fs::canonicalize(self.checkout()).is_ok_and(|source| here.starts_with(source)) {
+        if self.is_copied(&here) {
             mounts.start_in(&here)?;
         }
         Ok(mounts)
@@ -138,6 +103,13 @@ impl Use<'_> {
         let all = mounts.places().chain(self.target.as_deref());
         let inside = all.filter_map(|place| place.strip_prefix(self.checkout()).ok());
         inside.filter(|place| !place.as_os_str().is_empty()).map(Path::to_owned).collect()
+    }
+
+    /// What Cargo notes for itself where it puts artifacts, if that is in the sources, relative to them.
+    fn notes_inside(&self) -> Vec<PathBuf> {
+        let named = [&self.sources.results, &self.sources.artifacts].into_iter().flatten();
+        let inside = named.filter_map(|dir| dir.strip_prefix(self.checkout()).ok());
+        inside.flat_map(|dir| NOTES.map(|note| dir.join(note))).collect()
     }
 
     /// Removes the copies and what the cold builds made.

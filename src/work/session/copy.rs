@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 use filetime::FileTime;
@@ -16,9 +16,11 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::base::fault;
 
-/// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`.
-pub fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<()> {
+/// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`. Returns every `.git` in
+/// it, relative to it.
+pub fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut copy = Copy { links: HashMap::new() };
+    let mut dot_gits = Vec::new();
     let mut directories = Vec::new();
     let is_wanted = |item: &DirEntry| !without.iter().any(|path| item.path() == path);
     for item in WalkDir::new(from).into_iter().filter_entry(is_wanted) {
@@ -34,8 +36,10 @@ pub fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<()> {
             Ok(metadata)
         });
         match made {
-            Ok(metadata) if metadata.is_dir() => directories.push((place, metadata)),
-            Ok(_) => {}
+            Ok(metadata) => {
+                dot_gits.extend(is_dot_git(below).then(|| below.to_owned()));
+                directories.extend(metadata.is_dir().then_some((place, metadata)));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let path = item.path().display();
@@ -51,7 +55,14 @@ pub fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<()> {
     for (place, metadata) in directories.iter().rev() {
         give(place, metadata).with_context(|| format!("cannot copy {}", place.display()))?;
     }
-    Ok(())
+    Ok(dot_gits)
+}
+
+/// Whether a path is that of a `.git`, and not inside of one.
+fn is_dot_git(path: &Path) -> bool {
+    let is = |part: Component<'_>| part.as_os_str() == ".git";
+    let mut parts = path.components();
+    parts.next_back().is_some_and(is) && !parts.any(is)
 }
 
 /// What vanished meanwhile, and directories that nobody may look into.
@@ -123,6 +134,7 @@ mod tests {
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir_all(from.join("closed")).unwrap();
         fs::create_dir_all(from.join("target/debug")).unwrap();
+        fs::create_dir_all(from.join("part/.git/modules/.git")).unwrap();
         fs::write(from.join("closed/file"), "text").unwrap();
         fs::hard_link(from.join("closed/file"), from.join("other")).unwrap();
         symlink("nowhere", from.join("link")).unwrap();
@@ -131,7 +143,8 @@ mod tests {
             filetime::set_symlink_file_times(from.join(name), past, past).unwrap();
         }
         fs::set_permissions(from.join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
-        copy(&from, &to, &[from.join("target")]).unwrap();
+        let dot_gits = copy(&from, &to, &[from.join("target")]).unwrap();
+        assert_eq!(dot_gits, [PathBuf::from("part/.git")]);
         for name in ["closed/file", "other", "closed", "link", ""] {
             let look = |top: &Path| fs::symlink_metadata(top.join(name)).unwrap();
             let (old, new) = (look(&from), look(&to));

@@ -46,6 +46,7 @@ impl<'a> Use<'a> {
             git: home.as_ref().map_or_else(nowhere, Home::git),
             shared: home.as_ref().is_some_and(Home::is_shared),
             results: surroundings.results.as_deref().map(outside),
+            artifacts: surroundings.artifacts.as_deref().map(outside),
             ..sources(project, &surroundings)
         };
         let source = project.place.inside(&project.source);
@@ -83,6 +84,7 @@ impl<'a> Use<'a> {
             sources,
             view,
             broken,
+            beside: Vec::new(),
             wait,
         })
     }

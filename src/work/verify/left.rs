@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::base::digest::Digest;
-use crate::observe::cargo_layout::Layout;
+use crate::observe::cargo_layout::{Layout, NOTES};
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,26 @@ pub fn in_sources(source: &Path, without: &[PathBuf]) -> Result<Left> {
     Ok(left)
 }
 
+/// What stands in a directory where Cargo puts finished artifacts and nothing else is its own; by paths below
+/// `place`, where it belongs.
+pub fn in_results(dir: &Path, place: &Path) -> Result<Left> {
+    let is_wanted = |path: &Path| {
+        let is_dep_info = path.extension() == Some(OsStr::new("d"));
+        let is_lock = path.extension() == Some(OsStr::new("lock")) && dir.join(path).is_file();
+        !(is_dep_info || is_notes(path) || (is_lock && is_hidden(path)))
+    };
+    let mut left = Left::new();
+    if dir.is_dir() {
+        add(dir, Path::new(""), &is_wanted, &mut left)?;
+    }
+    left.retain(|_, thing| !matches!(thing, Thing::Directory(_) | Thing::Special));
+    Ok(left.into_iter().map(|(path, thing)| (place.join(path), thing)).collect())
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 /// The paths at which one has something else than the other.
 pub fn differing(one: &Left, other: &Left) -> Vec<PathBuf> {
     let mut names: Vec<&PathBuf> = one.keys().chain(other.keys()).collect();
@@ -64,10 +84,8 @@ pub fn differing(one: &Left, other: &Left) -> Vec<PathBuf> {
     names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
 }
 
-/// Cargo's notes to itself and about times at the top of a target directory.
 fn is_notes(path: &Path) -> bool {
-    let names = [".rustc_info.json", "CACHEDIR.TAG", ".cargo-lock", "cargo-timings"];
-    names.iter().any(|name| path == Path::new(name))
+    NOTES.iter().any(|name| path == Path::new(name))
 }
 
 fn add(top: &Path, path: &Path, wanted: &dyn Fn(&Path) -> bool, left: &mut Left) -> Result<()> {

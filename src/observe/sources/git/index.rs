@@ -51,24 +51,46 @@ impl Index {
     }
 }
 
+/// One entry of an index.
+pub(super) struct Entry<'a> {
+    /// Where it begins: with what `lstat` said of its file.
+    pub at: usize,
+    mode: &'a [u8],
+    object: &'a [u8],
+    flags: u16,
+    extended: &'a [u8],
+    /// Its path, from the top of the working tree.
+    pub name: &'a [u8],
+}
+
 /// One digest over mode, object, flags and name of every entry.
 fn entries(content: &[u8], oid: usize) -> Option<Digest> {
+    let mut builder = DigestBuilder::default();
+    each(content, oid, |entry| {
+        builder.field(entry.mode).field(entry.object);
+        builder.field(&(entry.flags & 0xf000).to_be_bytes());
+        builder.field(entry.extended).field(entry.name);
+    })?;
+    Some(builder.finish())
+}
+
+/// Hands on entry after entry; nothing if the index is in a form that is not understood, which may only be
+/// seen at its end.
+pub(super) fn each(content: &[u8], oid: usize, mut found: impl FnMut(&Entry<'_>)) -> Option<()> {
     let mut rest = content.strip_prefix(b"DIRC")?;
     let version = number(&mut rest)?;
     let count = number(&mut rest)?;
     if !(2..=4).contains(&version) {
         return None;
     }
-    let mut builder = DigestBuilder::default();
     let mut name = Vec::new();
     for _ in 0..count {
         let entry = rest;
         let stat = take(&mut rest, STAT)?;
-        builder.field(&stat[MODE]).field(take(&mut rest, oid)?);
+        let object = take(&mut rest, oid)?;
         let flags = u16::from_be_bytes(take(&mut rest, 2)?.try_into().ok()?);
-        builder.field(&(flags & 0xf000).to_be_bytes());
         let extended = if version > 2 && flags & 0x4000 != 0 { 2 } else { 0 };
-        builder.field(take(&mut rest, extended)?);
+        let extended = take(&mut rest, extended)?;
         if version == 4 {
             let keep = name.len().checked_sub(variable(&mut rest)?)?;
             name.truncate(keep);
@@ -77,12 +99,13 @@ fn entries(content: &[u8], oid: usize) -> Option<Digest> {
         }
         let end = rest.iter().position(|byte| *byte == 0)?;
         name.extend_from_slice(take(&mut rest, end)?);
-        builder.field(&name);
+        let (at, mode) = (content.len() - entry.len(), &stat[MODE]);
+        found(&Entry { at, mode, object, flags, extended, name: &name });
         let used = entry.len() - rest.len();
         // Filled up with 1 to 8 zeros to a multiple of eight; in version 4, one zero.
         take(&mut rest, if version == 4 { 1 } else { 8 - used % 8 })?;
     }
-    is_whole(rest, oid).then(|| builder.finish())
+    is_whole(rest, oid).then_some(())
 }
 
 /// Whether what follows the entries has no extension that changes what they mean: such have a

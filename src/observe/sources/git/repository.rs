@@ -1,12 +1,13 @@
 //! One repository: where it is, and its state.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::command::ask;
@@ -29,6 +30,9 @@ const APART: [&str; 10] = [
     "gc.log",
     "info/refs",
 ];
+
+/// A file that says where a repository is, or how it is configured, is hardly a thousandth of this.
+const SMALL: u64 = 1 << 20;
 
 /// Where a repository is.
 pub(super) struct Home {
@@ -86,7 +90,7 @@ fn enclosing(place: &Where) -> Option<Home> {
 impl Home {
     fn at(place: &Where, name: PathBuf, work_tree: &Path, part: Option<PathBuf>) -> Option<Self> {
         let dot_git = work_tree.join(".git");
-        let git_dir = match fs::read(&dot_git) {
+        let git_dir = match read(&dot_git) {
             Ok(content) => {
                 let path = content.strip_prefix(b"gitdir:")?.trim_ascii();
                 elsewhere(place, work_tree, path)
@@ -94,7 +98,7 @@ impl Home {
             Err(_) => dot_git,
         };
         fs::metadata(git_dir.join("HEAD")).ok()?;
-        let common = match fs::read(git_dir.join("commondir")) {
+        let common = match read(&git_dir.join("commondir")) {
             Ok(path) => elsewhere(place, &git_dir, path.trim_ascii()),
             Err(_) => git_dir.clone(),
         };
@@ -102,14 +106,26 @@ impl Home {
     }
 
     /// The bytes of an object's name.
-    fn oid(&self) -> usize {
+    pub(super) fn oid(&self) -> usize {
         if self.config().replace(' ', "").contains("objectformat=sha256") { 32 } else { 20 }
     }
 
     fn config(&self) -> String {
-        let config = fs::read(self.common.join("config")).unwrap_or_default();
+        let config = read(&self.common.join("config")).unwrap_or_default();
         String::from_utf8_lossy(&config).to_lowercase()
     }
+}
+
+/// A small file, where it is one: nothing that whoever reads it would wait for.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut content = Vec::new();
+    file.take(SMALL).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// A path that git wrote down, relative to `base` or as the compiler sees it.
