@@ -1,12 +1,12 @@
 //! What knows nothing of larder: digests, names, sizes, trees of files, and how files are written so that a crash loses nothing.
 
-pub mod atomic;
-pub mod digest;
-pub mod edit;
-pub mod encoding;
-pub mod fault;
-pub mod names;
-pub mod program;
-pub mod quantity;
-pub mod tree;
-pub mod usage;
+pub(crate) mod atomic;
+pub(crate) mod digest;
+pub(crate) mod edit;
+pub(crate) mod encoding;
+pub(crate) mod fault;
+pub(crate) mod names;
+pub(crate) mod program;
+pub(crate) mod quantity;
+pub(crate) mod tree;
+pub(crate) mod usage;

@@ -1,6 +1,6 @@
 //! What decides, pure: no file is looked at here, and no clock.
 
-pub mod needed;
-pub mod policy;
-pub mod reconcile;
-pub mod verdict;
+pub(crate) mod needed;
+pub(crate) mod policy;
+pub(crate) mod reconcile;
+pub(crate) mod verdict;

@@ -1,9 +1,9 @@
 //! What people touch: the command line, the commands, reports and pages.
 
-pub mod cli;
-pub mod commands;
-pub mod doctor;
-pub mod manual;
-pub mod metrics;
-pub mod overview;
-pub mod report;
+pub(crate) mod cli;
+pub(crate) mod commands;
+pub(crate) mod doctor;
+pub(crate) mod manual;
+pub(crate) mod metrics;
+pub(crate) mod overview;
+pub(crate) mod report;

@@ -1,7 +1,7 @@
 //! This process and this machine: mounts, the command, the name `target`, the directories of the user.
 
-pub mod attach;
-pub mod command;
-pub mod home;
-pub mod link;
-pub mod place;
+pub(crate) mod attach;
+pub(crate) mod command;
+pub(crate) mod home;
+pub(crate) mod link;
+pub(crate) mod place;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    larder::face::commands::main(&std::env::args_os().collect::<Vec<_>>())
+    larder::main(&std::env::args_os().collect::<Vec<_>>())
 }

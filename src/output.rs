@@ -6,11 +6,11 @@ mod remedy;
 mod screen;
 mod table;
 
-pub use log::{Color, LogFormat};
-pub use progress::Progress;
+pub(crate) use log::{Color, LogFormat};
+pub(crate) use progress::Progress;
 pub use remedy::{OTHERWISE, REMEDIES};
-pub use screen::Screen;
-pub use table::{Column, fitted, table, wrapped};
+pub(crate) use screen::Screen;
+pub(crate) use table::{Column, fitted, table, wrapped};
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -23,10 +23,10 @@ use serde::Serialize;
 use self::log::{Failure, Level, Log};
 
 /// The version of every JSON report.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Something that is printed for people or as JSON, from the same value.
-pub trait Report: Serialize {
+pub(crate) trait Report: Serialize {
     /// The text for people, with a newline at its end, or nothing.
     fn text(&self) -> String;
 
@@ -45,7 +45,7 @@ struct Versioned<'a, R> {
 
 /// Where and how much to print.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     verbose: bool,
     quiet: bool,
     log: Log,
@@ -53,12 +53,12 @@ pub struct Output {
 
 impl Output {
     /// As the flags and the terminal say.
-    pub fn new(verbose: bool, quiet: bool, format: LogFormat, color: Color) -> Self {
+    pub(crate) fn new(verbose: bool, quiet: bool, format: LogFormat, color: Color) -> Self {
         Self { verbose, quiet, log: Log::new(format, color) }
     }
 
     /// For a command line that cannot be understood.
-    pub fn of_wrong(arguments: &[OsString]) -> Self {
+    pub(crate) fn of_wrong(arguments: &[OsString]) -> Self {
         let variable = std::env::var_os("LARDER_LOG_FORMAT");
         let own = || arguments.iter().take_while(|word| *word != "--");
         let named = own().zip(own().skip(1)).find(|(option, _)| *option == "--log-format");
@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// Prints a report to stdout. A reader that went away is no error.
-    pub fn report<R: Report>(self, report: &R, json: bool) -> io::Result<()> {
+    pub(crate) fn report<R: Report>(self, report: &R, json: bool) -> io::Result<()> {
         let text = if json {
             serde_json::to_string_pretty(&Versioned { schema: SCHEMA, report })? + "\n"
         } else {
@@ -82,32 +82,32 @@ impl Output {
     }
 
     /// What the user should know while it happens.
-    pub fn note(self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.quiet {
             self.log.write(Level::Notice, text, None);
         }
     }
 
     /// What only `-v` shows.
-    pub fn detail(self, text: &str) {
+    pub(crate) fn detail(self, text: &str) {
         if self.verbose {
             self.log.write(Level::Debug, text, None);
         }
     }
 
     /// What went wrong, but does not end the work.
-    pub fn warning(self, text: &str) {
+    pub(crate) fn warning(self, text: &str) {
         self.log.write(Level::Warning, text, None);
     }
 
     /// What ended the work: the error and its causes, on one line; and the exit code that follows.
-    pub fn error(self, error: &anyhow::Error, exit_code: u8) {
+    pub(crate) fn error(self, error: &anyhow::Error, exit_code: u8) {
         let causes = error.chain().skip(1).map(|cause| flat(&cause.to_string())).collect();
         self.log.write(Level::Error, &one_line(error), Some(&Failure { causes, exit_code }));
     }
 
     /// What is wrong with the command line, in as many lines as people can have; `help` where nothing was said.
-    pub fn usage(self, error: &clap::Error, help: impl Display, exit_code: u8) {
+    pub(crate) fn usage(self, error: &clap::Error, help: impl Display, exit_code: u8) {
         if matches!(self.log, Log::People { .. }) || !error.use_stderr() {
             // There is nobody left to tell if the terminal is gone.
             let _ = match error.kind() {
@@ -137,7 +137,7 @@ impl Output {
 }
 
 /// Prints plain data to stdout. A reader that went away is no error.
-pub fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -146,7 +146,7 @@ pub fn print(text: &str) -> io::Result<()> {
 }
 
 /// An error and its causes on one line, and what helps at its end.
-pub fn one_line(error: &anyhow::Error) -> String {
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| flat(&cause.to_string())).collect();
     join(&causes, remedy::remedy(error))
 }
@@ -186,7 +186,7 @@ fn join(causes: &[String], otherwise: Option<&str>) -> String {
 
 /// Measures the steps of one command, for `-v`.
 #[derive(Debug)]
-pub struct Stopwatch {
+pub(crate) struct Stopwatch {
     since: Instant,
     steps: Vec<(&'static str, Duration)>,
 }
@@ -199,14 +199,14 @@ impl Default for Stopwatch {
 
 impl Stopwatch {
     /// Ends the step that is under way.
-    pub fn step(&mut self, name: &'static str) {
+    pub(crate) fn step(&mut self, name: &'static str) {
         let now = Instant::now();
         self.steps.push((name, now - self.since));
         self.since = now;
     }
 
     /// All steps on one line, in milliseconds, and the most memory that larder itself had.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let step = |(name, time): &(&str, Duration)| {
             format!("{name} {:.1} ms", time.as_secs_f64() * 1000.0)
         };
@@ -224,12 +224,12 @@ fn peak_memory() -> Option<u64> {
 }
 
 /// A size in binary units, such as `481 MiB`.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     humansize::format_size(bytes, humansize::BINARY.decimal_places(1))
 }
 
 /// A duration in seconds, such as `39.8 s`; minutes from 100 s on, then hours.
-pub fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
         ..100.0 => format!("{seconds:.1} s"),
         ..6000.0 => format!("{:.1} min", seconds / 60.0),
@@ -238,13 +238,13 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 /// A moment as date and time of day, in UTC.
-pub fn moment(moment: SystemTime) -> String {
+pub(crate) fn moment(moment: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(moment).to_string();
     text.get(..16).unwrap_or(&text).replace('T', " ")
 }
 
 /// How long ago a moment was, in its largest unit.
-pub fn ago(moment: SystemTime, now: SystemTime) -> String {
+pub(crate) fn ago(moment: SystemTime, now: SystemTime) -> String {
     let Ok(past) = now.duration_since(moment) else {
         return "just now".to_owned();
     };

@@ -50,34 +50,34 @@
 //! **Compatibility.** A store of a newer format can be read for `status`, never written.
 
 mod binary;
-pub mod config;
+pub(crate) mod config;
 mod downloads;
 mod entry;
 mod error;
-pub mod evict;
+pub(crate) mod evict;
 mod guard;
-pub mod history;
+pub(crate) mod history;
 mod layout;
 mod listing;
 mod lock;
 mod marker;
-pub mod moving;
+pub(crate) mod moving;
 mod open;
 mod share;
 mod target;
 mod vacant;
 
-pub use binary::{is_static, pointed};
+pub(crate) use binary::{is_static, pointed};
 pub(crate) use entry::rfc3339;
-pub use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
-pub use error::StoreError;
-pub use guard::Guard;
-pub use layout::{EntryPaths, Store};
-pub use listing::{Names, Row};
-pub use lock::{Claim, Lock, LockError, Wait};
-pub use marker::TAG;
-pub use open::{OpenEntry, OpenError, sync_files};
-pub use target::{Manifest, TargetError, restore_times, rewrite, unshare, watch_reads};
+pub(crate) use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
+pub(crate) use error::StoreError;
+pub(crate) use guard::Guard;
+pub(crate) use layout::{EntryPaths, Store};
+pub(crate) use listing::{Names, Row};
+pub(crate) use lock::{Claim, Lock, LockError, Wait};
+pub(crate) use marker::TAG;
+pub(crate) use open::{OpenEntry, OpenError, sync_files};
+pub(crate) use target::{Manifest, restore_times, rewrite, unshare, watch_reads};
 
 /// The number of the store's format that this larder writes.
-pub const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 3;

@@ -1,11 +1,11 @@
 //! One use, one collection, one pull: what puts the wings before it in sequence.
 
-pub mod caches;
-pub mod collect;
-pub mod project;
-pub mod relocate;
-pub mod session;
-pub mod share;
-pub mod situation;
-pub mod sweep;
-pub mod verify;
+pub(crate) mod caches;
+pub(crate) mod collect;
+pub(crate) mod project;
+pub(crate) mod relocate;
+pub(crate) mod session;
+pub(crate) mod share;
+pub(crate) mod situation;
+pub(crate) mod sweep;
+pub(crate) mod verify;

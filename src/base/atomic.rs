@@ -32,27 +32,22 @@ pub enum RecordError {
     Io {
         /// `read` or `write`.
         verb: &'static str,
-        /// The record.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The record is not what larder wrote.
     #[error("{} is damaged; remove it, and it is made anew", path.display())]
-    Damaged {
-        /// The record.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
 }
 
 /// Puts a value at `path` in one step, but not durably: for caches that are remade when lost.
-pub fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+pub(crate) fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     put(path, 0o644, false, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
 }
 
 /// Puts `bytes` at `path`, durably and in one step, readable by all who may enter the directory.
-pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
     put(path, mode, true, |file| file.write_all(bytes)).map_err(|error| cannot_write(path, error))
 }
 
@@ -92,7 +87,7 @@ pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
 }
 
 /// Puts a value at `path` as indented JSON.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     let mut text =
         serde_json::to_vec_pretty(value).map_err(|error| cannot_write(path, error.into()))?;
     text.push(b'\n');
@@ -100,13 +95,13 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError
 }
 
 /// The same, but not durably: for what is measured again when lost.
-pub fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+pub(crate) fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     let text = serde_json::to_vec(value).map_err(|error| cannot_write(path, error.into()))?;
     put(path, 0o644, false, |file| file.write_all(&text)).map_err(|error| cannot_write(path, error))
 }
 
 /// The JSON record at `path`, or `None` where there is none.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
     let Some(bytes) = read_bytes(path)? else {
         return Ok(None);
     };
@@ -116,7 +111,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordEr
 
 /// The JSON record at a name below a directory, if it is small and whole, read at once: for those who
 /// read many. Nothing otherwise; [`read_json`] says why.
-pub fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -> Option<T> {
+pub(crate) fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -> Option<T> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?;
     let mut bytes = [0; SMALL];
@@ -125,7 +120,7 @@ pub fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -> Optio
 }
 
 /// Puts a value at `path` in the compact binary form: magic, digest of the rest, the rest.
-pub fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
+pub(crate) fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
     put(path, 0o644, true, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
 }
 
@@ -143,7 +138,7 @@ fn fill(file: &mut File, value: &impl Serialize) -> io::Result<()> {
 }
 
 /// The binary record at `path`, or `None` where there is none.
-pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+pub(crate) fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
     let Some(bytes) = read_bytes(path)? else {
         return Ok(None);
     };
@@ -157,7 +152,7 @@ pub fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Record
 }
 
 /// What was read, if it is not damaged: a damaged record is no record.
-pub fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Option<T>, RecordError> {
+pub(crate) fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Option<T>, RecordError> {
     match read {
         Err(RecordError::Damaged { .. }) => Ok(None),
         other => other,

@@ -69,36 +69,36 @@ impl Digest {
 
 /// Builds one digest from many fields, each framed by its length so that none can run into the next.
 #[derive(Default)]
-pub struct DigestBuilder(blake3::Hasher);
+pub(crate) struct DigestBuilder(blake3::Hasher);
 
 impl DigestBuilder {
     /// Adds one field.
-    pub fn field(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn field(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
         self
     }
 
     /// The digest of all fields so far.
-    pub fn finish(&self) -> Digest {
+    pub(crate) fn finish(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }
 }
 
 /// Passes on what is written to it, and makes the digest of it.
-pub struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     inner: W,
     hasher: blake3::Hasher,
 }
 
 impl<W: Write> Hashing<W> {
     /// Around another writer.
-    pub fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self { inner, hasher: blake3::Hasher::new() }
     }
 
     /// The digest of all that was written.
-    pub fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         Digest(*self.hasher.finalize().as_bytes())
     }
 }

@@ -13,7 +13,7 @@ use crate::base::fault;
 /// A file that could not be changed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]
-pub struct EditError {
+pub(crate) struct EditError {
     verb: &'static str,
     path: PathBuf,
     #[source]
@@ -28,14 +28,14 @@ impl EditError {
 }
 
 /// Puts another text in place of a file's. A symlink stays, what it leads to is changed.
-pub fn replace(path: &Path, text: &str) -> Result<(), EditError> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), EditError> {
     let path = &fs::canonicalize(path).map_err(EditError::new("find", path))?;
     let like = fs::metadata(path).map_err(EditError::new("read", path))?;
     put(path, text, &like, like.permissions().mode()).map_err(EditError::new("change", path))
 }
 
 /// Adds a file where none is, for the owner of its directory.
-pub fn add(path: &Path, text: &str) -> Result<(), EditError> {
+pub(crate) fn add(path: &Path, text: &str) -> Result<(), EditError> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let like = fs::metadata(parent).map_err(EditError::new("read", parent))?;
     put(path, text, &like, 0o644).map_err(EditError::new("add", path))
@@ -65,7 +65,7 @@ fn put(path: &Path, text: &str, owner: &fs::Metadata, mode: u32) -> io::Result<(
 }
 
 /// Where a file's new text is until it is whole.
-pub fn half(path: &Path) -> PathBuf {
+pub(crate) fn half(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.larder-new"))
 }

@@ -41,7 +41,7 @@ static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
 
 /// Something is about to change. The name is `room.verb`.
 #[inline]
-pub fn point(name: &'static str) {
+pub(crate) fn point(name: &'static str) {
     if cfg!(debug_assertions) {
         if let Some(plan) = PLAN.get_or_init(Plan::read) {
             plan.pass(name);
@@ -52,7 +52,7 @@ pub fn point(name: &'static str) {
 /// The same between `fork` and `exec`: async-signal-safe, and nothing unless a point was passed before
 /// the fork.
 #[inline]
-pub fn point_after_fork(name: &'static str) {
+pub(crate) fn point_after_fork(name: &'static str) {
     if cfg!(debug_assertions) {
         if let Some(Some(plan)) = PLAN.get() {
             plan.pass(name);

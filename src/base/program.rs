@@ -22,28 +22,26 @@ const COMPLAINT: usize = 16 * 1024;
 const TIMES: u32 = 4;
 
 /// How long a program may take that is asked something: some read much on a cold disk, or fetch what they need.
-pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// So much a program may answer.
 const ANSWER: u64 = 256 * 1024 * 1024;
 
 /// How a program ended.
-pub struct Ended {
-    /// Its exit status.
+pub(crate) struct Ended {
     pub status: ExitStatus,
     /// The end of what it wrote to stderr.
     pub complaint: String,
 }
 
 /// A program that is called for something.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The program and its arguments.
     pub command: Command,
     /// Its name, for messages.
     pub program: &'a str,
     /// What it does, for messages: `listing snapshots`.
     pub doing: &'a str,
-    /// What it reads.
     pub input: Option<&'a [u8]>,
     /// How long it may take.
     pub limit: Duration,
@@ -54,8 +52,7 @@ pub struct Call<'a> {
 }
 
 /// What a program answered.
-pub struct Answer {
-    /// Its exit status.
+pub(crate) struct Answer {
     pub status: ExitStatus,
     /// What it wrote to stdout.
     pub text: Vec<u8>,
@@ -68,14 +65,10 @@ pub struct Answer {
 pub enum ProgramError {
     /// It is not there.
     #[error("there is no {program}; install it, or put it on PATH")]
-    Missing {
-        /// Its name.
-        program: String,
-    },
+    Missing { program: String },
     /// It could not be started, or not be read.
     #[error("{program} failed {doing}: {why}; try it by hand")]
     Failed {
-        /// Its name.
         program: String,
         /// What it was doing.
         doing: String,
@@ -85,7 +78,6 @@ pub enum ProgramError {
     /// It did not end.
     #[error("{program} did not end {doing} within {} s; try it by hand", limit.as_secs())]
     Stalled {
-        /// Its name.
         program: String,
         /// What it was doing.
         doing: String,
@@ -95,7 +87,7 @@ pub enum ProgramError {
 }
 
 /// Asks a program that reads nothing, and waits for its answer.
-pub fn ask(command: Command, doing: &str) -> Result<Answer, ProgramError> {
+pub(crate) fn ask(command: Command, doing: &str) -> Result<Answer, ProgramError> {
     let program = command.get_program().to_string_lossy().into_owned();
     Call::new(command, &program, doing).ask()
 }
@@ -109,13 +101,13 @@ fn die_with_us(command: &mut Command) {
 
 impl<'a> Call<'a> {
     /// For a program that reads nothing and asks nobody.
-    pub fn new(command: Command, program: &'a str, doing: &'a str) -> Self {
+    pub(crate) fn new(command: Command, program: &'a str, doing: &'a str) -> Self {
         let (input, limit, retries, may_ask_user) = (None, PATIENCE, None, false);
         Self { command, program, doing, input, limit, retries, may_ask_user }
     }
 
     /// Runs the program, and takes whole what it says.
-    pub fn ask(self) -> Result<Answer, ProgramError> {
+    pub(crate) fn ask(self) -> Result<Answer, ProgramError> {
         let (program, doing) = (self.program.to_owned(), self.doing.to_owned());
         let (text, ended) = self.run(|stream| {
             let failed = |why: String| ProgramError::Failed { program, doing, why };
@@ -130,7 +122,7 @@ impl<'a> Call<'a> {
 
     /// Runs the program. What it writes to stdout is read by `read`, to its end or to an error, which ends the
     /// program.
-    pub fn run<T, E: From<ProgramError>>(
+    pub(crate) fn run<T, E: From<ProgramError>>(
         self,
         read: impl FnOnce(&mut ChildStdout) -> Result<T, E>,
     ) -> Result<(T, Ended), E> {
@@ -244,14 +236,14 @@ fn last_of(mut stream: impl Read, retries: Option<&str>, give_up: &dyn Fn()) -> 
 }
 
 /// Everything that a stream holds, if it is not more than so many bytes.
-pub fn read_at_most(stream: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_at_most(stream: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     stream.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// The last line of a text that says something.
-pub fn last_line(text: &str) -> &str {
+pub(crate) fn last_line(text: &str) -> &str {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it did not say why")
 }
 

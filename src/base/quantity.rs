@@ -8,17 +8,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Allocated bytes and inodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Allocated bytes.
+pub(crate) struct Usage {
     pub bytes: u64,
-    /// Inodes.
     pub inodes: u64,
 }
 
 impl Usage {
     /// Both together; what cannot be counted any more stays at the largest number.
     #[must_use]
-    pub fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_add(other.bytes),
             inodes: self.inodes.saturating_add(other.inodes),
@@ -27,7 +25,7 @@ impl Usage {
 
     /// What is left without the other.
     #[must_use]
-    pub fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(other.bytes),
             inodes: self.inodes.saturating_sub(other.inodes),
@@ -37,11 +35,11 @@ impl Usage {
 
 /// A size in bytes, written as `20GiB` or `500MB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
+pub(crate) struct ByteSize(pub u64);
 
 /// A size, or a share of the filesystem and of its inodes, written as `10%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
+pub(crate) enum Amount {
     /// So many bytes.
     Bytes(ByteSize),
     /// So many hundredths of a percent.
@@ -50,11 +48,11 @@ pub enum Amount {
 
 /// A stretch of time, written as `30d` or `12h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
+pub(crate) struct Span(pub Duration);
 
 /// A text that is no size, share or time.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseLimitError {
+pub(crate) enum ParseLimitError {
     /// Where a size has to be, as in `max-size`. Exit code 2 on the command line.
     #[error("`{0}` is no size; write it as 20GiB or 500MB")]
     Size(String),
@@ -72,7 +70,7 @@ pub enum ParseLimitError {
 impl ByteSize {
     /// Two times as much.
     #[must_use]
-    pub fn twice(self) -> Self {
+    pub(crate) fn twice(self) -> Self {
         Self(self.0.saturating_mul(2))
     }
 }
@@ -168,7 +166,7 @@ impl Serialize for ByteSize {
 
 impl Amount {
     /// How much of a whole it is, rounded up; sizes in bytes say nothing of inodes.
-    pub fn of(self, whole: u64) -> u64 {
+    pub(crate) fn of(self, whole: u64) -> u64 {
         match self {
             Self::Bytes(size) => size.0,
             Self::Share(share) => {

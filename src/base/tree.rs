@@ -12,12 +12,12 @@
 //! within the clock's grain of the observation itself is not [`Entry::settled`] and is read
 //! again the next time, as git does with its index.
 
-pub mod below;
+pub(crate) mod below;
 mod compare;
-pub mod descend;
+pub(crate) mod descend;
 mod directory;
 mod observe;
-pub mod walk;
+pub(crate) mod walk;
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -35,10 +35,10 @@ use self::directory::Directory;
 use crate::base::digest::{Digest, DigestBuilder};
 
 /// Nanoseconds since the epoch; negative before 1970.
-pub type Nanoseconds = i64;
+pub(crate) type Nanoseconds = i64;
 
 /// The same moment as a file's time.
-pub fn file_time(moment: Nanoseconds) -> filetime::FileTime {
+pub(crate) fn file_time(moment: Nanoseconds) -> filetime::FileTime {
     let fraction = u32::try_from(moment.rem_euclid(1_000_000_000)).unwrap_or(0);
     filetime::FileTime::from_unix_time(moment.div_euclid(1_000_000_000), fraction)
 }
@@ -46,13 +46,10 @@ pub fn file_time(moment: Nanoseconds) -> filetime::FileTime {
 /// What `lstat` says of a file and what cannot stay the same when its content changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The inode number.
     pub ino: u64,
     /// The size in bytes.
     pub size: u64,
-    /// The modification time.
     pub mtime: Nanoseconds,
-    /// The change time.
     pub ctime: Nanoseconds,
 }
 
@@ -85,14 +82,14 @@ fn nanoseconds(seconds: i64, fraction: i64) -> Nanoseconds {
 }
 
 /// The present moment.
-pub fn now() -> Nanoseconds {
+pub(crate) fn now() -> Nanoseconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(Nanoseconds::MAX)
 }
 
 /// Waits until whatever is written from then on has a later time than this one: longer than the grain of the
 /// clock by which files get theirs. A time in the future is not waited for.
-pub fn wait_until_past(moment: Nanoseconds) {
+pub(crate) fn wait_until_past(moment: Nanoseconds) {
     while moment <= now() && !is_settled(moment, now()) {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -118,7 +115,6 @@ pub enum Node {
 pub struct Entry {
     /// The permission bits and the file type, as in `st_mode`.
     pub mode: u32,
-    /// What it is.
     pub node: Node,
     /// How it looked from outside.
     pub stamp: Stamp,
@@ -163,7 +159,7 @@ pub struct Tree {
 }
 
 /// Single files that a build wrote into its own sources, by path relative to them.
-pub type Made = BTreeMap<Vec<u8>, Entry>;
+pub(crate) type Made = BTreeMap<Vec<u8>, Entry>;
 
 /// How a name differs between two observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

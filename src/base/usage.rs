@@ -38,19 +38,19 @@ struct Measuring<'a> {
 }
 
 /// What a directory and everything below it takes.
-pub fn measure(dir: &Path) -> Usage {
+pub(crate) fn measure(dir: &Path) -> Usage {
     Counter::default().count(dir)
 }
 
 /// Counts several files and directories, and what they have in common once.
 #[derive(Debug, Default)]
-pub struct Counter {
+pub(crate) struct Counter {
     linked: Linked,
 }
 
 impl Counter {
     /// What a path and everything below it takes that was not counted before.
-    pub fn count(&mut self, path: &Path) -> Usage {
+    pub(crate) fn count(&mut self, path: &Path) -> Usage {
         let name = CString::new(path.as_os_str().as_bytes()).ok();
         let Some(look) = name.and_then(|name| Look::at(CWD, &name)) else {
             return Usage::default();

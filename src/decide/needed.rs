@@ -17,7 +17,7 @@ use crate::observe::cargo_layout::Graph;
 
 /// By what it is known what the last successful use needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Known {
+pub(crate) enum Known {
     /// It is not.
     #[default]
     Not,
@@ -29,7 +29,7 @@ pub enum Known {
 
 /// What the last successful use of a directory needed: all units but those that are named here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needed {
+pub(crate) struct Needed {
     /// By what that is known.
     pub known: Known,
     /// By fingerprint directory, as bytes: units that it did not need, and the number of the last
@@ -39,7 +39,7 @@ pub struct Needed {
 
 /// What a successful use showed, by the units' places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// Units that it started.
     pub started: BTreeSet<usize>,
     /// Units that Cargo considered, where that can be told.
@@ -52,7 +52,7 @@ impl Needed {
     /// What is needed after the successful use with a number, which `shown` is of. `units` are the
     /// fingerprint directories of all units.
     #[must_use]
-    pub fn after(&self, number: u64, units: &[&[u8]], graph: &Graph, shown: &Shown) -> Self {
+    pub(crate) fn after(&self, number: u64, units: &[&[u8]], graph: &Graph, shown: &Shown) -> Self {
         let (known, needed) = self.judge(units.len(), graph, shown);
         if known == Known::Not {
             return Self::default();
@@ -71,7 +71,7 @@ impl Needed {
     /// What is needed after a successful use that was not watched, because nothing had changed; what it
     /// started all the same was needed.
     #[must_use]
-    pub fn and(&self, units: &[&[u8]], graph: &Graph, started: &BTreeSet<usize>) -> Self {
+    pub(crate) fn and(&self, units: &[&[u8]], graph: &Graph, started: &BTreeSet<usize>) -> Self {
         let needed: BTreeSet<&[u8]> =
             reach(started, graph).into_iter().map(|index| units[index]).collect();
         let mut after = self.clone();
@@ -96,7 +96,7 @@ impl Needed {
 
     /// The units that no successful use after the one with a number needed, by their places; never one
     /// that a unit which stays was made from.
-    pub fn dead(&self, until: u64, units: &[&[u8]], graph: &Graph) -> BTreeSet<usize> {
+    pub(crate) fn dead(&self, until: u64, units: &[&[u8]], graph: &Graph) -> BTreeSet<usize> {
         let is_dead = |unit: &[u8]| self.since.get(unit).is_some_and(|since| *since <= until);
         let (dead, alive): (BTreeSet<usize>, BTreeSet<usize>) =
             (0..units.len()).partition(|index| is_dead(units[*index]));
@@ -105,7 +105,7 @@ impl Needed {
 }
 
 /// Some units, and all that they were made from.
-pub fn reach(from: &BTreeSet<usize>, graph: &Graph) -> BTreeSet<usize> {
+pub(crate) fn reach(from: &BTreeSet<usize>, graph: &Graph) -> BTreeSet<usize> {
     let made_from = adjacency(graph);
     let mut found = BTreeSet::new();
     let mut open: Vec<usize> = from.iter().copied().collect();

@@ -30,30 +30,25 @@ use serde::{Deserialize, Serialize};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::{ByteSize, Span, Usage};
 
-pub use limits::{DEFAULT_MIN_FREE, Limits, Policy};
-pub use plan::plan;
+pub(crate) use limits::{DEFAULT_MIN_FREE, Limits, Policy};
+pub(crate) use plan::plan;
 
 /// Units of a directory that no later use needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unused {
+pub(crate) struct Unused {
     /// The number of the last successful use that needed them; 0 for none.
     pub since: u64,
-    /// Their allocated bytes.
     pub size: u64,
-    /// Their inodes.
     pub inodes: u64,
 }
 
 /// A target directory as its record shows it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// The project.
+pub(crate) struct Candidate {
     pub project: ProjectName,
-    /// The directory's name.
     pub toolchain: ToolchainId,
     /// Why it cannot be used, if so.
     pub broken: Option<String>,
-    /// What it takes.
     pub usage: Usage,
     /// When it was last used, or made.
     pub last_use: SystemTime,
@@ -69,14 +64,12 @@ pub struct Candidate {
 
 /// A store as it was observed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Observed {
-    /// Its target directories.
+pub(crate) struct Observed {
     pub candidates: Vec<Candidate>,
     /// What is in the trash, as far as it is known without looking at every file.
     pub trash: Usage,
     /// How many things are in the trash.
     pub trashed: u64,
-    /// The shared downloads.
     pub downloads: Usage,
     /// Whether a build uses the shared downloads now.
     pub downloads_in_use: bool,
@@ -84,14 +77,14 @@ pub struct Observed {
 
 impl Observed {
     /// What everything takes.
-    pub fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let all = self.candidates.iter().map(|candidate| candidate.usage);
         all.fold(self.trash.plus(self.downloads), Usage::plus)
     }
 
     /// The same store, of which nothing may go.
     #[must_use]
-    pub fn held(&self) -> Self {
+    pub(crate) fn held(&self) -> Self {
         let mut held = self.clone();
         held.candidates.iter_mut().for_each(|candidate| candidate.in_use = true);
         held.downloads_in_use = true;
@@ -101,7 +94,7 @@ impl Observed {
 
 /// A filesystem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// All of it; 0 inodes where the filesystem does not count them.
     pub total: Usage,
     /// What a user who is not root may still take.
@@ -110,7 +103,7 @@ pub struct Disk {
 
 /// How far a budget that does not hold is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Headroom {
+pub(crate) enum Headroom {
     /// Until it holds: what somebody asks for.
     Exact,
     /// Until a twentieth of it is to spare: what a build does by itself, so that not every build after
@@ -121,24 +114,14 @@ pub enum Headroom {
 /// What goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum What {
+pub(crate) enum What {
     /// Everything in the trash.
-    Trash {
-        /// How many things.
-        count: u64,
-    },
+    Trash { count: u64 },
     /// A whole target directory.
-    Directory {
-        /// The project.
-        project: ProjectName,
-        /// The directory.
-        toolchain: ToolchainId,
-    },
+    Directory { project: ProjectName, toolchain: ToolchainId },
     /// Units of a target directory.
     Units {
-        /// The project.
         project: ProjectName,
-        /// The directory.
         toolchain: ToolchainId,
         /// Those go that no successful use after this one needed.
         until: u64,
@@ -150,14 +133,11 @@ pub enum What {
 /// Why something goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
-pub enum Why {
+pub(crate) enum Why {
     /// It was already set aside.
     Trash,
     /// The directory cannot be used.
-    Broken {
-        /// What is wrong.
-        problem: String,
-    },
+    Broken { problem: String },
     /// It was not used for longer than `max-age`.
     Age {
         /// Seconds since the last use.
@@ -199,11 +179,9 @@ pub enum Why {
 
 /// One thing that goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// What.
+pub(crate) struct Step {
     #[serde(flatten)]
     pub what: What,
-    /// Why.
     #[serde(flatten)]
     pub why: Why,
     /// What it frees, as recorded.
@@ -213,15 +191,13 @@ pub struct Step {
 /// A budget that does not hold although nothing more may go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "budget", rename_all = "kebab-case")]
-pub enum Unmet {
+pub(crate) enum Unmet {
     /// A project's `max-size`. Exit code 3 from `gc`, none from `run`.
     #[error(
         "{project} takes {size} of max-size {max_size}, and what is left is in use, pinned or within grace; wait, unpin something, or raise it in larder.toml"
     )]
     ProjectSize {
-        /// The project.
         project: ProjectName,
-        /// What it takes.
         size: ByteSize,
         /// `max-size`
         max_size: ByteSize,
@@ -231,7 +207,6 @@ pub enum Unmet {
         "the store takes {size} of max-size {max_size}, and what is left is in use, pinned or within grace; wait, unpin something, or raise it in larder.toml"
     )]
     MaxSize {
-        /// What it takes.
         size: ByteSize,
         /// `max-size`
         max_size: ByteSize,
@@ -241,7 +216,6 @@ pub enum Unmet {
         "{free} are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml"
     )]
     MinFree {
-        /// What is free.
         free: ByteSize,
         /// `min-free` in bytes
         min_free: ByteSize,
@@ -251,7 +225,6 @@ pub enum Unmet {
         "{free} inodes are free of min-free {min_free}, and what is left is in use, pinned, within grace or not larder's; free something else, move the store, or lower it in larder.toml"
     )]
     MinFreeInodes {
-        /// What is free.
         free: u64,
         /// `min-free` in inodes
         min_free: u64,
@@ -265,12 +238,10 @@ pub enum Unmet {
     "{budget} {max_size} is less than one build of {project} ({build}), which will always be cold; allow at least {enough} in larder.toml",
     budget = words::budget(project, *own), enough = build.twice()
 )]
-pub struct TooSmall {
-    /// The project.
+pub(crate) struct TooSmall {
     pub project: ProjectName,
     /// What its largest directory takes.
     pub build: ByteSize,
-    /// The budget.
     pub max_size: ByteSize,
     /// Whether it is the project's own budget, or the store's.
     pub own: bool,
@@ -278,8 +249,7 @@ pub struct TooSmall {
 
 /// What goes, what is then left, and which budgets do not hold even so.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Plan {
-    /// In order.
+pub(crate) struct Plan {
     pub steps: Vec<Step>,
     /// What the store takes now.
     pub before: Usage,
@@ -295,12 +265,12 @@ pub struct Plan {
 
 impl Candidate {
     /// How long it was not used; nothing if the last use is in the future.
-    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+    pub(crate) fn age(&self, now: SystemTime) -> Option<Duration> {
         now.duration_since(self.last_use).ok()
     }
 
     /// Whether it was used so recently, by a clock that may have been set since.
-    pub fn within(&self, grace: Span, now: SystemTime) -> bool {
+    pub(crate) fn within(&self, grace: Span, now: SystemTime) -> bool {
         let distance =
             self.age(now).unwrap_or_else(|| self.last_use.duration_since(now).unwrap_or_default());
         distance < grace.0

@@ -48,7 +48,7 @@ const HARMLESS: [&str; 6] = [
 
 /// What is known when a directory is opened.
 #[derive(Debug)]
-pub struct Situation<'a> {
+pub(crate) struct Situation<'a> {
     /// What is in the target directory.
     pub layout: &'a Layout,
     /// How the sources differ from those of the last attempt; `None` if nothing tells.
@@ -90,7 +90,7 @@ pub struct Situation<'a> {
 
 /// What must go, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The directory cannot be used at all: begin anew.
     pub everything: bool,
     /// Packages all of whose units go.
@@ -102,7 +102,7 @@ pub struct Plan {
 }
 
 /// Decides what may stay.
-pub fn plan(situation: &Situation<'_>) -> Plan {
+pub(crate) fn plan(situation: &Situation<'_>) -> Plan {
     let (Some(changes), Some(damage)) = (situation.changes, situation.damage) else {
         return Plan::everything("no record tells what the directory was made from");
     };
@@ -128,7 +128,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
 
 /// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
 /// tell what Cargo has to judge.
-pub fn lenient(situation: &Situation<'_>) -> Plan {
+pub(crate) fn lenient(situation: &Situation<'_>) -> Plan {
     let plan = plan(situation);
     if plan.everything { plan } else { Plan { why: plan.why, ..Plan::default() } }
 }

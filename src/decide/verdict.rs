@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What came of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Everything is bit for bit that of a cold build.
     Same,
     /// Two cold builds agree, and the warm one differs from both.
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// What it says of the directory.
-    pub fn in_words(self) -> &'static str {
+    pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Same => "the same as a cold build",
             Self::Stale => "it was stale, and begun anew",

@@ -15,14 +15,14 @@ use crate::observe::identity::{Fidelity, Kept, PackageMode};
 use crate::output::{Color, LogFormat};
 use crate::store::Wait;
 
-pub use emit::{Consumer, EmitArgs};
-pub use share::{PullArgs, PushArgs, ShareArgs, ShareVerb};
+pub(crate) use emit::{Consumer, EmitArgs};
+pub(crate) use share::{PullArgs, PushArgs, ShareArgs, ShareVerb};
 
 /// Keeps Cargo's target/ warm between mkosi image builds, and never serves a stale byte.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(subcommand_required = true, infer_subcommands = false)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub global: Global,
@@ -34,7 +34,7 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
-pub struct Global {
+pub(crate) struct Global {
     /// The store [default: /var/cache/larder for root, else `$XDG_CACHE_HOME/larder`]
     #[arg(long, global = true, value_name = "DIR", env = "LARDER_STORE")]
     pub store: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub struct Global {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Make the store and the mkosi configuration for the image repository in this directory
     #[command(after_long_help = examples::INIT)]
     Init(InitArgs),
@@ -121,7 +121,7 @@ pub enum Verb {
 /// `larder init`
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// The command that starts mkosi, split at spaces
     #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
     pub mkosi: String,
@@ -148,7 +148,7 @@ pub struct InitArgs {
 
 /// `larder provision`
 #[derive(Debug, Args)]
-pub struct ProvisionArgs {
+pub(crate) struct ProvisionArgs {
     /// The project
     pub project: ProjectName,
     /// The directory with the project's Cargo.toml or go.mod [default: .]
@@ -167,7 +167,7 @@ pub struct ProvisionArgs {
 
 /// `larder run`
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The project: a name for what is compiled
     pub project: ProjectName,
     /// The directory with the project's Cargo.toml or go.mod; its target/ is attached [default: .]
@@ -192,7 +192,7 @@ pub struct RunArgs {
 
 /// `larder verify`
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -204,7 +204,7 @@ pub struct VerifyArgs {
 /// `larder status`
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// Only this project, with the reasons of its last builds
     pub project: Option<ProjectName>,
     /// Show what each profile and crate takes
@@ -223,7 +223,7 @@ pub struct StatusArgs {
 
 /// `larder explain`
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// The project
     pub project: ProjectName,
     /// Compare two directories of the project, by their ids as `larder status` shows them
@@ -236,7 +236,7 @@ pub struct ExplainArgs {
 
 /// `larder history`
 #[derive(Debug, Args)]
-pub struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Only what happened to this project
     pub project: Option<ProjectName>,
     /// Only what happened so recently: `7d`
@@ -252,7 +252,7 @@ pub struct HistoryArgs {
 
 /// `larder report`
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Write the page into a file, in one step
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -266,7 +266,7 @@ pub struct ReportArgs {
 
 /// `larder gc`
 #[derive(Debug, Args)]
-pub struct GcArgs {
+pub(crate) struct GcArgs {
     /// Print what would go, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -304,7 +304,7 @@ pub struct GcArgs {
 
 /// `larder pin`, `larder unpin`
 #[derive(Debug, Args)]
-pub struct PinArgs {
+pub(crate) struct PinArgs {
     /// The project
     pub project: ProjectName,
     /// Its directories, by their ids as `larder status` shows them [default: all there are]
@@ -314,7 +314,7 @@ pub struct PinArgs {
 
 /// `larder rm`
 #[derive(Debug, Args)]
-pub struct RmArgs {
+pub(crate) struct RmArgs {
     /// The project
     pub project: ProjectName,
     /// Its directories, by their ids as `larder status` shows them [default: all there are]
@@ -327,7 +327,7 @@ pub struct RmArgs {
 
 /// `larder move`
 #[derive(Debug, Args)]
-pub struct MoveArgs {
+pub(crate) struct MoveArgs {
     /// The new place: a directory that does not exist, or an empty one
     pub directory: PathBuf,
     /// How long to wait for those who use the store: `10m`, or `forever` [default: not at all]
@@ -340,7 +340,7 @@ pub struct MoveArgs {
 
 /// `larder doctor`
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// The command that starts mkosi, split at spaces
     #[arg(long, value_name = "COMMAND", default_value = "mkosi")]
     pub mkosi: String,
@@ -354,7 +354,7 @@ pub struct DoctorArgs {
 
 /// `larder man`
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// The directory; it is made if it is not there
     pub directory: PathBuf,
 }

@@ -39,15 +39,15 @@ use crate::store::config::{self, StorePath};
 use crate::store::{Guard, Store, StoreError, Wait};
 
 /// Done.
-pub const DONE: u8 = 0;
+pub(crate) const DONE: u8 = 0;
 /// Failed.
-pub const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line was wrong.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// `verify`: artifacts differ.
-pub const DIFFERENT: u8 = 3;
+pub(crate) const DIFFERENT: u8 = 3;
 /// `gc`: nothing failed, but a budget does not hold.
-pub const UNMET: u8 = 3;
+pub(crate) const UNMET: u8 = 3;
 
 /// Runs the verb that the arguments ask for.
 pub fn main(arguments: &[OsString]) -> ExitCode {

@@ -9,16 +9,16 @@ mod timer;
 
 use serde::Serialize;
 
-pub use host::{clock, mounting, removing, user_namespaces};
-pub use sandbox::binary;
-pub use sharing::sharing;
-pub use store::{budgets, filesystem, free, leftovers, opened};
-pub use timer::{Places, timer};
+pub(crate) use host::{clock, mounting, removing, user_namespaces};
+pub(crate) use sandbox::binary;
+pub(crate) use sharing::sharing;
+pub(crate) use store::{budgets, filesystem, free, leftovers, opened};
+pub(crate) use timer::{Places, timer};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub(crate) enum State {
     /// It holds.
     Ok,
     /// Builds are right, but slower than they could be, or something will fail one day.
@@ -31,10 +31,9 @@ pub enum State {
 
 /// One assumption, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at.
     pub name: &'static str,
-    /// How it is.
     pub state: State,
     /// What was found, on one line.
     pub found: String,
@@ -45,12 +44,12 @@ pub struct Check {
 
 impl Check {
     /// It holds.
-    pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, state: State::Ok, found: found.into(), remedy: None }
     }
 
     /// It does not quite hold.
-    pub fn warning(
+    pub(crate) fn warning(
         name: &'static str,
         found: impl Into<String>,
         remedy: impl Into<String>,
@@ -59,22 +58,26 @@ impl Check {
     }
 
     /// It does not hold.
-    pub fn failed(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn failed(
+        name: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self { name, state: State::Failed, found: found.into(), remedy: Some(remedy.into()) }
     }
 
     /// It could not be tried, and why.
-    pub fn not_checked(name: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn not_checked(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, state: State::NotChecked, found: found.into(), remedy: None }
     }
 
     /// It does not hold, as an error says with its causes and its remedy.
-    pub fn error(name: &'static str, error: impl Into<anyhow::Error>) -> Self {
+    pub(crate) fn error(name: &'static str, error: impl Into<anyhow::Error>) -> Self {
         Self::said(name, State::Failed, &crate::output::one_line(&error.into()))
     }
 
     /// As a message says, whose remedy is behind a semicolon.
-    pub fn said(name: &'static str, state: State, message: &str) -> Self {
+    pub(crate) fn said(name: &'static str, state: State, message: &str) -> Self {
         let (found, remedy) = match message.split_once("; ") {
             Some((found, remedy)) => (found, Some(remedy.to_owned())),
             None => (message, None),

@@ -9,7 +9,7 @@ use crate::store::config::SYSTEM_STORE;
 
 /// A manual page.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Its file's name, such as `larder-run.1`.
     pub name: String,
     /// What `man(1)` reads.
@@ -57,7 +57,7 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 /// All pages: one for larder, one for each command, and one for `larder.toml`.
-pub fn pages() -> Vec<Page> {
+pub(crate) fn pages() -> Vec<Page> {
     let mut larder = Cli::command().disable_help_subcommand(true);
     larder.build();
     let verbs: Vec<Command> =

@@ -15,31 +15,23 @@ use crate::store::history::{Collector, ProjectTotals, Totals};
 
 /// A store as it is to be shown.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Where it is.
+pub(crate) struct Snapshot {
     pub store: PathBuf,
     /// What each project takes, and in how many directories.
     pub projects: BTreeMap<ProjectName, Project>,
-    /// The shared downloads.
     pub downloads: Usage,
-    /// The trash.
     pub trash: Usage,
-    /// The store's budget.
     pub max_size: Option<u64>,
     /// What has to stay free.
     pub min_free: Usage,
-    /// The filesystem.
     pub disk: Disk,
-    /// What happened.
     pub totals: Totals,
 }
 
 /// A project as it is to be shown.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Project {
-    /// Target directories.
+pub(crate) struct Project {
     pub directories: u64,
-    /// Those in use.
     pub in_use: u64,
     /// Those that cannot be used any more.
     pub broken: u64,
@@ -52,7 +44,7 @@ pub struct Project {
 }
 
 /// The text that Prometheus reads.
-pub fn exposition(snapshot: &Snapshot) -> String {
+pub(crate) fn exposition(snapshot: &Snapshot) -> String {
     let store = snapshot.store.to_string_lossy().into_owned();
     let mut text = Exposition { store, ..Exposition::default() };
     of_store(snapshot, &mut text);

@@ -1,6 +1,6 @@
 //! What a store holds: the figures that `larder status` and `larder report` both show. Reads only.
 
-pub mod detail;
+pub(crate) mod detail;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::work::collect::{self, CollectError};
 
 /// A store that could not be looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum OverviewError {
+pub(crate) enum OverviewError {
     /// Its records.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,7 +38,7 @@ pub enum OverviewError {
 
 /// What is to be looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// One project; all of them otherwise.
     pub project: Option<&'a ProjectName>,
     /// Whether what each crate takes is to be measured.
@@ -47,8 +47,7 @@ pub struct Scope<'a> {
 
 /// What a store holds.
 #[derive(Clone, Debug, Serialize)]
-pub struct Overview {
-    /// Where it is.
+pub(crate) struct Overview {
     pub store: PathBuf,
     /// Bytes that everything takes together.
     pub size: u64,
@@ -58,10 +57,8 @@ pub struct Overview {
     pub trash: u64,
     /// Bytes that are free on the store's filesystem.
     pub free: u64,
-    /// The whole filesystem.
     #[serde(skip)]
     pub disk: Disk,
-    /// The store's budget.
     pub max_size: Option<ByteSize>,
     /// What the uses of the last 7 days came to, of the entries that are shown.
     pub week: Sums,
@@ -73,10 +70,8 @@ pub struct Overview {
 
 /// A target directory.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// The project.
+pub(crate) struct Line {
     pub project: ProjectName,
-    /// The directory's name.
     pub toolchain: ToolchainId,
     /// Who uses it now, in words.
     pub in_use_by: Option<String>,
@@ -84,7 +79,6 @@ pub struct Line {
     pub pinned: bool,
     /// Seconds that its warm builds saved, as far back as the history goes.
     pub saved_seconds: f64,
-    /// Its record.
     #[serde(flatten)]
     pub entry: Entry,
     /// Its last uses, if one project was asked for.
@@ -98,12 +92,9 @@ pub struct Line {
 /// What is known of a target directory.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// All that there is to know.
-    Known {
-        /// The record.
-        record: Box<EntryRecord>,
-    },
+    Known { record: Box<EntryRecord> },
     /// No build can use it.
     Damaged {
         /// What is wrong with it.
@@ -113,7 +104,7 @@ pub enum Entry {
 
 impl Overview {
     /// Looks at a store; the history is that of the same store.
-    pub fn of(
+    pub(crate) fn of(
         store: &Store,
         scope: Scope<'_>,
         history: &[Happened],
@@ -185,7 +176,7 @@ impl Line {
     }
 
     /// The record, unless it is damaged.
-    pub fn record(&self) -> Option<&EntryRecord> {
+    pub(crate) fn record(&self) -> Option<&EntryRecord> {
         match &self.entry {
             Entry::Known { record } => Some(record),
             Entry::Damaged { .. } => None,
@@ -193,17 +184,17 @@ impl Line {
     }
 
     /// Allocated bytes, as recorded.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.record().map_or(0, |record| record.size)
     }
 
     /// When it was last used, or made.
-    pub fn last_use(&self) -> Option<SystemTime> {
+    pub(crate) fn last_use(&self) -> Option<SystemTime> {
         self.record().map(EntryRecord::last_use)
     }
 
     /// What the next build would find, in words.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let Some(record) = self.record() else {
             return "cannot be used".to_owned();
         };

@@ -45,14 +45,12 @@ const MONTHS: u32 = 12;
 
 /// Where the figures come from.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// What the store holds.
     pub overview: Overview,
-    /// Its policy.
     pub policy: Policy,
     /// What would go now.
     pub plan: Plan,
-    /// What happened.
     pub history: Vec<Happened>,
     /// What that adds up to, also what is no longer in the history.
     pub totals: Totals,
@@ -63,19 +61,16 @@ pub struct Sources {
 /// A moment, as reports have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Moment(#[serde(with = "rfc3339")] pub SystemTime);
+pub(crate) struct Moment(#[serde(with = "rfc3339")] pub SystemTime);
 
 /// What is told of a store.
 #[derive(Clone, Debug, Serialize)]
-pub struct Data {
+pub(crate) struct Data {
     /// What `larder status` says.
     #[serde(flatten)]
     pub overview: Overview,
-    /// When.
     pub made: Moment,
-    /// Of which larder.
     pub version: &'static str,
-    /// The filesystem.
     pub filesystem: Disk,
     /// What has to be free of it.
     pub min_free: Usage,
@@ -91,7 +86,6 @@ pub struct Data {
     pub months: Vec<Period>,
     /// What is about to go: what `larder gc --dry-run` says.
     pub plan: Plan,
-    /// Why things went.
     pub freed: Vec<Reason>,
     /// The collections that are known.
     pub collections: Vec<Happened>,
@@ -103,10 +97,8 @@ pub struct Data {
 
 /// What a project takes, did and saved.
 #[derive(Clone, Debug, Serialize)]
-pub struct Project {
-    /// The project.
+pub(crate) struct Project {
     pub project: ProjectName,
-    /// Target directories.
     pub directories: usize,
     /// What they take, as recorded.
     pub size: u64,
@@ -134,7 +126,7 @@ pub struct Project {
 
 impl Data {
     /// Sums up.
-    pub fn new(sources: Sources) -> Self {
+    pub(crate) fn new(sources: Sources) -> Self {
         let Sources { overview, policy, plan, history, totals, now } = sources;
         let weeks = Spans::new(now, WEEK);
         let projects = projects(&overview, &policy, &history, &totals, weeks);
@@ -165,7 +157,7 @@ impl Data {
     }
 
     /// The page.
-    pub fn page(&self) -> String {
+    pub(crate) fn page(&self) -> String {
         page::page(self).as_str().to_owned()
     }
 

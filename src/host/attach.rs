@@ -24,7 +24,7 @@ use crate::base::fault::point_after_fork;
 
 /// Bind mounts to be made for one command.
 #[derive(Debug)]
-pub struct Mounts {
+pub(crate) struct Mounts {
     binds: Vec<Bind>,
     here: Option<CString>,
     user_map: CString,
@@ -41,7 +41,7 @@ struct Bind {
 
 /// Why the target directory cannot be bind-mounted here.
 #[derive(Debug)]
-pub struct CannotMount(io::Error);
+pub(crate) struct CannotMount(io::Error);
 
 impl fmt::Display for CannotMount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,12 +63,12 @@ impl Default for Mounts {
 
 impl Mounts {
     /// Adds a bind of `source` on `place`; both must exist when the command starts.
-    pub fn bind(&mut self, source: &Path, place: &Path) -> io::Result<()> {
+    pub(crate) fn bind(&mut self, source: &Path, place: &Path) -> io::Result<()> {
         self.add(source, place, false)
     }
 
     /// The same, with everything that is mounted inside of `source` by then.
-    pub fn bind_whole(&mut self, source: &Path, place: &Path) -> io::Result<()> {
+    pub(crate) fn bind_whole(&mut self, source: &Path, place: &Path) -> io::Result<()> {
         self.add(source, place, true)
     }
 
@@ -79,30 +79,30 @@ impl Mounts {
     }
 
     /// Whether there is nothing to mount.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.binds.is_empty()
     }
 
     /// What is to be mounted.
-    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Path> {
         self.binds.iter().map(|bind| Path::new(OsStr::from_bytes(bind.source.to_bytes())))
     }
 
     /// Has the command start in a directory, as it is under its path when everything is mounted.
-    pub fn start_in(&mut self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn start_in(&mut self, dir: &Path) -> io::Result<()> {
         self.here = Some(CString::new(dir.as_os_str().as_bytes())?);
         Ok(())
     }
 
     /// The places that something is mounted on.
-    pub fn places(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Path> {
         self.binds.iter().map(|bind| Path::new(OsStr::from_bytes(bind.place.to_bytes())))
     }
 
     /// Makes the mounts in a namespace of the calling process alone.
     ///
     /// To be called between `fork` and `exec`: it allocates nothing and takes no lock.
-    pub fn enter(&self) -> io::Result<()> {
+    pub(crate) fn enter(&self) -> io::Result<()> {
         if self.binds.is_empty() {
             return Ok(());
         }
@@ -148,12 +148,12 @@ impl Bind {
 }
 
 /// Finds out, in a process that ends at once, whether `dir` could be bind-mounted.
-pub fn try_mount(dir: &Path) -> Result<(), CannotMount> {
+pub(crate) fn try_mount(dir: &Path) -> Result<(), CannotMount> {
     try_mount_and(dir, || Ok(())).map_err(CannotMount)
 }
 
 /// The same, and whether then `more` can be done, which may neither allocate nor lock.
-pub fn try_mount_and(
+pub(crate) fn try_mount_and(
     dir: &Path,
     more: impl Fn() -> io::Result<()> + Send + Sync + 'static,
 ) -> io::Result<()> {
@@ -167,7 +167,7 @@ pub fn try_mount_and(
 }
 
 /// Finds out, in a process that ends at once, whether a user namespace can be made.
-pub fn try_user_namespace() -> io::Result<()> {
+pub(crate) fn try_user_namespace() -> io::Result<()> {
     let mut trial = Command::new("/proc/self/exe");
     trial.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let enter = || Ok(unshare(UnshareFlags::NEWUSER)?);
@@ -177,7 +177,7 @@ pub fn try_user_namespace() -> io::Result<()> {
 }
 
 /// Asks a program for its version, in a process that has `root` as `/` and nothing else.
-pub fn try_in_root(root: &Path, program: &str) -> io::Result<Output> {
+pub(crate) fn try_in_root(root: &Path, program: &str) -> io::Result<Output> {
     let root = CString::new(root.as_os_str().as_bytes())?;
     let mounts = Mounts::default();
     let mut trial = Command::new(program);

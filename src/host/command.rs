@@ -41,7 +41,7 @@ const HIGH_DESCRIPTOR: i32 = 200;
 
 /// A command that did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// There is no such program. Exit code 127.
     #[error(
         "cannot run {0}: command not found; install it where the command runs, or correct its name"
@@ -50,9 +50,7 @@ pub enum CommandError {
     /// The program cannot be executed. Exit code 126.
     #[error("cannot run {program}; it has to be executable, and made for this machine")]
     NotExecutable {
-        /// The program.
         program: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -65,15 +63,15 @@ pub enum CommandError {
 }
 
 /// `run` and `verify`: larder itself failed, before or after the command.
-pub const LARDER_FAILED: u8 = 125;
+pub(crate) const LARDER_FAILED: u8 = 125;
 /// `run` and `verify`: the command cannot be executed.
-pub const NOT_EXECUTABLE: u8 = 126;
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// `run` and `verify`: the command was not found.
-pub const NOT_FOUND: u8 = 127;
+pub(crate) const NOT_FOUND: u8 = 127;
 
 impl CommandError {
     /// The exit code that says so.
-    pub fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::NotFound(_) => NOT_FOUND,
             Self::NotExecutable { .. } => NOT_EXECUTABLE,
@@ -84,21 +82,17 @@ impl CommandError {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its exit code; 128 and the signal's number if it died of one.
     pub code: i32,
     /// How long it ran.
     pub duration: Duration,
-    /// How many of its processes were still there and had to be ended.
-    pub orphans: usize,
-    /// How many of those could not be ended, because they belong to another user.
-    pub survivors: usize,
 }
 
 /// Runs a command to its end, and ends what it left behind.
 ///
 /// Every process of it inherits the `locks`.
-pub fn run(
+pub(crate) fn run(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
@@ -114,13 +108,18 @@ pub fn run(
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
     receiver.is(0);
     let duration = started.elapsed();
-    let (orphans, survivors) = end_orphans();
+    let survivors = end_orphans();
     drop(listener);
-    Ok(Ended { code, duration, orphans, survivors })
+    if survivors > 0 {
+        output.warning(&format!(
+            "{survivors} processes that the command left belong to another user and go on, and the directory stays in use; end them as that user"
+        ));
+    }
+    Ok(Ended { code, duration })
 }
 
 /// Looks whether there is the program that a command starts, as `execvp(3)` would find it.
-pub fn find(command: &[OsString]) -> Result<(), CommandError> {
+pub(crate) fn find(command: &[OsString]) -> Result<(), CommandError> {
     let program = command.first().map(PathBuf::from).unwrap_or_default();
     let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.is_file());
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
@@ -134,7 +133,7 @@ pub fn find(command: &[OsString]) -> Result<(), CommandError> {
 }
 
 /// Leaves processor and disk to others from now on, for what nobody waits for.
-pub fn yield_to_others() {
+pub(crate) fn yield_to_others() {
     // ioprio_set(2): who = this process, class = idle. Neither failure is worth a word.
     const PROCESS: libc::c_int = 1;
     const IDLE: libc::c_int = 3 << 13;
@@ -221,7 +220,7 @@ fn answer(
 }
 
 /// Finds out, in a process that ends at once, whether the command could remove what is attached.
-pub fn try_removal(dir: &std::path::Path) -> io::Result<()> {
+pub(crate) fn try_removal(dir: &std::path::Path) -> io::Result<()> {
     let filter = Filter::of_directories().ok_or(io::ErrorKind::Unsupported)?;
     let (way, ours) = filter::way()?;
     try_mount_and(dir, move || filter.enter(&way))?;
@@ -339,9 +338,8 @@ fn exit_code(status: WaitStatus) -> i32 {
     status.exit_status().or(signalled).unwrap_or(125)
 }
 
-/// Kills children until there are none, or only such that may not be killed.
-fn end_orphans() -> (usize, usize) {
-    let mut ended = 0;
+/// Kills children until there are none, or only such that may not be killed; says how many those are.
+fn end_orphans() -> usize {
     loop {
         let children = children();
         let killed = children
@@ -349,12 +347,11 @@ fn end_orphans() -> (usize, usize) {
             .filter(|pid| rustix::process::kill_process(**pid, Signal::KILL) != Err(Errno::PERM))
             .count();
         if killed == 0 {
-            return (ended, children.len());
+            return children.len();
         }
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(_) => ended += 1,
-            Err(Errno::INTR) => {}
-            Err(_) => return (ended, 0),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return 0,
         }
     }
 }

@@ -35,42 +35,42 @@ const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
 
 /// Cargo's home as a build will see it.
 #[derive(Debug)]
-pub struct Home {
+pub(crate) struct Home {
     path: PathBuf,
     shared: Option<PathBuf>,
 }
 
 impl Home {
     /// Cargo's home at `home`, as seen from here.
-    pub fn new(store: &Store, home: PathBuf, way: Way) -> Self {
+    pub(crate) fn new(store: &Store, home: PathBuf, way: Way) -> Self {
         let vacant = CACHES.iter().all(|cache| is_vacant(&home.join(cache)));
         let shared = (vacant && way == Way::Bind).then(|| store.cargo_home());
         Self { path: home, shared }
     }
 
     /// Where the registries' downloads are, as seen from here.
-    pub fn registry(&self) -> PathBuf {
+    pub(crate) fn registry(&self) -> PathBuf {
         self.shared.as_ref().unwrap_or(&self.path).join("registry")
     }
 
     /// Where the git dependencies are, as seen from here.
-    pub fn git(&self) -> PathBuf {
+    pub(crate) fn git(&self) -> PathBuf {
         self.shared.as_ref().unwrap_or(&self.path).join("git")
     }
 
     /// Whether the downloads are the store's.
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
 
     /// Cargo's own lock against those who change what is downloaded: builds share it
     /// (`util/cache_lock.rs`, Cargo 1.95).
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.shared.as_ref().unwrap_or(&self.path).join(LOCKS[1])
     }
 
     /// Adds the mounts, and makes the names to mount on.
-    pub fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
+    pub(crate) fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
@@ -94,7 +94,7 @@ impl Home {
     /// makes that again from the downloads, which stay, so that it works offline.
     ///
     /// Nothing is made in the home: where a directory is missing nothing has to be hidden.
-    pub fn attach_fresh(&self, dir: &Path, mounts: &mut Mounts) -> io::Result<()> {
+    pub(crate) fn attach_fresh(&self, dir: &Path, mounts: &mut Mounts) -> io::Result<()> {
         for name in UNPACKED {
             if !self.shared.as_ref().unwrap_or(&self.path).join(name).is_dir() {
                 continue;
@@ -110,7 +110,7 @@ impl Home {
 
 /// The archives in the store's downloads from which a package would be unpacked, and that are not
 /// what the lock file says they are. Cargo checks a `.crate` only while it downloads it.
-pub fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for index in directories(&registry.join("cache"))? {
         for package in &lock.packages {
@@ -140,7 +140,7 @@ fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Whether there is nothing at a path, or an empty directory: what a cold build in a sandbox finds.
-pub fn is_vacant(dir: &Path) -> bool {
+pub(crate) fn is_vacant(dir: &Path) -> bool {
     match fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == io::ErrorKind::NotFound,

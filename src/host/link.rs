@@ -20,16 +20,14 @@ use crate::store::evict::{self, EvictError};
 
 /// A `target` that larder cannot take.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// Something else is there.
     #[error("{} was not made by larder; move it away or remove it, then try again", .0.display())]
     Occupied(PathBuf),
     /// The name could not be made.
     #[error("cannot make {}", path.display())]
     Io {
-        /// The name.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -39,7 +37,7 @@ pub enum LinkError {
 }
 
 /// Checks that something can be mounted at the name, and changes nothing.
-pub fn check(place: &Path) -> Result<(), LinkError> {
+pub(crate) fn check(place: &Path) -> Result<(), LinkError> {
     match fs::symlink_metadata(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(LinkError::Io { path: place.to_owned(), source }),
@@ -49,7 +47,7 @@ pub fn check(place: &Path) -> Result<(), LinkError> {
 }
 
 /// Leaves a directory at the name, to mount on; what is in it is hidden meanwhile.
-pub fn make_mount_point(place: &Path) -> Result<(), LinkError> {
+pub(crate) fn make_mount_point(place: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_whole_link(place)?;
     if place.is_dir() {
@@ -61,7 +59,7 @@ pub fn make_mount_point(place: &Path) -> Result<(), LinkError> {
 
 /// Leaves a symlink to the kept directory at the name, for a command where nothing can be mounted. Only where
 /// nothing else is than what larder left.
-pub fn make_whole_link(place: &Path, kept: &Path) -> Result<(), LinkError> {
+pub(crate) fn make_whole_link(place: &Path, kept: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_whole_link(place)?;
     if place.is_symlink() {
@@ -83,7 +81,7 @@ pub fn make_whole_link(place: &Path, kept: &Path) -> Result<(), LinkError> {
 }
 
 /// The kept directory that the name leads to.
-pub fn leads_to(place: &Path) -> Option<PathBuf> {
+pub(crate) fn leads_to(place: &Path) -> Option<PathBuf> {
     let inside = || names_in(place).ok()?.iter().find_map(|name| own_link(&place.join(name)));
     whole_link(place).or_else(inside)
 }
@@ -93,7 +91,7 @@ pub fn leads_to(place: &Path) -> Option<PathBuf> {
 ///
 /// A directory, because `target/` in a `.gitignore` is no symlink, and because a cargo or an editor beside the
 /// command then finds a place of its own for what larder does not keep.
-pub fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkError> {
+pub(crate) fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkError> {
     make_mount_point(place)?;
     let theirs = names_in(place)?;
     let kept_names: Vec<OsString> =
@@ -124,7 +122,11 @@ pub fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkError> {
 
 /// Puts copies of artifacts, by path relative to the kept directory, where users take them and where somebody
 /// else's directory stands. Each in one step; what is the same already is left alone.
-pub fn place_copies(place: &Path, kept: &Path, artifacts: &[PathBuf]) -> Result<(), LinkError> {
+pub(crate) fn place_copies(
+    place: &Path,
+    kept: &Path,
+    artifacts: &[PathBuf],
+) -> Result<(), LinkError> {
     for path in artifacts {
         let (from, to) = (kept.join(path), place.join(path));
         let metadata = fs::symlink_metadata(&from).map_err(fail(&from))?;

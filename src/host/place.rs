@@ -20,7 +20,7 @@ const ENTER: &str = "mkosi-chroot";
 
 /// Where the compiler will run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Here.
     Here,
     /// In a directory that is `/` for it.
@@ -30,7 +30,7 @@ pub enum Place {
 /// What `larder probe` prints.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Reply {
+pub(crate) enum Reply {
     /// What compiles there.
     Answer(Box<Answer>),
     /// Why that cannot be said.
@@ -39,7 +39,7 @@ pub enum Reply {
 
 /// A place that could not be asked.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub(crate) enum PlaceError {
     /// It was asked in this very process.
     #[error(transparent)]
     Identify(#[from] IdentifyError),
@@ -58,7 +58,7 @@ pub enum PlaceError {
 
 impl Place {
     /// The sandbox's root if `$BUILDROOT` is one and the command or the sources are inside it.
-    pub fn detect(build_root: Option<OsString>, command: &OsStr, source: &Path) -> Self {
+    pub(crate) fn detect(build_root: Option<OsString>, command: &OsStr, source: &Path) -> Self {
         let root = build_root.map(PathBuf::from).filter(|root| {
             root.is_absolute() && root != Path::new("/") && root.join("usr").is_dir()
         });
@@ -70,7 +70,7 @@ impl Place {
     }
 
     /// What the compiler has as `/`.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         match self {
             Self::Here => Path::new("/"),
             Self::Root(root) => root,
@@ -79,7 +79,7 @@ impl Place {
 
     /// A path of here as the compiler sees it: what is outside of the root, such as `/work`, is
     /// mounted inside at the same place.
-    pub fn inside(&self, path: &Path) -> PathBuf {
+    pub(crate) fn inside(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(self.root()) {
             Ok(inner) => Path::new("/").join(inner),
             Err(_) => path.to_owned(),
@@ -88,7 +88,7 @@ impl Place {
 
     /// A path of the compiler as seen from here, given one known pair of views of a directory
     /// that holds it or not.
-    pub fn outside(&self, path: &Path, source: &Path) -> PathBuf {
+    pub(crate) fn outside(&self, path: &Path, source: &Path) -> PathBuf {
         let beside = !source.starts_with(self.root()) && path.starts_with(source);
         match path.strip_prefix("/") {
             Ok(inner) if !beside => self.root().join(inner),
@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Asks what compiles at this place.
-    pub fn identify(&self, request: &Request) -> Result<Answer, PlaceError> {
+    pub(crate) fn identify(&self, request: &Request) -> Result<Answer, PlaceError> {
         match self {
             Self::Here => Ok(identify_here(request)?),
             Self::Root(_) => ask_inside(request),
@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// The image's `BuildPackages=`, from the configuration that mkosi shows its scripts.
-    pub fn build_packages(&self) -> Vec<String> {
+    pub(crate) fn build_packages(&self) -> Vec<String> {
         let config = match self {
             Self::Here => None,
             Self::Root(_) => std::env::var_os("MKOSI_CONFIG"),
@@ -116,7 +116,7 @@ impl Place {
 }
 
 /// Identifies in this process, with the environment that the command will get.
-pub fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
+pub(crate) fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
     // Only a cache: without it an identification takes longer.
     let before: Observed =
         atomic::read_binary(&request.observed).ok().flatten().unwrap_or_default();

@@ -13,33 +13,32 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use include::Include;
-pub use summary::{Ephemeral, Summary};
+pub(crate) use include::Include;
+pub(crate) use summary::Summary;
 
 /// The target of the store's build source, relative to `/work/src`.
 const TARGET: &str = "../larder";
 
 /// Where the store appears inside the build sandbox.
-pub const SANDBOX_STORE: &str = "/work/larder";
+pub(crate) const SANDBOX_STORE: &str = "/work/larder";
 
 /// Where the store is inside the build sandbox of an image whose build sources are ephemeral.
-pub const SANDBOX_BUILD_STORE: &str = "/work/build/larder";
+pub(crate) const SANDBOX_BUILD_STORE: &str = "/work/build/larder";
 
 /// The name of that store in the build directory.
-pub const BUILD_STORE: &str = "larder";
+pub(crate) const BUILD_STORE: &str = "larder";
 
 /// What mkosi cannot take in the path of a build source.
 const FORBIDDEN: [char; 5] = [',', ':', '#', '%', '$'];
 
 /// A store or an image repository that mkosi and larder cannot share.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MkosiError {
+pub(crate) enum MkosiError {
     /// The path has a character that mkosi's configuration cannot carry.
     #[error(
         "mkosi cannot take the store path {path:?}: it contains {character:?} and mkosi has no quoting; use a path without whitespace, `,` `:` `#` `%` `$`"
     )]
     Path {
-        /// The store.
         path: PathBuf,
         /// The first offending character.
         character: char,
@@ -51,26 +50,17 @@ pub enum MkosiError {
     Summary(String),
     /// The include file did not have its effect.
     #[error("mkosi does not mount the store {} at {SANDBOX_STORE} with {}; look whether a later file resets BuildSources=", store.display(), include.display())]
-    NotMounted {
-        /// The store.
-        store: PathBuf,
-        /// The include file.
-        include: PathBuf,
-    },
+    NotMounted { store: PathBuf, include: PathBuf },
     /// The include file took a mount away.
     #[error("with {} mkosi no longer mounts {}; please report this", include.display(), lost.display())]
     Lost {
-        /// The include file.
         include: PathBuf,
         /// The source that was mounted before.
         lost: PathBuf,
     },
     /// The include file changed what it should leave alone.
     #[error("with {} mkosi treats build sources or the build directory in another way; please report this", include.display())]
-    Changed {
-        /// The include file.
-        include: PathBuf,
-    },
+    Changed { include: PathBuf },
     /// What a build writes to its sources is lost, and there is no directory where it would last.
     #[error(
         "the image sets BuildSourcesEphemeral={value}, so what a build writes to the store is lost, and it has no BuildDirectory= where a store would last; make the directory mkosi.builddir or set BuildDirectory=, or set BuildSourcesEphemeral=no"
@@ -82,7 +72,7 @@ pub enum MkosiError {
 }
 
 /// Refuses a path that mkosi's configuration cannot carry.
-pub fn check_path(store: &Path) -> Result<(), MkosiError> {
+pub(crate) fn check_path(store: &Path) -> Result<(), MkosiError> {
     let text = store.to_string_lossy();
     let bad = |character: &char| {
         character.is_whitespace()
@@ -98,7 +88,7 @@ pub fn check_path(store: &Path) -> Result<(), MkosiError> {
 
 /// The names in `BuildPackages=` of the configuration that mkosi shows its scripts
 /// (`$MKOSI_CONFIG`, JSON).
-pub fn build_packages(config: &str) -> Vec<String> {
+pub(crate) fn build_packages(config: &str) -> Vec<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Config {
@@ -109,13 +99,13 @@ pub fn build_packages(config: &str) -> Vec<String> {
 }
 
 /// The version in what `mkosi --version` prints, such as `mkosi 25.3`.
-pub fn version(text: &str) -> Option<&str> {
+pub(crate) fn version(text: &str) -> Option<&str> {
     let version = text.trim().strip_prefix("mkosi ")?;
     version.starts_with(|first: char| first.is_ascii_digit()).then_some(version)
 }
 
 /// Whether it is one of the versions that larder is tested with, or one between them.
-pub fn is_known(version: &str) -> bool {
+pub(crate) fn is_known(version: &str) -> bool {
     let major = version.split(['.', '~', '-']).next().and_then(|part| part.parse::<u32>().ok());
     major.is_some_and(|major| (25..=27).contains(&major))
 }

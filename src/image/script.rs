@@ -7,7 +7,7 @@
 mod command;
 mod directory;
 mod lexer;
-pub mod patch;
+pub(crate) mod patch;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use patch::Hunk;
 
 /// What a script is told about where it runs.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// How scripts name the snippet, such as `$SRCDIR/larder.sh`.
     pub snippet: String,
     /// The project's name where a script compiles in the directory that it starts in.
@@ -31,8 +31,7 @@ pub struct Surroundings {
 
 /// What is to be done with a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The changes.
+pub(crate) struct Plan {
     pub hunks: Vec<Hunk>,
     /// Commands that seem to compile and stay as they are.
     pub left: Vec<Left>,
@@ -44,15 +43,14 @@ pub struct Plan {
 
 /// A command that is not touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Left {
+pub(crate) struct Left {
     /// The number of its line, from 1.
     pub line: usize,
-    /// Why.
     pub why: String,
 }
 
 /// Whether a file is a shell script, by its first line; one without is only sourced.
-pub fn is_shell(text: &str) -> bool {
+pub(crate) fn is_shell(text: &str) -> bool {
     let Some(line) = text.lines().next().and_then(|line| line.strip_prefix("#!")) else {
         return true;
     };
@@ -62,7 +60,7 @@ pub fn is_shell(text: &str) -> bool {
 }
 
 /// Says what a script needs.
-pub fn plan(text: &str, surroundings: &Surroundings) -> Plan {
+pub(crate) fn plan(text: &str, surroundings: &Surroundings) -> Plan {
     if !is_shell(text) {
         let seems = text.lines().enumerate().filter(|(_, line)| command::seems_to_compile(line));
         let why = "it is no shell script; larder can only be called from one".to_owned();
@@ -203,7 +201,7 @@ fn first_line(text: &str, pieces: &[Piece]) -> usize {
 }
 
 /// The name of a project for a directory or a package, if it can be one.
-pub fn project_name(directory: &Path) -> Option<String> {
+pub(crate) fn project_name(directory: &Path) -> Option<String> {
     let name = directory.file_name()?.to_str()?;
     name.parse::<crate::base::names::ProjectName>().ok().map(|name| name.to_string())
 }

@@ -55,7 +55,7 @@ const PURE: [&str; 28] = [
 
 /// The local packages that the changes of a checkout, or of its repository, can have reached;
 /// `None` for all of them. `source` is the checkout as the compiler sees it.
-pub fn affected(
+pub(crate) fn affected(
     layout: &Layout,
     changes: &[Change],
     old: &SourceState,
@@ -93,7 +93,7 @@ pub fn affected(
 
 /// The packages from outside that name something of the checkout that changed: in dep-info, or because
 /// their build script declared it. `source` is the checkout as the compiler sees it.
-pub fn reached_outside(
+pub(crate) fn reached_outside(
     layout: &Layout,
     changes: &SourceChanges,
     new: &SourceState,
@@ -140,7 +140,7 @@ fn links(state: &SourceState) -> impl Iterator<Item = (PathBuf, &Entry)> {
 
 /// Packages of whose compilation it is not known that it writes nothing but what Cargo asked for: macros
 /// that take part in it may do anything.
-pub fn may_write(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
+pub(crate) fn may_write(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
     let (_, macros) = open_packages(layout, lock);
     let ids = lock.packages.iter().filter(|package| macros.contains(&package.name));
     let closure = lock.dependents_closure(&ids.map(crate::observe::sources::Package::id).collect());
@@ -149,7 +149,7 @@ pub fn may_write(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
 }
 
 /// Whether a change may mean anything to Cargo itself.
-pub fn concerns_cargo(change: &Change) -> bool {
+pub(crate) fn concerns_cargo(change: &Change) -> bool {
     let name = change.path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let cargos = ["Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml"];
     cargos.contains(&name) || change.path.components().any(|part| part.as_os_str() == ".cargo")
@@ -172,7 +172,7 @@ fn home<'a>(state: &'a SourceState, path: &Path) -> &'a Path {
 
 /// The packages that may read what nobody says, by themselves or through a proc macro of those that
 /// they depend on.
-pub fn open(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
+pub(crate) fn open(layout: &Layout, lock: &Lockfile) -> BTreeSet<String> {
     let (mut open, macros) = open_packages(layout, lock);
     let ids = lock.packages.iter().filter(|package| macros.contains(&package.name));
     let closure = lock.dependents_closure(&ids.map(crate::observe::sources::Package::id).collect());

@@ -42,23 +42,22 @@ use std::path::{Path, PathBuf};
 
 use crate::base::tree::Nanoseconds;
 
-pub use depinfo::{watched_as, without_watched};
-pub use fingerprint::Rewrites;
+pub(crate) use depinfo::{watched_as, without_watched};
+pub(crate) use fingerprint::Rewrites;
 #[cfg(test)]
-pub use fingerprint::number_of;
-pub use graph::Graph;
-pub use inputs::Input;
-pub use locks::CargoLocks;
-pub use out_dir::OutDir;
-pub use owners::{Owner, Owners};
-pub use stamps::Stamped;
+pub(crate) use fingerprint::number_of;
+pub(crate) use graph::Graph;
+pub(crate) use inputs::Input;
+pub(crate) use locks::CargoLocks;
+pub(crate) use owners::{Owner, Owners};
 
 /// Cargo's notes to itself and about times at the top of a target directory.
-pub const NOTES: [&str; 4] = [".rustc_info.json", "CACHEDIR.TAG", ".cargo-lock", "cargo-timings"];
+pub(crate) const NOTES: [&str; 4] =
+    [".rustc_info.json", "CACHEDIR.TAG", ".cargo-lock", "cargo-timings"];
 
 /// Which layout a target directory has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// Cargo 1.63 to 1.99; also a directory in which nothing was built yet.
     V1,
     /// `-Zbuild-dir-new-layout`, the default from Cargo 1.100; also where both are present.
@@ -72,7 +71,7 @@ pub enum Version {
 /// Cargo names them `[test-|doc-|run-]<kind>-<target>` (`core/compiler/fingerprint/mod.rs` and
 /// `compilation_files.rs`, `fingerprint_file_path`, Cargo 1.95).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A library, a proc macro too.
     Lib,
     /// An executable.
@@ -93,8 +92,7 @@ pub enum Kind {
 
 /// One crate compilation, or one run of a build script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
-    /// The package's name.
+pub(crate) struct Unit {
     pub package: String,
     /// The 16 hexadecimal digits that Cargo gave this unit.
     pub hash: String,
@@ -104,7 +102,6 @@ pub struct Unit {
     pub crates: BTreeSet<String>,
     /// Everything that must go together so that Cargo makes this unit anew.
     pub paths: Vec<PathBuf>,
-    /// The fingerprint directory.
     pub fingerprint: PathBuf,
     /// Cargo's 16 digits about a finished unit, absent after a failure or an interruption.
     pub finished: Option<Finished>,
@@ -118,7 +115,7 @@ pub struct Unit {
 
 /// What Cargo noted when a unit was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// The fingerprint, as dependents write it down in their own `.json`.
     pub fingerprint: u64,
     /// When it was noted: the modification time of the file.
@@ -127,7 +124,7 @@ pub struct Finished {
 
 /// One profile's directory, of the host or of a `--target`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProfileDir {
+pub(crate) struct ProfileDir {
     /// Such as `release` or `x86_64-unknown-linux-gnu/release`.
     pub path: PathBuf,
     /// Its units, in order of path.
@@ -143,14 +140,12 @@ pub struct ProfileDir {
     pub strays: Vec<PathBuf>,
     /// Directories that are not Cargo's, and files in `deps/` and `build/` that are not.
     pub foreign: Vec<PathBuf>,
-    /// Cargo's lock files.
     pub locks: Vec<PathBuf>,
 }
 
 /// A target directory as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Where it is.
+pub(crate) struct Layout {
     pub target: PathBuf,
     /// Which layout it has.
     pub version: Version,
@@ -173,29 +168,29 @@ pub struct LayoutError {
 
 impl Layout {
     /// Looks into a target directory; one that does not exist is empty.
-    pub fn scan(target: &Path) -> Result<Self, LayoutError> {
+    pub(crate) fn scan(target: &Path) -> Result<Self, LayoutError> {
         scan::scan(target)
     }
 
     /// All units of all profiles. [`Layout::edges`] counts them in this order.
-    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+    pub(crate) fn units(&self) -> impl Iterator<Item = &Unit> {
         self.profiles.iter().flat_map(|profile| &profile.units)
     }
 
     /// The place on disk of a path that is relative to the target directory.
-    pub fn absolute(&self, path: &Path) -> PathBuf {
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         self.target.join(path)
     }
 
     /// All names that are not Cargo's, but for files where users take their artifacts.
-    pub fn beside(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn beside(&self) -> impl Iterator<Item = &PathBuf> {
         let inner = self.profiles.iter().flat_map(|profile| &profile.foreign);
         self.foreign.iter().chain(inner)
     }
 
     /// The directory of documentation that a path is, or is in: `doc/` or `<target>/doc/`, while
     /// there are units that make one.
-    pub fn docs_above<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+    pub(crate) fn docs_above<'p>(&self, path: &'p Path) -> Option<&'p Path> {
         let is_docs = |above: &&Path| {
             above.file_name().is_some_and(|name| name == "doc") && above.components().count() < 3
         };
@@ -205,14 +200,14 @@ impl Layout {
     }
 
     /// Cargo's memory of what `rustc -vV` says (`util/rustc.rs`), by path, size and times only.
-    pub fn rustc_info(&self) -> PathBuf {
+    pub(crate) fn rustc_info(&self) -> PathBuf {
         PathBuf::from(".rustc_info.json")
     }
 }
 
 impl Unit {
     /// Whether it is of a kind.
-    pub fn is(&self, kind: Kind) -> bool {
+    pub(crate) fn is(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
 }

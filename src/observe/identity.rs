@@ -15,7 +15,7 @@ mod ask;
 mod cargo_config;
 mod ccache;
 mod choices;
-pub mod compare;
+pub(crate) mod compare;
 mod cpu;
 mod directories;
 mod environment;
@@ -46,16 +46,16 @@ use self::toolchains::Questions;
 use crate::base::digest::Digest;
 use crate::base::tree::{ObserveError, Tree};
 
-pub use ccache::{CAREFUL, CcachePlace};
-pub use choices::{Fidelity, Kept, PackageMode};
-pub use compare::{Difference, differences};
-pub use environment::is_of_services;
-pub use error::{CanonicalError, IdentifyError};
-pub use go::GoPlace;
-pub use inputs::Identity;
+pub(crate) use ccache::{CAREFUL, CcachePlace};
+pub(crate) use choices::{Fidelity, Kept, PackageMode};
+pub(crate) use compare::{Difference, differences};
+pub(crate) use environment::is_of_services;
+pub(crate) use error::{CanonicalError, IdentifyError};
+pub(crate) use go::GoPlace;
+pub(crate) use inputs::Identity;
 use inputs::Inputs;
-pub use seldom::{Mentions, Text};
-pub use words::words;
+pub(crate) use seldom::{Mentions, Text};
+pub(crate) use words::words;
 
 /// A directory with more files than this is refused, because it would be read at every build.
 const TOO_MANY: usize = 50_000;
@@ -66,7 +66,7 @@ const FORMAT: u32 = 5;
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub(crate) enum Way {
     /// A bind mount: every path is the one that a cold build has.
     Bind,
     /// A symlink: programs that resolve it see the store's path.
@@ -75,10 +75,9 @@ pub enum Way {
 
 /// What is asked of the place where the compiler will run. Paths are as the compiler sees them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// The directory with the project's `Cargo.toml` or `go.mod`.
     pub source: PathBuf,
-    /// What is attached.
     pub with: BTreeSet<Kept>,
     /// The command that will run, as bytes.
     pub command: Vec<Vec<u8>>,
@@ -90,7 +89,6 @@ pub struct Request {
     pub store: PathBuf,
     /// The file that keeps what was observed the last time.
     pub observed: PathBuf,
-    /// Which packages count.
     pub packages: PackageMode,
     /// How far the build may be from a cold one: what `cargo` leaves, `exact` never uses.
     pub fidelity: Fidelity,
@@ -98,13 +96,12 @@ pub struct Request {
     pub build_packages: Vec<String>,
     /// Variables that no build depends on; a trailing `*` matches any ending.
     pub ignore_env: Vec<String>,
-    /// The user's salt.
     pub salt: String,
 }
 
 /// What the caller needs to know besides, and what is not part of the identity.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Cargo's home, as the compiler sees it.
     pub cargo_home: PathBuf,
     /// Directories that configuration names as package sources (`cargo vendor`).
@@ -124,7 +121,6 @@ pub struct Surroundings {
     pub source_date_epoch: Option<String>,
     /// Variables that count only for programs that name them; so do these.
     pub variables: BTreeMap<String, Digest>,
-    /// The home directory.
     pub home: Option<PathBuf>,
     /// Where Go keeps what, if its caches are attached.
     pub go: Option<GoPlace>,
@@ -134,7 +130,7 @@ pub struct Surroundings {
 
 /// The answer of the place where the compiler will run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What decides the bytes.
     pub identity: Identity,
     /// What the caller needs besides.
@@ -143,7 +139,7 @@ pub struct Answer {
 
 /// What was observed the last time, by stamp: without it everything is read again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Observed {
+pub(crate) struct Observed {
     packages: Option<packages::PackageCache>,
     places: places::PlacesCache,
     versions: Option<rust::Versions>,
@@ -151,10 +147,10 @@ pub struct Observed {
 }
 
 /// Environment variables, as they are.
-pub type Environment = BTreeMap<OsString, OsString>;
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 /// Looks at everything that decides the bytes of a build in this very place.
-pub fn identify(
+pub(crate) fn identify(
     request: &Request,
     environment: &Environment,
     before: &Observed,

@@ -24,9 +24,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub use git::{GitState, Original, Repository, originals, shared};
-pub use lockfile::{Lockfile, Package};
-pub use outside::Outside;
-pub use packages::Packages;
-pub use place::{Where, plain};
-pub use state::{SourceChanges, SourceState, Use, observe, observe_checkout};
+pub(crate) use git::{Original, originals, shared};
+pub(crate) use lockfile::{Lockfile, Package};
+pub(crate) use place::{Where, plain};
+pub(crate) use state::{SourceChanges, SourceState, Use, observe, observe_checkout};

@@ -12,7 +12,7 @@ use super::{SCHEMA, progress};
 
 /// Whether to colour what people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
@@ -24,7 +24,7 @@ pub enum Color {
 
 /// How lines on stderr are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people; in the systemd journal with priorities
     #[default]
     Text,
@@ -86,7 +86,7 @@ struct Record<'a> {
 
 impl Log {
     /// As the flags, the terminal and the environment say.
-    pub fn new(format: LogFormat, color: Color) -> Self {
+    pub(super) fn new(format: LogFormat, color: Color) -> Self {
         let colored = match color {
             Color::Always => true,
             Color::Never => false,
@@ -100,7 +100,7 @@ impl Log {
     }
 
     /// Writes a line, whole in one step: the command may write there at the same time.
-    pub fn write(self, level: Level, text: &str, failure: Option<&Failure>) {
+    pub(super) fn write(self, level: Level, text: &str, failure: Option<&Failure>) {
         // What others wrote, names of files and of variables, is no order to the terminal.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let line = self.line(level, &text, failure) + "\n";

@@ -25,7 +25,7 @@ pub(super) fn is_shown() -> bool {
 }
 
 /// A bar, gone when it is dropped.
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     /// What shows the bar, or says the line, when it is time; and what stops that.
     later: Option<(Sender<()>, JoinHandle<bool>)>,
@@ -33,24 +33,24 @@ pub struct Progress {
 
 impl Progress {
     /// Of so many bytes.
-    pub fn bytes(output: Output, what: impl Into<String>, total: u64) -> Self {
+    pub(crate) fn bytes(output: Output, what: impl Into<String>, total: u64) -> Self {
         let template = "larder: {msg} {wide_bar} {bytes} of {total_bytes} {eta}";
         Self::new(output, what.into(), Some(total), template)
     }
 
     /// Of files, nobody knows how many.
-    pub fn files(output: Output, what: impl Into<String>) -> Self {
+    pub(crate) fn files(output: Output, what: impl Into<String>) -> Self {
         Self::new(output, what.into(), None, "larder: {spinner} {msg} {human_pos} files, {elapsed}")
     }
 
     /// Of so many directories.
-    pub fn directories(output: Output, what: impl Into<String>, total: usize) -> Self {
+    pub(crate) fn directories(output: Output, what: impl Into<String>, total: usize) -> Self {
         let total = u64::try_from(total).ok();
         Self::new(output, what.into(), total, "larder: {msg} {wide_bar} {pos} of {len}")
     }
 
     /// Of a step of which nobody knows how far it is.
-    pub fn step(output: Output, what: impl Into<String>) -> Self {
+    pub(crate) fn step(output: Output, what: impl Into<String>) -> Self {
         Self::new(output, what.into(), None, "larder: {spinner} {msg}, {elapsed}")
     }
 
@@ -88,7 +88,7 @@ impl Progress {
     }
 
     /// So much more is done.
-    pub fn add(&self, count: u64) {
+    pub(crate) fn add(&self, count: u64) {
         self.bar.inc(count);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 /// What text is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// Columns of a terminal; nothing where lines may be as long as they are.
     pub width: Option<usize>,
     /// Whether it shows more than ASCII.
@@ -14,16 +14,16 @@ pub struct Screen {
 
 impl Screen {
     /// Not a terminal, and not limited.
-    pub const PLAIN: Self = Self { width: None, unicode: true };
+    pub(crate) const PLAIN: Self = Self { width: None, unicode: true };
 
     /// Stdout as it is.
-    pub fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         let is_terminal = io::stdout().is_terminal();
         Self { width: is_terminal.then(width).flatten(), unicode: is_unicode() }
     }
 
     /// The text as it can be shown.
-    pub fn show(self, text: String) -> String {
+    pub(crate) fn show(self, text: String) -> String {
         if self.unicode || text.is_ascii() {
             return text;
         }

@@ -4,7 +4,7 @@ use super::screen::Screen;
 
 /// A column of a table that has to fit on a screen.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     /// What stands above it.
     pub name: &'static str,
     /// Where there is no room for all, those with the highest number are left out first; 0 stays.
@@ -16,18 +16,18 @@ pub struct Column {
 
 impl Column {
     /// A column whose cells are never cut.
-    pub const fn new(name: &'static str, rank: u8) -> Self {
+    pub(crate) const fn new(name: &'static str, rank: u8) -> Self {
         Self { name, rank, least: None }
     }
 
     /// A column whose cells may be cut.
-    pub const fn cut(name: &'static str, rank: u8, least: (usize, usize)) -> Self {
+    pub(crate) const fn cut(name: &'static str, rank: u8, least: (usize, usize)) -> Self {
         Self { name, rank, least: Some(least) }
     }
 }
 
 /// Lays out rows of cells in columns; the first row is the head, numbers are right-aligned.
-pub fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(|column| width(rows, column)).collect();
     let right: Vec<bool> = (0..columns).map(|column| is_numeric(rows, column)).collect();
@@ -54,7 +54,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Lines of words, which go on in further lines where a screen is too narrow; those are so much more
 /// indented than what they belong to.
-pub fn wrapped(text: &str, indent: usize, screen: Screen) -> String {
+pub(crate) fn wrapped(text: &str, indent: usize, screen: Screen) -> String {
     text.lines().map(|line| wrapped_line(line, indent, screen) + "\n").collect()
 }
 
@@ -86,7 +86,7 @@ const GOOD_TO_HAVE: u8 = 4;
 const GAP: usize = 2;
 
 /// Lays out what fits on a screen: cells are cut where they may be, then columns are left out.
-pub fn fitted(columns: &[Column], rows: Vec<Vec<String>>, screen: Screen) -> String {
+pub(crate) fn fitted(columns: &[Column], rows: Vec<Vec<String>>, screen: Screen) -> String {
     let mut all = vec![columns.iter().map(|column| column.name.to_owned()).collect()];
     all.extend(rows);
     let Some(room) = screen.width else { return table(&all) };

@@ -15,7 +15,7 @@ const INTERPRETER: u32 = 3;
 impl Store {
     /// Puts the running binary into the store unless the same or a newer one is there. Says
     /// whether it did.
-    pub fn install_binary(&self) -> Result<bool, StoreError> {
+    pub(crate) fn install_binary(&self) -> Result<bool, StoreError> {
         let path = self.binary();
         let fail = |source| StoreError::Io { verb: "install", path: self.binary(), source };
         let own = fs::read("/proc/self/exe").map_err(fail)?;
@@ -35,7 +35,7 @@ impl Store {
 
     /// Makes the directory that leads to a store elsewhere: the binary, and where the store is for
     /// those who see the directory.
-    pub fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
+    pub(crate) fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
         let fail = |source| StoreError::Io { verb: "install", path: dir.to_owned(), source };
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         self.make_inner(&format!("{name}/bin"))?;
@@ -52,7 +52,7 @@ impl Store {
 const POINTER: &str = "store";
 
 /// The store that a directory leads to.
-pub fn pointed(dir: &Path) -> Option<PathBuf> {
+pub(crate) fn pointed(dir: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(dir.join(POINTER)).ok()?;
     let path = Path::new(text.strip_suffix('\n')?);
     path.is_absolute().then(|| path.to_owned())
@@ -74,7 +74,7 @@ fn parse(version: &str) -> Version {
 }
 
 /// Whether a 64-bit little-endian ELF file asks for no dynamic loader.
-pub fn is_static(elf: &[u8]) -> bool {
+pub(crate) fn is_static(elf: &[u8]) -> bool {
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at.checked_add(size)?)?;
         Some(bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)))

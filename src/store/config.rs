@@ -16,12 +16,11 @@ use crate::decide::policy::{self, Limits};
 use crate::observe::identity::{Fidelity, PackageMode};
 use crate::store::{self, Store, Wait};
 
-pub use share::{PullWhen, PushWhen, Sharing, sharing};
+pub(crate) use share::{PullWhen, PushWhen, Sharing, sharing};
 
 /// What holds for one project.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Which packages count.
+pub(crate) struct Settings {
     pub packages: PackageMode,
     /// How far a build may be from a cold one.
     pub fidelity: Fidelity,
@@ -37,24 +36,17 @@ pub struct Settings {
 
 /// A policy file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The file says something that larder does not know.
     #[error("{} cannot be used: {why}; correct it, or remove the line", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        why: String,
-    },
+    Parse { path: PathBuf, why: String },
 }
 
 /// `larder.toml` as it is written.
@@ -87,13 +79,13 @@ struct Keys {
 
 impl Settings {
     /// What the store's policy says of a project.
-    pub fn of(store: &Store, project: &ProjectName) -> Result<Self, ConfigError> {
+    pub(crate) fn of(store: &Store, project: &ProjectName) -> Result<Self, ConfigError> {
         Ok(File::read(store)?.settings(project))
     }
 }
 
 /// What the store's policy says of what may stay.
-pub fn budgets(store: &Store) -> Result<policy::Policy, ConfigError> {
+pub(crate) fn budgets(store: &Store) -> Result<policy::Policy, ConfigError> {
     Ok(File::read(store)?.budgets())
 }
 
@@ -187,11 +179,11 @@ fn why(text: &str, error: &toml::de::Error) -> String {
 }
 
 /// Root's store where nobody names one.
-pub const SYSTEM_STORE: &str = "/var/cache/larder";
+pub(crate) const SYSTEM_STORE: &str = "/var/cache/larder";
 
 /// Where the store is, and whether somebody said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StorePath {
+pub(crate) enum StorePath {
     /// A flag or variable names it, or larder runs from it: it must exist.
     Named(PathBuf),
     /// Nobody said: it is made when it is missing.
@@ -202,7 +194,7 @@ impl StorePath {
     /// Finds the store: the flag or `LARDER_STORE`; else the store that this very binary lies in
     /// (`<store>/bin/larder`, as inside a sandbox), or the one that the directory in its place leads
     /// to, which is made when it is missing; else the user's cache.
-    pub fn find(named: Option<PathBuf>) -> Self {
+    pub(crate) fn find(named: Option<PathBuf>) -> Self {
         let named = named.filter(|path| !path.as_os_str().is_empty());
         if let Some(path) = named.or_else(store_of_this_binary) {
             return Self::Named(path);
@@ -218,7 +210,7 @@ impl StorePath {
     }
 
     /// The path, whoever named it.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Named(path) | Self::Default(path) => path,
         }
@@ -246,7 +238,7 @@ fn default_store(root: bool, cache: Option<OsString>, home: Option<OsString>) ->
 }
 
 /// Reads `forever` or a duration such as `10m`.
-pub fn parse_wait(text: &str) -> Result<Wait, ParseLimitError> {
+pub(crate) fn parse_wait(text: &str) -> Result<Wait, ParseLimitError> {
     if text == "forever" {
         return Ok(Wait::Forever);
     }

@@ -22,14 +22,14 @@ struct Measured {
 
 impl Store {
     /// What the shared downloads took when they were last measured.
-    pub fn downloads(&self) -> Usage {
+    pub(crate) fn downloads(&self) -> Usage {
         let measured = atomic::read_json::<Measured>(&self.downloads_record()).ok().flatten();
         measured.map(|measured| measured.usage).unwrap_or_default()
     }
 
     /// Measures the shared downloads if anything was added or removed since the last time, or
     /// `anyway`.
-    pub fn measure_downloads(&self, anyway: bool) -> Result<Usage, RecordError> {
+    pub(crate) fn measure_downloads(&self, anyway: bool) -> Result<Usage, RecordError> {
         let home = self.cargo_home();
         let record = self.downloads_record();
         let seen = seen(&home);

@@ -17,7 +17,7 @@ use crate::observe::identity::{Fidelity, Identity, Kept};
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With exit code 0.
     Succeeded,
     /// With another exit code; 128 and more for a signal.
@@ -26,8 +26,7 @@ pub enum Outcome {
 
 /// The start of a use, written before anything in the target directory changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Opened {
-    /// When.
+pub(crate) struct Opened {
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
     /// The kernel's boot id: after another boot, files may be short where times look right.
@@ -36,7 +35,7 @@ pub struct Opened {
 
 /// The end of a use, written after the data are on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Closed {
+pub(crate) struct Closed {
     /// How the command ended.
     pub outcome: Outcome,
     /// Seconds from the command's start to its end.
@@ -47,8 +46,7 @@ pub struct Closed {
 
 /// One command run on a target directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UseRecord {
-    /// Its start.
+pub(crate) struct UseRecord {
     pub opened: Opened,
     /// Whether it started with an empty directory.
     pub cold: bool,
@@ -60,10 +58,9 @@ pub struct UseRecord {
 
 /// The record of one target directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EntryRecord {
+pub(crate) struct EntryRecord {
     /// The format's number, as in the store's marker.
     pub format: u32,
-    /// The project.
     pub project: ProjectName,
     /// The digest of the identity, which is kept in `identity.json`.
     pub toolchain: ToolchainId,
@@ -81,7 +78,6 @@ pub struct EntryRecord {
     pub uses: u64,
     /// Allocated bytes of the directory when it was last measured, each inode once.
     pub size: u64,
-    /// Its inodes.
     pub inodes: u64,
     /// How many uses succeeded.
     pub successes: u64,
@@ -89,7 +85,6 @@ pub struct EntryRecord {
     pub unused: Vec<Unused>,
     /// Seconds of the first successful build in the empty directory.
     pub cold_seconds: Option<f64>,
-    /// The last use.
     pub last: Option<UseRecord>,
     /// When it was last compared with a cold build, and what came of it.
     #[serde(default)]
@@ -101,8 +96,7 @@ pub struct EntryRecord {
 
 /// A comparison with a cold build.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verification {
-    /// When.
+pub(crate) struct Verification {
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
     /// What came of it.
@@ -111,18 +105,17 @@ pub struct Verification {
 
 /// Where a directory was last pushed to or pulled from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The number of the push.
     pub counter: u64,
     /// The snapshot with the data.
     pub snapshot: String,
-    /// Who signed it.
     pub signer: String,
 }
 
 impl EntryRecord {
     /// The record of a directory that is about to be made.
-    pub fn new(project: ProjectName, identity: &Identity) -> Self {
+    pub(crate) fn new(project: ProjectName, identity: &Identity) -> Self {
         Self {
             format: FORMAT,
             project,
@@ -144,40 +137,40 @@ impl EntryRecord {
     }
 
     /// Whether the number of compiled packages tells something: only Cargo's are counted.
-    pub fn compiles_with_cargo(&self) -> bool {
+    pub(crate) fn compiles_with_cargo(&self) -> bool {
         self.with.contains(&Kept::Cargo)
     }
 
     /// What the directory took when it was last measured.
-    pub fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         Usage { bytes: self.size, inodes: self.inodes }
     }
 
     /// Whether the size is that of the directory: not before its first use has ended, nor after one
     /// that was cut off.
-    pub fn is_measured(&self) -> bool {
+    pub(crate) fn is_measured(&self) -> bool {
         let is_open = self.last.as_ref().is_some_and(|last| last.closed.is_none());
         self.size > 0 && !is_open
     }
 
     /// When the directory was last used, or made.
-    pub fn last_use(&self) -> SystemTime {
+    pub(crate) fn last_use(&self) -> SystemTime {
         self.last.as_ref().map_or(self.created, |last| last.opened.at)
     }
 
     /// Whether the last use came to its end, and the command with success.
-    pub fn last_succeeded(&self) -> bool {
+    pub(crate) fn last_succeeded(&self) -> bool {
         let closed = self.last.as_ref().and_then(|last| last.closed.as_ref());
         closed.is_some_and(|closed| closed.outcome == Outcome::Succeeded)
     }
 
     /// Whether the last use was cut off by a crash of the whole machine.
-    pub fn lost_to_another_boot(&self, boot: &str) -> bool {
+    pub(crate) fn lost_to_another_boot(&self, boot: &str) -> bool {
         self.last.as_ref().is_some_and(|last| last.closed.is_none() && last.opened.boot != boot)
     }
 
     /// Whether the record is of the directory in which it was found.
-    pub fn belongs_to(&self, paths: &EntryPaths) -> bool {
+    pub(crate) fn belongs_to(&self, paths: &EntryPaths) -> bool {
         let name = |path: Option<&Path>| {
             path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
         };
@@ -191,13 +184,13 @@ fn cargo_alone() -> BTreeSet<Kept> {
 }
 
 /// The kernel's id of this boot, or an empty text where it cannot be read.
-pub fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     text.map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
 /// Moments as RFC 3339 text with milliseconds, in UTC.
-pub mod rfc3339 {
+pub(crate) mod rfc3339 {
     use std::fmt;
 
     use serde::de::{Error, Visitor};
@@ -205,14 +198,17 @@ pub mod rfc3339 {
 
     use super::{Duration, SystemTime, UNIX_EPOCH};
 
-    pub fn serialize<S: Serializer>(moment: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        moment: &SystemTime,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let since = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let whole =
             UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(0));
         serializer.collect_str(&humantime::format_rfc3339_millis(whole))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SystemTime, D::Error> {
         input.deserialize_str(Text)
     }
 

@@ -24,7 +24,6 @@ pub enum StoreError {
     /// The store belongs to somebody else.
     #[error("the store {} belongs to user {owner}, not to {user}; run larder as its owner, or name a store of your own with --store", path.display())]
     Foreign {
-        /// The store.
         path: PathBuf,
         /// The owner's numeric user id.
         owner: u32,
@@ -33,29 +32,19 @@ pub enum StoreError {
     },
     /// A later larder made the store.
     #[error("the store {} has format {format}, newer than {FORMAT}, the newest this larder writes; upgrade larder ({})", path.display(), env!("CARGO_PKG_VERSION"))]
-    Newer {
-        /// The store.
-        path: PathBuf,
-        /// Its format.
-        format: u32,
-    },
+    Newer { path: PathBuf, format: u32 },
     /// The store cannot be written.
     #[error("the store {} cannot be written; remount it read-write or mend its permissions", path.display())]
     ReadOnly {
-        /// The store.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The system refused.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
         verb: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

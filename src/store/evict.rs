@@ -28,8 +28,8 @@ use crate::base::{atomic, edit, fault};
 use crate::store::moving::{MOVING, ORIGIN};
 use crate::store::{EntryRecord, Lock, Store, StoreError, TAG};
 
-pub use empty::{empty_scraps, empty_trash, unwatched};
-pub use trash::{Trash, fresh_name};
+pub(crate) use empty::{empty_scraps, empty_trash, unwatched};
+pub(crate) use trash::{Trash, fresh_name};
 
 /// Something that could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -37,26 +37,16 @@ pub enum EvictError {
     /// The system refused.
     #[error("cannot remove {}", path.display())]
     Io {
-        /// What stays.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The path is not in the store.
     #[error("refusing to remove {}: it is not inside the store {}; look for a symlink on the way, and put a directory in its place", path.display(), store.display())]
-    Outside {
-        /// What stays.
-        path: PathBuf,
-        /// The store.
-        store: PathBuf,
-    },
+    Outside { path: PathBuf, store: PathBuf },
     /// The path is a mount point, or what is there was mounted from elsewhere.
     #[error("cannot remove {}: something is mounted there; unmount it, then run `larder gc` again", path.display())]
-    Mounted {
-        /// What stays.
-        path: PathBuf,
-    },
+    Mounted { path: PathBuf },
     /// The store is not what it was when it was opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +64,7 @@ impl EvictError {
 }
 
 /// How many things are in the trash, and what they take as far as their records tell.
-pub fn in_trash(store: &Store) -> (u64, Usage) {
+pub(crate) fn in_trash(store: &Store) -> (u64, Usage) {
     let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
     let things = list(&store.trash()).flat_map(|bag| {
         let inside: Vec<_> = list(&bag.path()).map(|thing| thing.path()).collect();
@@ -88,24 +78,24 @@ pub fn in_trash(store: &Store) -> (u64, Usage) {
 
 /// Removes the lock file of a directory that is gone, while it is held. Whoever waits for it finds,
 /// once it has it, that it is not at its path any more, and begins anew.
-pub fn remove_lock(store: &Store, path: &Path, lock: Lock) -> Result<(), EvictError> {
+pub(crate) fn remove_lock(store: &Store, path: &Path, lock: Lock) -> Result<(), EvictError> {
     let removed = remove_file(store, path, |name| has_ending(name, "lock"));
     drop(lock);
     removed
 }
 
 /// Removes a pin.
-pub fn remove_pin(store: &Store, path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_pin(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| has_ending(name, "pin"))
 }
 
 /// Removes half of a record, which a write left when it was cut off.
-pub fn remove_half(store: &Store, path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_half(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| name.starts_with(".new-"))
 }
 
 /// Removes the directory of a project if nothing is in it.
-pub fn remove_project(store: &Store, project: &ProjectName) -> Result<(), EvictError> {
+pub(crate) fn remove_project(store: &Store, project: &ProjectName) -> Result<(), EvictError> {
     match remove_inside(store, &store.project(project), AtFlags::REMOVEDIR) {
         Err(EvictError::Io { source, .. }) if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
             Ok(())
@@ -143,17 +133,17 @@ fn remove_inside(store: &Store, path: &Path, flags: AtFlags) -> Result<(), Evict
 }
 
 /// Removes a record of the store's own that has served its time.
-pub fn remove_record(store: &Store, path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_record(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| has_ending(name, "json"))
 }
 
 /// Removes an include file of the store's own.
-pub fn remove_include(store: &Store, path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_include(store: &Store, path: &Path) -> Result<(), EvictError> {
     remove_file(store, path, |name| name.starts_with("mkosi") && has_ending(name, "conf"))
 }
 
 /// Removes a file outside the store, no symlink, that holds exactly what larder wrote into it.
-pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
+pub(crate) fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: path.to_owned(), source };
     let is_plain = fs::symlink_metadata(path).map_err(fail)?.is_file();
     if !is_plain || fs::read(path).map_err(fail)? != written {
@@ -167,7 +157,7 @@ pub fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
 }
 
 /// Removes the new text of a file that larder was stopped before putting in place.
-pub fn remove_half_edit(file: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_half_edit(file: &Path) -> Result<(), EvictError> {
     let path = edit::half(&fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()));
     if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
         return Ok(());
@@ -179,12 +169,12 @@ pub fn remove_half_edit(file: &Path) -> Result<(), EvictError> {
 
 /// Removes half a copy of a store, which a move left when it was cut off. It holds the record of where
 /// it was copied from.
-pub fn remove_staging(path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_staging(path: &Path) -> Result<(), EvictError> {
     remove_marked(path, "larder-new", ORIGIN)
 }
 
 /// Removes a store that was copied elsewhere and set aside.
-pub fn remove_old_store(path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_old_store(path: &Path) -> Result<(), EvictError> {
     remove_marked(path, "larder-old", TAG)
 }
 
@@ -205,20 +195,20 @@ fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictErr
 
 /// Removes a copy of a store that did not become the store. It holds the record of where it was copied
 /// from.
-pub fn remove_copy(path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_copy(path: &Path) -> Result<(), EvictError> {
     empty_marked(path, ORIGIN)?;
     remove_empty_dir(path)
 }
 
 /// Takes the marker from a store that was copied elsewhere and that cannot be set aside, because a
 /// filesystem is mounted where it is. From then on it is none.
-pub fn unmark_old_store(root: &Path) -> Result<(), EvictError> {
+pub(crate) fn unmark_old_store(root: &Path) -> Result<(), EvictError> {
     Store::open(root)?.reopen()?;
     empty::remove_tree(&root.join(TAG))
 }
 
 /// Removes what is left in such a store. It holds the record of where it was moved.
-pub fn empty_old_store(root: &Path) -> Result<(), EvictError> {
+pub(crate) fn empty_old_store(root: &Path) -> Result<(), EvictError> {
     empty_marked(root, MOVING)
 }
 
@@ -242,7 +232,7 @@ fn empty_marked(dir: &Path, marker: &str) -> Result<(), EvictError> {
 }
 
 /// Removes a directory outside the store if it is empty; a directory with content stays.
-pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
     fault::point("evict.remove-empty");
     match rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
@@ -251,7 +241,7 @@ pub fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
 }
 
 /// Removes a symlink outside the store; what it points to stays.
-pub fn remove_symlink(path: &Path) -> Result<(), EvictError> {
+pub(crate) fn remove_symlink(path: &Path) -> Result<(), EvictError> {
     let fail = |source| EvictError::Io { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {

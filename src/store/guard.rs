@@ -19,7 +19,7 @@ use crate::base::fault;
 
 /// Keeps the store where it is, until it is dropped and every process that inherited it is gone.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     file: File,
     /// `moving.lock`, for as long as a move has the store.
     turn: Option<File>,
@@ -33,7 +33,7 @@ const GIVE_WAY: Duration = Duration::from_secs(10);
 impl Store {
     /// Keeps the store where it is, waiting until nobody moves it; a move that waits already goes first.
     /// Nothing if it was moved away meanwhile: open it again.
-    pub fn hold(
+    pub(crate) fn hold(
         &self,
         wait: Wait,
         announce: impl FnOnce(&str),
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// Has the store alone, to move it. Who comes while this waits gives way.
-    pub fn hold_alone(
+    pub(crate) fn hold_alone(
         &self,
         wait: Wait,
         announce: impl FnOnce(&str),
@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// Keeps the shared downloads. Who has them alone has them for an instant only.
-    pub fn hold_downloads(&self) -> Result<Guard, LockError> {
+    pub(crate) fn hold_downloads(&self) -> Result<Guard, LockError> {
         let path = self.downloads_lock();
         loop {
             if let Some(guard) = guard(&path, How::Shared, Wait::Forever, |_| {})? {
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Has the shared downloads alone, if no build uses them this instant.
-    pub fn try_downloads(&self) -> Result<Option<Guard>, LockError> {
+    pub(crate) fn try_downloads(&self) -> Result<Option<Guard>, LockError> {
         let path = self.downloads_lock();
         let fail = |source| LockError::Io { path: path.clone(), source };
         let file = lock::open(&path).map_err(fail)?;
@@ -156,7 +156,7 @@ impl Guard {
 
     /// Does something that nobody else in the store may see half done, if nobody else is there this
     /// instant, and no move waits.
-    pub fn if_alone(&self, store: &Store, work: impl FnOnce()) -> Result<(), LockError> {
+    pub(crate) fn if_alone(&self, store: &Store, work: impl FnOnce()) -> Result<(), LockError> {
         let path = store.turn();
         let fail = |source| LockError::Io { path: path.clone(), source };
         // To try gives back what is shared (flock(2)): no move may take it then.

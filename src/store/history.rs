@@ -23,17 +23,16 @@ const THINGS: usize = 40;
 const LETTERS: usize = 160;
 
 /// What `larder status` sums up.
-pub const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The same.
-pub const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Happened {
+pub(crate) struct Happened {
     /// When it was over.
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
-    /// What.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -41,14 +40,12 @@ pub struct Happened {
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub(crate) enum Event {
     /// A command was run on a target directory.
     Use(Use),
     /// A warm build was compared with a cold one.
     Comparison {
-        /// The project.
         project: ProjectName,
-        /// The directory.
         toolchain: ToolchainId,
         /// What came of it.
         verdict: Verdict,
@@ -63,10 +60,8 @@ pub enum Event {
 
 /// A command that was run on a target directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Use {
-    /// The project.
+pub(crate) struct Use {
     pub project: ProjectName,
-    /// The directory.
     pub toolchain: ToolchainId,
     /// What compiled, in a few words.
     pub summary: String,
@@ -88,8 +83,7 @@ pub struct Use {
 
 /// A collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Collection {
-    /// Who made it.
+pub(crate) struct Collection {
     pub by: Collector,
     /// Bytes that went, as recorded.
     pub freed: u64,
@@ -103,10 +97,8 @@ pub struct Collection {
 
 /// A directory that was pushed or pulled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// The project.
+pub(crate) struct Transfer {
     pub project: ProjectName,
-    /// The directory.
     pub toolchain: ToolchainId,
     /// The number of the push.
     pub counter: u64,
@@ -123,7 +115,7 @@ pub struct Transfer {
 /// Who collects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Collector {
+pub(crate) enum Collector {
     /// `larder gc`
     Gc,
     /// `larder run`, because a budget did not hold.
@@ -134,20 +126,17 @@ pub enum Collector {
 
 /// Something that went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Gone {
+pub(crate) struct Gone {
     /// What it was of, if of a project.
     pub project: Option<ProjectName>,
-    /// What, in words.
     pub what: String,
-    /// Why, in words.
     pub why: String,
-    /// Bytes, as recorded.
     pub bytes: u64,
 }
 
 impl Event {
     /// Whether anybody would want to read it: not a collection that had nothing to do.
-    pub fn is_worth_a_line(&self) -> bool {
+    pub(crate) fn is_worth_a_line(&self) -> bool {
         match self {
             Self::Use(_) | Self::Comparison { .. } | Self::Push(_) | Self::Pull(_) => true,
             Self::Collection(collection) => {
@@ -159,7 +148,7 @@ impl Event {
 
 impl Use {
     /// The last use of a directory, once it is over.
-    pub fn of(record: &EntryRecord) -> Option<Self> {
+    pub(crate) fn of(record: &EntryRecord) -> Option<Self> {
         let last = record.last.as_ref()?;
         let closed = last.closed.as_ref()?;
         Some(Self {
@@ -177,7 +166,7 @@ impl Use {
     }
 
     /// Whether it was warm, and that its command failed, if so.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let temper = temper(self.cold);
         match self.outcome {
             Outcome::Succeeded => temper.to_owned(),
@@ -186,7 +175,7 @@ impl Use {
     }
 
     /// Seconds that the kept directory saved, if the command succeeded and it is known.
-    pub fn saved(&self) -> Option<f64> {
+    pub(crate) fn saved(&self) -> Option<f64> {
         let succeeded = self.outcome == Outcome::Succeeded;
         let cold = self.cold_seconds.filter(|_| succeeded && !self.cold)?;
         Some((cold - self.seconds).max(0.0))
@@ -194,7 +183,7 @@ impl Use {
 }
 
 /// The first of several things, and how many there are besides; `more` of them are not listed.
-pub fn first_of(things: &[String], more: usize) -> String {
+pub(crate) fn first_of(things: &[String], more: usize) -> String {
     let more = things.len().saturating_sub(1) + more;
     match things.first() {
         None => String::new(),
@@ -204,7 +193,7 @@ pub fn first_of(things: &[String], more: usize) -> String {
 }
 
 /// Adds to a store's history. That it cannot be done is said, and stops nothing.
-pub fn remember(store: &Store, event: Event, output: Output) {
+pub(crate) fn remember(store: &Store, event: Event, output: Output) {
     if let Err(error) = store.remember(event) {
         output.warning(&one_line(&error.into()));
     }
@@ -212,7 +201,7 @@ pub fn remember(store: &Store, event: Event, output: Output) {
 
 impl Collection {
     /// What went, and what should have. Nothing if `larder run` had nothing to do; `larder gc` is always told of.
-    pub fn new(by: Collector, mut gone: Vec<Gone>, unmet: Vec<String>) -> Option<Self> {
+    pub(crate) fn new(by: Collector, mut gone: Vec<Gone>, unmet: Vec<String>) -> Option<Self> {
         if gone.is_empty() && unmet.is_empty() && by != Collector::Gc {
             return None;
         }
@@ -224,7 +213,7 @@ impl Collection {
 }
 
 /// What a use was that found an empty directory, or another.
-pub fn temper(cold: bool) -> &'static str {
+pub(crate) fn temper(cold: bool) -> &'static str {
     if cold { "cold" } else { "warm" }
 }
 
@@ -239,7 +228,7 @@ fn shortened(reason: &str) -> String {
 /// cut off at some age, so that it only grows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Totals {
+pub(crate) struct Totals {
     /// What happened to each project.
     pub projects: BTreeMap<ProjectName, ProjectTotals>,
     /// Bytes that went, by who collected them.
@@ -251,7 +240,7 @@ pub struct Totals {
 /// What happened to a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ProjectTotals {
+pub(crate) struct ProjectTotals {
     /// Uses that started with an empty directory and succeeded.
     pub cold: u64,
     /// Uses that started with an empty directory and failed.
@@ -274,8 +263,7 @@ pub struct ProjectTotals {
 
 /// The end of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LastCollection {
-    /// When.
+pub(crate) struct LastCollection {
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
     /// Budgets that did not hold.
@@ -284,7 +272,7 @@ pub struct LastCollection {
 
 impl Totals {
     /// Counts something that happened.
-    pub fn add(&mut self, happened: &Happened) {
+    pub(crate) fn add(&mut self, happened: &Happened) {
         match &happened.event {
             Event::Push(_) | Event::Pull(_) => {}
             Event::Use(used) => self.add_use(used),
@@ -323,8 +311,7 @@ impl Totals {
 
 /// What the uses of some time came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Sums {
-    /// Uses.
+pub(crate) struct Sums {
     pub uses: usize,
     /// Of these, those that started with an empty directory.
     pub cold: usize,
@@ -338,7 +325,7 @@ pub struct Sums {
 
 impl Sums {
     /// Counts a use.
-    pub fn add(&mut self, used: &Use) {
+    pub(crate) fn add(&mut self, used: &Use) {
         self.uses += 1;
         self.cold += usize::from(used.cold);
         self.failed += usize::from(used.outcome != Outcome::Succeeded);
@@ -348,7 +335,7 @@ impl Sums {
 }
 
 /// What the uses since a moment came to, of one project or of all.
-pub fn sums<'a>(
+pub(crate) fn sums<'a>(
     history: impl IntoIterator<Item = &'a Happened>,
     project: Option<&ProjectName>,
     now: SystemTime,

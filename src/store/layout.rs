@@ -22,14 +22,14 @@ const POLICY: &str = include_str!("larder.toml");
 
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     pub(super) root: PathBuf,
     pub(super) format: u32,
 }
 
 /// The paths of one target directory and its records.
 #[derive(Clone, Debug)]
-pub struct EntryPaths {
+pub(crate) struct EntryPaths {
     /// The directory that holds the rest.
     pub dir: PathBuf,
     /// `entry.json`
@@ -63,41 +63,41 @@ pub struct EntryPaths {
 
 impl EntryPaths {
     /// Whether a name in the directory is one of its own.
-    pub fn has(&self, name: &OsStr) -> bool {
+    pub(crate) fn has(&self, name: &OsStr) -> bool {
         let records = [&self.record, &self.identity, &self.state, &self.manifest, &self.sweep];
         let own = records.into_iter().chain([&self.target, &self.caches, &self.kept]);
         own.into_iter().any(|path| path.file_name() == Some(name))
     }
 
     /// Where a build from nothing is made, to be compared with what is kept.
-    pub fn cold(&self, number: u32) -> PathBuf {
+    pub(crate) fn cold(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-{number}"))
     }
 
     /// The sources of that build.
-    pub fn cold_source(&self, number: u32) -> PathBuf {
+    pub(crate) fn cold_source(&self, number: u32) -> PathBuf {
         self.copies.join(number.to_string())
     }
 
     /// What that build has a copy of besides: directories outside of the sources.
-    pub fn cold_beside(&self, number: u32, index: usize) -> PathBuf {
+    pub(crate) fn cold_beside(&self, number: u32, index: usize) -> PathBuf {
         self.copies.join(format!("{number}-{index}"))
     }
 
     /// What that build has in place of directories that have to be empty.
-    pub fn cold_home(&self, number: u32) -> PathBuf {
+    pub(crate) fn cold_home(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-home-{number}"))
     }
 
     /// The caches of that build.
-    pub fn cold_caches(&self, number: u32) -> PathBuf {
+    pub(crate) fn cold_caches(&self, number: u32) -> PathBuf {
         self.dir.join(format!("cold-caches-{number}"))
     }
 }
 
 impl Store {
     /// Opens a store to look at it, whatever its format.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let root = match fs::canonicalize(path) {
             Ok(root) => root,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Opens a store to change it: it must be the user's own, writable, and of a known format.
-    pub fn open_writable(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open_writable(path: &Path) -> Result<Self, StoreError> {
         let store = Self::open(path)?;
         if store.format > FORMAT {
             return Err(StoreError::Newer { path: store.root, format: store.format });
@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Makes a store at `path`, or completes the one that is there, and opens it.
-    pub fn create(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         match Self::open_writable(path) {
             Err(StoreError::Missing(_)) => make_dir(path)?,
             Err(StoreError::NotAStore(root)) if !is_vacant(&root)? => {
@@ -165,33 +165,33 @@ impl Store {
     }
 
     /// The store's own directory, with every symlink resolved.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The format's number as the store says it.
-    pub fn format(&self) -> u32 {
+    pub(crate) fn format(&self) -> u32 {
         self.format
     }
 
     /// `larder.toml`
-    pub fn policy(&self) -> PathBuf {
+    pub(crate) fn policy(&self) -> PathBuf {
         self.root.join("larder.toml")
     }
 
     /// `bin/larder`
-    pub fn binary(&self) -> PathBuf {
+    pub(crate) fn binary(&self) -> PathBuf {
         self.root.join("bin/larder")
     }
 
     /// `larder.sh`: the function that build scripts source.
-    pub fn snippet(&self) -> PathBuf {
+    pub(crate) fn snippet(&self) -> PathBuf {
         self.root.join("larder.sh")
     }
 
     /// `observed/<project>`: the stat cache of identification. A project that has none begins with
     /// that of another: the toolchain is mostly the same.
-    pub fn seed_observed(&self, project: &ProjectName) -> PathBuf {
+    pub(crate) fn seed_observed(&self, project: &ProjectName) -> PathBuf {
         let dir = self.root.join("observed");
         let own = dir.join(project.as_str());
         if !own.exists() {
@@ -208,27 +208,27 @@ impl Store {
     }
 
     /// `lock`: shared by all who work in the store.
-    pub fn lock(&self) -> PathBuf {
+    pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
 
     /// `cargo-home/`
-    pub fn cargo_home(&self) -> PathBuf {
+    pub(crate) fn cargo_home(&self) -> PathBuf {
         self.root.join("cargo-home")
     }
 
     /// `trash/`
-    pub fn trash(&self) -> PathBuf {
+    pub(crate) fn trash(&self) -> PathBuf {
         self.root.join("trash")
     }
 
     /// `projects/<project>/`
-    pub fn project(&self, project: &ProjectName) -> PathBuf {
+    pub(crate) fn project(&self, project: &ProjectName) -> PathBuf {
         self.root.join("projects").join(project.as_str())
     }
 
     /// The paths of one target directory.
-    pub fn entry(&self, project: &ProjectName, id: ToolchainId) -> EntryPaths {
+    pub(crate) fn entry(&self, project: &ProjectName, id: ToolchainId) -> EntryPaths {
         let dir = self.project(project).join(id.to_string());
         EntryPaths {
             record: dir.join("entry.json"),
@@ -249,28 +249,28 @@ impl Store {
     }
 
     /// Makes a directory of the store's own.
-    pub fn make_inner(&self, name: &str) -> Result<PathBuf, StoreError> {
+    pub(crate) fn make_inner(&self, name: &str) -> Result<PathBuf, StoreError> {
         let dir = self.root.join(name);
         make_dir(&dir)?;
         Ok(dir)
     }
 
     /// Makes the directory of a project.
-    pub fn make_project(&self, project: &ProjectName) -> Result<PathBuf, StoreError> {
+    pub(crate) fn make_project(&self, project: &ProjectName) -> Result<PathBuf, StoreError> {
         let dir = self.project(project);
         make_dir(&dir)?;
         Ok(dir)
     }
 
     /// All projects that have a directory, by name.
-    pub fn projects(&self) -> Result<Vec<ProjectName>, StoreError> {
+    pub(crate) fn projects(&self) -> Result<Vec<ProjectName>, StoreError> {
         let names = names_in(&self.root.join("projects"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Opens the store's own directory, if it still is a store, and the user's own: whoever deletes
     /// asks at the moment, and reaches all from this descriptor.
-    pub fn reopen(&self) -> Result<OwnedFd, StoreError> {
+    pub(crate) fn reopen(&self) -> Result<OwnedFd, StoreError> {
         let fail = |verb| StoreError::io(verb, &self.root);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open(&self.root, flags, Mode::empty())

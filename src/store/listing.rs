@@ -19,10 +19,8 @@ use crate::observe::identity::Identity;
 
 /// A target directory as its record shows it.
 #[derive(Clone, Debug)]
-pub struct Row {
-    /// The project.
+pub(crate) struct Row {
     pub project: ProjectName,
-    /// The directory's name.
     pub toolchain: ToolchainId,
     /// The record, or what is wrong with it.
     pub record: Result<EntryRecord, String>,
@@ -32,12 +30,10 @@ pub struct Row {
 
 /// The names that a project's directory holds.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// Target directories.
+pub(crate) struct Names {
     pub directories: Vec<ToolchainId>,
     /// Lock files, also of directories that are gone.
     pub locks: Vec<ToolchainId>,
-    /// Pins.
     pub pins: Vec<ToolchainId>,
     /// What was being pulled.
     pub pulls: Vec<ToolchainId>,
@@ -51,7 +47,7 @@ pub struct Names {
 
 impl Store {
     /// The names in a project's directory.
-    pub fn names(&self, project: &ProjectName) -> Result<Names, StoreError> {
+    pub(crate) fn names(&self, project: &ProjectName) -> Result<Names, StoreError> {
         let dir = self.project(project);
         let mut names = Names::default();
         let entries = match fs::read_dir(&dir) {
@@ -70,7 +66,7 @@ impl Store {
     }
 
     /// All directories of a project as their records show them.
-    pub fn rows(&self, project: &ProjectName) -> Result<Vec<Row>, StoreError> {
+    pub(crate) fn rows(&self, project: &ProjectName) -> Result<Vec<Row>, StoreError> {
         self.map_rows(project, &|row| row)
     }
 
@@ -92,7 +88,7 @@ impl Store {
     }
 
     /// Who uses each of the directories now, in words; nothing where it is free.
-    pub fn users(&self, rows: &[Row]) -> Vec<Option<String>> {
+    pub(crate) fn users(&self, rows: &[Row]) -> Vec<Option<String>> {
         if lock::is_free(&self.lock()) {
             // Nobody works in the store at all.
             return vec![None; rows.len()];
@@ -114,12 +110,12 @@ impl Store {
     }
 
     /// All directories of all projects as their records show them.
-    pub fn all_rows(&self) -> Result<Vec<Row>, StoreError> {
+    pub(crate) fn all_rows(&self) -> Result<Vec<Row>, StoreError> {
         self.map_all_rows(|row| row)
     }
 
     /// What becomes of each directory of all projects.
-    pub fn map_all_rows<T: Send>(
+    pub(crate) fn map_all_rows<T: Send>(
         &self,
         map: impl Fn(Row) -> T + Sync,
     ) -> Result<Vec<T>, StoreError> {
@@ -130,7 +126,7 @@ impl Store {
     }
 
     /// One directory as its record shows it.
-    pub fn row(&self, project: &ProjectName, toolchain: ToolchainId, pinned: bool) -> Row {
+    pub(crate) fn row(&self, project: &ProjectName, toolchain: ToolchainId, pinned: bool) -> Row {
         let record = record(&self.entry(project, toolchain));
         Row { project: project.clone(), toolchain, record, pinned }
     }
@@ -160,7 +156,11 @@ impl Store {
 
     /// The identity of the directory of the project that was used last, other than `id`: what a new
     /// one is compared with.
-    pub fn latest_sibling(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
+    pub(crate) fn latest_sibling(
+        &self,
+        project: &ProjectName,
+        id: ToolchainId,
+    ) -> Option<Identity> {
         let rows = self.rows(project).ok()?;
         let others = rows.into_iter().filter(|row| row.toolchain != id);
         let last = others.filter_map(|row| row.record.ok()).max_by_key(EntryRecord::last_use)?;
@@ -168,7 +168,7 @@ impl Store {
     }
 
     /// What a directory was compiled with, where its record can be read.
-    pub fn identity(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
+    pub(crate) fn identity(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
         atomic::read_json(&self.entry(project, id).identity).ok().flatten()
     }
 }
@@ -196,7 +196,7 @@ impl Names {
 
 impl Row {
     /// Who uses the directory now, in words.
-    pub fn in_use_by(&self, store: &Store) -> Option<String> {
+    pub(crate) fn in_use_by(&self, store: &Store) -> Option<String> {
         let lock = format!("{}.lock", self.toolchain);
         Lock::holder(&store.project(&self.project).join(lock))
     }

@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// As long as it takes.
     Forever,
     /// At most this long.
@@ -35,16 +35,13 @@ pub enum LockError {
     /// The lock file could not be opened or locked.
     #[error("cannot lock {}", path.display())]
     Io {
-        /// The lock file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// Somebody else still had it when the time was up.
     #[error("{} is in use by {holder} after {}; try again later, or allow more time with --wait", path.display(), humantime::format_duration(*waited))]
     Busy {
-        /// The lock file.
         path: PathBuf,
         /// Who has it, in words.
         holder: String,
@@ -63,7 +60,7 @@ impl LockError {
 /// An exclusive lock on one target directory, until it is dropped and every process that
 /// inherited its descriptor is gone.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     file: File,
 }
 
@@ -71,13 +68,13 @@ pub struct Lock {
 /// checkout would otherwise pull the mount from under each other. On a replica, while it is pushed. Nothing
 /// is written.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     directory: File,
 }
 
 impl Claim {
     /// Claims a directory, calling `announce` with who has it once if it has to wait.
-    pub fn acquire(
+    pub(crate) fn acquire(
         path: &Path,
         wait: Wait,
         announce: impl FnOnce(&str),
@@ -92,7 +89,7 @@ impl Claim {
     }
 
     /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
-    pub fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
+    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
         let directory = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -185,7 +182,7 @@ struct Holder {
 
 impl Lock {
     /// Takes the lock, calling `announce` with the holder's description once if it has to wait.
-    pub fn acquire(
+    pub(crate) fn acquire(
         path: &Path,
         what: &str,
         wait: Wait,
@@ -208,7 +205,7 @@ impl Lock {
 
     /// Takes the lock if it is free this instant; nothing if somebody has it, or if it is gone with all
     /// that was beside it.
-    pub fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
+    pub(crate) fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
         let fail = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let file = match open(path) {
@@ -227,7 +224,7 @@ impl Lock {
     }
 
     /// Who holds the lock now, or `None` if it is free.
-    pub fn holder(path: &Path) -> Option<String> {
+    pub(crate) fn holder(path: &Path) -> Option<String> {
         let file = File::open(path).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => Some(holder(path)),

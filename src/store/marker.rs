@@ -10,7 +10,7 @@ use super::error::StoreError;
 use crate::base::atomic::{self, RecordError, undamaged};
 
 /// The file that marks a store, and every other directory of caches.
-pub const TAG: &str = "CACHEDIR.TAG";
+pub(crate) const TAG: &str = "CACHEDIR.TAG";
 
 /// The first line that every cache directory tag has (bford.info/cachedir).
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -19,43 +19,40 @@ const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
 const MARKER: &str = "# larder store, format ";
 
 /// In a store that is to be moved: where to.
-pub const MOVING: &str = "moving.json";
+pub(crate) const MOVING: &str = "moving.json";
 
 /// In a copy of a store: where it was copied from.
-pub const ORIGIN: &str = "moved-from.json";
+pub(crate) const ORIGIN: &str = "moved-from.json";
 
 /// A move that was begun.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Moving {
+pub(crate) struct Moving {
     /// Where the store was.
     pub from: PathBuf,
     /// Where it is to be.
     pub to: PathBuf,
-    /// The attempt.
     pub token: String,
 }
 
 /// Where a copied store was before, and where that is set aside until it is gone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Origin {
-    /// Where it was.
+pub(crate) struct Origin {
     pub from: PathBuf,
     /// Where that is until it is removed.
     pub aside: PathBuf,
-    /// The attempt.
     pub token: String,
 }
 
 impl Moving {
     /// The record in a directory; nothing if there is none that can be read.
-    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
+    pub(crate) fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
         undamaged(atomic::read_json(&dir.join(MOVING)))
     }
 }
 
 impl Origin {
     /// The record in a directory; nothing if there is none that can be read.
-    pub fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
+    pub(crate) fn of(dir: &Path) -> Result<Option<Self>, RecordError> {
         undamaged(atomic::read_json(&dir.join(ORIGIN)))
     }
 }

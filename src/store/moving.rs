@@ -11,25 +11,25 @@ use super::FORMAT;
 use super::layout::Store;
 use crate::base::atomic::{self, RecordError};
 
-pub use super::marker::{MOVING, Moving, ORIGIN, Origin};
+pub(crate) use super::marker::{MOVING, Moving, ORIGIN, Origin};
 
 impl Moving {
     /// Writes it down, durably, in the store that is about to move.
-    pub fn begin(&self, store: &Store) -> Result<(), RecordError> {
+    pub(crate) fn begin(&self, store: &Store) -> Result<(), RecordError> {
         atomic::write_json(&store.root().join(MOVING), self)
     }
 }
 
 impl Origin {
     /// Writes it down, durably, in the copy that is about to be made.
-    pub fn begin(&self, copy: &Path) -> Result<(), RecordError> {
+    pub(crate) fn begin(&self, copy: &Path) -> Result<(), RecordError> {
         atomic::write_json(&copy.join(ORIGIN), self)
     }
 }
 
 impl Store {
     /// A copy of a store before it is one: nobody else works in it yet.
-    pub fn of_copy(root: PathBuf) -> Self {
+    pub(crate) fn of_copy(root: PathBuf) -> Self {
         Self { root, format: FORMAT }
     }
 }

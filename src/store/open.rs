@@ -33,7 +33,7 @@ const SYNCING: usize = 16;
 /// A target directory that is locked: only through it can the directory and its records be
 /// changed.
 #[derive(Debug)]
-pub struct OpenEntry {
+pub(crate) struct OpenEntry {
     paths: EntryPaths,
     record: EntryRecord,
     identity: Identity,
@@ -59,7 +59,7 @@ impl OpenEntry {
     ///
     /// A directory that cannot be trusted (no record, a damaged one, a machine that went down
     /// during its last use) is moved to the trash first; the reason is returned.
-    pub fn open(
+    pub(crate) fn open(
         store: &Store,
         project: &ProjectName,
         identity: Identity,
@@ -86,37 +86,37 @@ impl OpenEntry {
     }
 
     /// Where things are.
-    pub fn paths(&self) -> &EntryPaths {
+    pub(crate) fn paths(&self) -> &EntryPaths {
         &self.paths
     }
 
     /// What is recorded.
-    pub fn record(&self) -> &EntryRecord {
+    pub(crate) fn record(&self) -> &EntryRecord {
         &self.record
     }
 
     /// What the directory is compiled with.
-    pub fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
     /// The lock, to be handed to the command.
-    pub fn lock(&self) -> &Lock {
+    pub(crate) fn lock(&self) -> &Lock {
         &self.lock
     }
 
     /// Whether this use found no directory.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.is_new
     }
 
     /// Whether the recorded size is that of what the use found.
-    pub fn is_measured(&self) -> bool {
+    pub(crate) fn is_measured(&self) -> bool {
         self.is_measured
     }
 
     /// Moves the whole content to the trash and begins anew, under the same lock.
-    pub fn remake(&mut self, store: &Store) -> Result<(), OpenError> {
+    pub(crate) fn remake(&mut self, store: &Store) -> Result<(), OpenError> {
         Trash::new(store).take(&self.paths.dir)?;
         self.record = EntryRecord::new(self.record.project.clone(), &self.identity);
         (self.is_new, self.is_measured) = (true, false);
@@ -124,14 +124,14 @@ impl OpenEntry {
     }
 
     /// Removes a directory that was made for nothing, with its lock.
-    pub fn discard(self, store: &Store) -> Result<(), OpenError> {
+    pub(crate) fn discard(self, store: &Store) -> Result<(), OpenError> {
         Trash::new(store).take(&self.paths.dir)?;
         evict::remove_lock(store, &self.paths.lock, self.lock)?;
         Ok(evict::remove_project(store, &self.record.project)?)
     }
 
     /// Records, durably, that a use begins. From here on a crash is noticed.
-    pub fn begin(&mut self, cold: bool, why: Vec<String>) -> Result<(), StoreError> {
+    pub(crate) fn begin(&mut self, cold: bool, why: Vec<String>) -> Result<(), StoreError> {
         let opened = Opened { at: SystemTime::now(), boot: boot_id() };
         self.record.uses += 1;
         self.record.last = Some(UseRecord { opened, cold, why, closed: None });
@@ -140,7 +140,7 @@ impl OpenEntry {
 
     /// Brings to disk what is new in the target directory, then records, durably, how the use
     /// ended.
-    pub fn close(
+    pub(crate) fn close(
         &mut self,
         closed: Closed,
         measured: Option<(Usage, Vec<Unused>)>,
@@ -165,7 +165,7 @@ impl OpenEntry {
     }
 
     /// Records what a comparison with a cold build told.
-    pub fn verified(&mut self, verdict: Verdict) -> Result<(), StoreError> {
+    pub(crate) fn verified(&mut self, verdict: Verdict) -> Result<(), StoreError> {
         self.record.verified = Some(Verification { at: SystemTime::now(), verdict });
         self.save()
     }
@@ -230,7 +230,7 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
 ///
 /// Only this directory's own files: to sync the whole filesystem would wait for whatever else is
 /// being written there, such as the image.
-pub fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
+pub(crate) fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
     let fail = |path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::Io { verb: "sync", path, source }

@@ -29,7 +29,7 @@ struct Server {
 
 impl Store {
     /// Where restic keeps what it would have to fetch again.
-    pub fn share_cache(&self) -> PathBuf {
+    pub(crate) fn share_cache(&self) -> PathBuf {
         self.root.join("share/cache")
     }
 
@@ -39,13 +39,13 @@ impl Store {
 
     /// The highest counter of a scope that was seen here; 0 for none. A damaged record is an error: nobody would
     /// know any more what is old.
-    pub fn seen_counter(&self, scope: &str) -> Result<u64, RecordError> {
+    pub(crate) fn seen_counter(&self, scope: &str) -> Result<u64, RecordError> {
         let seen: Option<Seen> = atomic::read_json(&self.seen(scope))?;
         Ok(seen.map_or(0, |seen| seen.counter))
     }
 
     /// Records, durably, that a counter was seen; it never goes back.
-    pub fn see_counter(&self, scope: &str, counter: u64) -> Result<(), StoreError> {
+    pub(crate) fn see_counter(&self, scope: &str, counter: u64) -> Result<(), StoreError> {
         if self.seen_counter(scope)? < counter {
             self.make_inner("share")?;
             atomic::write_json(&self.seen(scope), &Seen { counter })?;
@@ -54,13 +54,17 @@ impl Store {
     }
 
     /// Whether a server let anything be removed, as far as that was found out.
-    pub fn deletes(&self, repository: &str) -> Option<bool> {
+    pub(crate) fn deletes(&self, repository: &str) -> Option<bool> {
         let known: Server = atomic::read_json(&self.server()).ok()??;
         (known.repository == repository).then_some(known.deletes)
     }
 
     /// Records whether a server let something be removed.
-    pub fn note_whether_deletes(&self, repository: &str, deletes: bool) -> Result<(), StoreError> {
+    pub(crate) fn note_whether_deletes(
+        &self,
+        repository: &str,
+        deletes: bool,
+    ) -> Result<(), StoreError> {
         if self.deletes(repository) == Some(deletes) {
             return Ok(());
         }
@@ -75,7 +79,7 @@ impl Store {
 
     /// Puts a directory that is complete, with all its records, in the place of the one that is there, under its
     /// lock. A crash in between leaves the one before, or none.
-    pub fn adopt(&self, paths: &EntryPaths, _lock: &Lock) -> Result<(), OpenError> {
+    pub(crate) fn adopt(&self, paths: &EntryPaths, _lock: &Lock) -> Result<(), OpenError> {
         let staging = &paths.staging;
         let fail = |verb, path: &Path| {
             let path = path.to_owned();

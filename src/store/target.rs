@@ -17,7 +17,7 @@ use crate::observe::identity::Mentions;
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// All that stays; no uplifted files and no `incremental/`.
     pub tree: Tree,
     /// What is beside Cargo's files, single files and whole directories, relative, as bytes; and the
@@ -43,14 +43,14 @@ pub struct Manifest {
 impl Manifest {
     /// Everything that has another stamp than in an older manifest, or that is not in it: files
     /// whose data, and directories whose entries, may not be on disk yet.
-    pub fn fresh_since(&self, before: Option<&Self>) -> Vec<PathBuf> {
+    pub(crate) fn fresh_since(&self, before: Option<&Self>) -> Vec<PathBuf> {
         let nothing = Tree::default();
         self.tree.restamped_since(before.map_or(&nothing, |before| &before.tree))
     }
 
     /// How many stamps of this manifest another one of the same directory does not have; `None`
     /// if it says something else.
-    pub fn outdated_in(&self, other: &Self) -> Option<usize> {
+    pub(crate) fn outdated_in(&self, other: &Self) -> Option<usize> {
         let same = self.extras == other.extras
             && self.tampered == other.tampered
             && self.inputs == other.inputs
@@ -66,7 +66,7 @@ impl Manifest {
 /// A file of a target directory that could not be put right.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]
-pub struct TargetError {
+pub(crate) struct TargetError {
     verb: &'static str,
     path: PathBuf,
     #[source]
@@ -77,7 +77,7 @@ pub struct TargetError {
 /// and modification time: what a script then does to it (strip, say) is not done to the cache.
 ///
 /// The copy is made in `beside`, a directory of the same filesystem where half of one is found.
-pub fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
+pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
     let fail = |source| TargetError { verb: "copy", path: path.to_owned(), source };
     let metadata = fs::symlink_metadata(path).map_err(fail)?;
     if !metadata.is_file() || metadata.nlink() < 2 {
@@ -95,7 +95,10 @@ pub fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
 }
 
 /// Sets modification times back to what the last close left: Cargo decides by them.
-pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<(), TargetError> {
+pub(crate) fn restore_times(
+    target: &Path,
+    times: &[(PathBuf, Nanoseconds)],
+) -> Result<(), TargetError> {
     for (path, mtime) in times {
         let path = target.join(path);
         let mtime = file_time(*mtime);
@@ -111,7 +114,7 @@ pub fn restore_times(target: &Path, times: &[(PathBuf, Nanoseconds)]) -> Result<
 }
 
 /// Gives files of a target directory another content, each in one step.
-pub fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), TargetError> {
+pub(crate) fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), TargetError> {
     for (path, content) in files {
         let path = target.join(path);
         let fail = |source| TargetError { verb: "write", path: path.clone(), source };
@@ -134,7 +137,7 @@ pub fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), Target
 /// Under `relatime`, which is the default, the kernel sets the access time of a file that is read
 /// if it is not later than the modification or change time (Linux 6.1, `fs/inode.c`,
 /// `relatime_need_update`). This sets the change time.
-pub fn watch_reads(target: &Path, files: &[PathBuf]) -> bool {
+pub(crate) fn watch_reads(target: &Path, files: &[PathBuf]) -> bool {
     let mut files = files.iter().map(|file| target.join(file)).filter(|file| file.is_file());
     notes_reads(target).unwrap_or(false) && files.all(|file| forget_reads(&file).is_ok())
 }

@@ -25,7 +25,7 @@ const FILES: [&str; 10] = [
 const DIRECTORIES: [&str; 4] = ["bin", "observed", "projects", "trash"];
 
 /// Whether a directory holds nothing but what a new filesystem or an interrupted start left.
-pub fn is_vacant(root: &Path) -> Result<bool, StoreError> {
+pub(super) fn is_vacant(root: &Path) -> Result<bool, StoreError> {
     let vacant = |name: &String| {
         let empty = || names_in(&root.join(name)).is_ok_and(|inner| inner.is_empty());
         match name.as_str() {
@@ -38,7 +38,7 @@ pub fn is_vacant(root: &Path) -> Result<bool, StoreError> {
 }
 
 /// The names in a directory, in order; none where there is no directory.
-pub fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

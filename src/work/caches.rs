@@ -54,7 +54,7 @@ struct Attached {
 }
 
 /// All that is kept for one use.
-pub struct Caches {
+pub(crate) struct Caches {
     paths: EntryPaths,
     attached: Vec<Attached>,
     /// Caches of the builder's own, in words.
@@ -74,7 +74,7 @@ struct Kept {
 
 /// What was found when they were looked at.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     before: Kept,
     trees: BTreeMap<Part, Tree>,
     /// What is to be removed, absolute.
@@ -87,7 +87,7 @@ pub struct Found {
 }
 
 /// What a command left.
-pub struct Left {
+pub(crate) struct Left {
     /// Files whose data may not be on disk yet, absolute.
     pub fresh: Vec<PathBuf>,
     /// Whether something is other than before.
@@ -106,7 +106,7 @@ impl Part {
 
 impl Caches {
     /// What is attached in a use, by where the tools say that they keep it.
-    pub fn new(
+    pub(crate) fn new(
         paths: &EntryPaths,
         surroundings: &Surroundings,
         project: &Project,
@@ -156,7 +156,7 @@ impl Caches {
     }
 
     /// Whether nothing is attached.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.attached.is_empty()
     }
 
@@ -169,7 +169,7 @@ impl Caches {
     }
 
     /// Looks at what is there and at the sources, and decides what has to go. Changes nothing.
-    pub fn look(&self, place: &Where, findings: &Findings) -> Result<Found> {
+    pub(crate) fn look(&self, place: &Where, findings: &Findings) -> Result<Found> {
         let mut found = Found { why: self.foreign.clone(), ..Found::default() };
         if self.attached.is_empty() {
             found.is_cold = true;
@@ -246,7 +246,7 @@ impl Caches {
     }
 
     /// Removes what has to go, and makes what is mounted, and on what.
-    pub fn prepare(&self, store: &Store, found: &Found) -> Result<()> {
+    pub(crate) fn prepare(&self, store: &Store, found: &Found) -> Result<()> {
         let mut trash = Trash::new(store);
         for path in &found.gone {
             trash.take(path)?;
@@ -278,7 +278,7 @@ impl Caches {
     }
 
     /// Adds the mounts of what is kept.
-    pub fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
+    pub(crate) fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
         for Attached { kept, place, .. } in &self.attached {
             mounts.bind(kept, place)?;
         }
@@ -291,7 +291,7 @@ impl Caches {
     }
 
     /// Adds mounts of empty directories in place of what is kept.
-    pub fn attach_empty(&self, dir: &Path, mounts: &mut Mounts) -> Result<()> {
+    pub(crate) fn attach_empty(&self, dir: &Path, mounts: &mut Mounts) -> Result<()> {
         for Attached { part, place, .. } in &self.attached {
             let empty = dir.join(part.name());
             fault::point("caches.make");
@@ -307,7 +307,7 @@ impl Caches {
     }
 
     /// Looks at what the command left, and records it.
-    pub fn close(&self, found: &Found, place: &Where, findings: &Findings) -> Result<Left> {
+    pub(crate) fn close(&self, found: &Found, place: &Where, findings: &Findings) -> Result<Left> {
         let mut left = Left { fresh: Vec::new(), changed: !found.gone.is_empty() };
         if self.attached.is_empty() {
             return Ok(left);

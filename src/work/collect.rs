@@ -3,8 +3,8 @@
 //! Looking takes one small read for each target directory and no lock. Whatever is to go is looked
 //! at once more under its lock, which is never waited for: who came first keeps it.
 
-pub mod rescan;
-pub mod tidy;
+pub(crate) mod rescan;
+pub(crate) mod tidy;
 mod units;
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ const COLLECTOR: &str = "larder gc";
 
 /// A collection that could not be decided, or a step of it that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CollectError {
+pub(crate) enum CollectError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,9 +50,7 @@ pub enum CollectError {
     /// The filesystem could not be asked.
     #[error("cannot find out what is free at {}", path.display())]
     Disk {
-        /// The store.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -61,25 +59,18 @@ pub enum CollectError {
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It is gone from where builds look, and lies in the trash.
     Gone,
     /// It stays: somebody came first.
-    Stays {
-        /// Why.
-        because: String,
-    },
+    Stays { because: String },
     /// It stays: it could not be removed.
-    Failed {
-        /// Why.
-        error: String,
-    },
+    Failed { error: String },
 }
 
 /// A step of a plan, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Taken {
-    /// The step.
+pub(crate) struct Taken {
     #[serde(flatten)]
     pub step: Step,
     /// What became of it.
@@ -88,7 +79,7 @@ pub struct Taken {
 }
 
 /// What became of the steps of a plan, for the store's history. Nothing if `larder run` had nothing to do.
-pub fn event(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Collection> {
+pub(crate) fn event(by: Collector, taken: &[Taken], unmet: &[Unmet]) -> Option<Collection> {
     let gone = taken.iter().filter(|taken| taken.fate == Fate::Gone).map(|taken| &taken.step);
     Collection::new(
         by,
@@ -107,7 +98,7 @@ fn gone_of(step: &Step) -> Gone {
 }
 
 /// Looks at a store: its records, its trash and its downloads.
-pub fn observe(store: &Store) -> Result<Observed, CollectError> {
+pub(crate) fn observe(store: &Store) -> Result<Observed, CollectError> {
     let candidates = store.map_all_rows(|row| candidate(store, row))?;
     let (trashed, trash) = evict::in_trash(store);
     Ok(Observed {
@@ -146,7 +137,7 @@ fn candidate(store: &Store, row: Row) -> Candidate {
 }
 
 /// The filesystem that a store is on.
-pub fn disk(store: &Store) -> Result<Disk, CollectError> {
+pub(crate) fn disk(store: &Store) -> Result<Disk, CollectError> {
     let path = store.root();
     let stat = rustix::fs::statvfs(path)
         .map_err(|error| CollectError::Disk { path: path.to_owned(), source: error.into() })?;
@@ -159,7 +150,7 @@ pub fn disk(store: &Store) -> Result<Disk, CollectError> {
 
 /// Decides what goes. What the policy would take is looked at for somebody who uses it, until it takes
 /// nothing of that kind.
-pub fn decide(
+pub(crate) fn decide(
     store: &Store,
     observed: &mut Observed,
     policy: &Policy,
@@ -176,7 +167,7 @@ pub fn decide(
 }
 
 /// The budgets that do not hold as things are.
-pub fn unmet(
+pub(crate) fn unmet(
     store: &Store,
     observed: &Observed,
     policy: &Policy,
@@ -225,7 +216,9 @@ fn is_in_use(
 }
 
 /// The first directory in which a Cargo works that larder did not start.
-pub fn built_by_others(store: &Store) -> Result<Option<(ProjectName, ToolchainId)>, CollectError> {
+pub(crate) fn built_by_others(
+    store: &Store,
+) -> Result<Option<(ProjectName, ToolchainId)>, CollectError> {
     for row in store.all_rows()? {
         let paths = store.entry(&row.project, row.toolchain);
         if CargoLocks::try_hold(&paths.target)?.is_none() {
@@ -237,7 +230,7 @@ pub fn built_by_others(store: &Store) -> Result<Option<(ProjectName, ToolchainId
 
 /// Carries a plan out, but for the trash, which is left to whoever has time: what a plan takes is
 /// renamed there, and costs nobody anything.
-pub fn carry_out(store: &Store, observed: &Observed, plan: &Plan) -> Vec<Taken> {
+pub(crate) fn carry_out(store: &Store, observed: &Observed, plan: &Plan) -> Vec<Taken> {
     let mut trash = Trash::new(store);
     let steps = plan.steps.iter().filter(|step| !matches!(step.what, What::Trash { .. }));
     steps
@@ -275,7 +268,7 @@ fn take(
 
 /// Moves a whole directory into the trash if nobody uses it, and if it is still what was `seen` when
 /// that was decided.
-pub fn take_directory(
+pub(crate) fn take_directory(
     store: &Store,
     project: &ProjectName,
     toolchain: ToolchainId,

@@ -16,8 +16,7 @@ use crate::store::config::Settings;
 use crate::store::{Claim, Lock, Store};
 
 /// A project at the place where it will be compiled.
-pub struct Project {
-    /// Its name.
+pub(crate) struct Project {
     pub name: ProjectName,
     /// What the user wants for it.
     pub settings: Settings,
@@ -35,7 +34,7 @@ pub struct Project {
 
 impl Project {
     /// The project of that name in `source`, or in the current directory.
-    pub fn find(
+    pub(crate) fn find(
         store: &Store,
         name: ProjectName,
         source: Option<PathBuf>,
@@ -66,7 +65,7 @@ impl Project {
     }
 
     /// The command's words, as the system takes them.
-    pub fn words(&self) -> Vec<OsString> {
+    pub(crate) fn words(&self) -> Vec<OsString> {
         identity::words(&self.command)
     }
 
@@ -77,7 +76,7 @@ impl Project {
     }
 
     /// Asks the place where the compiler will run.
-    pub fn identify(&self, store: &Store) -> Result<Answer> {
+    pub(crate) fn identify(&self, store: &Store) -> Result<Answer> {
         let request = Request {
             source: self.place.inside(&self.source),
             with: self.with.clone(),
@@ -96,7 +95,7 @@ impl Project {
     }
 
     /// Takes the lock of a target directory, saying so if it has to wait.
-    pub fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
+    pub(crate) fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
         let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
         let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
         let announce = |holder: &str| {
@@ -114,7 +113,7 @@ impl Project {
     }
 
     /// Claims the directory that `target` is in, saying so if it has to wait.
-    pub fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
+    pub(crate) fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
         let directory = target.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -126,12 +125,12 @@ impl Project {
     }
 
     /// Whether Cargo's target directory is kept.
-    pub fn keeps_cargo(&self) -> bool {
+    pub(crate) fn keeps_cargo(&self) -> bool {
         self.with.contains(&Kept::Cargo)
     }
 
     /// Says that paths will differ, or that nothing is attached, if so.
-    pub fn announce_symlink(&self, output: Output) {
+    pub(crate) fn announce_symlink(&self, output: Output) {
         let Some(why) = &self.cannot_mount else { return };
         if self.keeps_cargo() {
             output.note(&format!(

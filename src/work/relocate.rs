@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-pub use self::settle::{resume, settle};
+pub(crate) use self::settle::{resume, settle};
 use crate::base::atomic::RecordError;
 use crate::base::fault;
 use crate::store::evict::{self, EvictError};
@@ -29,26 +29,18 @@ use crate::store::{LockError, Store, StoreError};
 
 /// A store that could not be moved.
 #[derive(Debug, thiserror::Error)]
-pub enum MoveError {
+pub(crate) enum MoveError {
     /// The new place is taken.
     #[error("{} is taken; name a new or an empty directory", .0.display())]
     Taken(PathBuf),
     /// One place is inside the other.
     #[error("{} and the store {} lie inside each other; name another directory", to.display(), from.display())]
-    Nested {
-        /// The store.
-        from: PathBuf,
-        /// The new place.
-        to: PathBuf,
-    },
+    Nested { from: PathBuf, to: PathBuf },
     /// The system refused.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
         verb: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -75,7 +67,11 @@ impl MoveError {
 
 /// Moves a store that nobody else works in; `progress` gets the bytes that were copied. One that is there
 /// already stays, and what an earlier attempt left is put in order.
-pub fn relocate(store: &Store, to: &Path, progress: &dyn Fn(u64)) -> Result<Store, MoveError> {
+pub(crate) fn relocate(
+    store: &Store,
+    to: &Path,
+    progress: &dyn Fn(u64),
+) -> Result<Store, MoveError> {
     let from = store.root().to_owned();
     let is_link = fs::symlink_metadata(to).is_ok_and(|to| to.is_symlink());
     let to = absolute(to)?;

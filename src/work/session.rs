@@ -5,10 +5,10 @@ mod copies;
 mod copy;
 mod downloads;
 mod opening;
-pub mod sharing;
+pub(crate) mod sharing;
 mod waiting;
 
-pub use self::cold::Cold;
+pub(crate) use self::cold::Cold;
 use self::copies::Beside;
 
 use std::ffi::OsString;
@@ -43,7 +43,7 @@ const REASONS: usize = 8;
 const FEW_STAMPS: usize = 16;
 
 /// How a use came out.
-pub struct Done {
+pub(crate) struct Done {
     /// The command's own end.
     pub ended: Result<Ended, CommandError>,
     /// Whether it could be recorded.
@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 /// One command on one locked target directory.
-pub struct Use<'a> {
+pub(crate) struct Use<'a> {
     store: &'a Store,
     output: Output,
     entry: OpenEntry,
@@ -85,7 +85,7 @@ impl Use<'_> {
 
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
-    pub fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
+    pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = tree::now();
         let led_to = self.target.as_deref().and_then(link::leads_to);
         let (findings, found) = self.reconcile(watch)?;
@@ -296,7 +296,7 @@ impl Use<'_> {
     }
 
     /// Takes back a directory in which nothing was built.
-    pub fn discard(self) -> Result<()> {
+    pub(crate) fn discard(self) -> Result<()> {
         Ok(self.entry.discard(self.store)?)
     }
 

@@ -20,7 +20,7 @@
 //!
 //! Whatever fails on the way is said in one line, and the build is cold.
 
-pub mod engine;
+pub(crate) mod engine;
 mod error;
 mod files;
 mod gc;
@@ -31,19 +31,19 @@ mod pull;
 mod push;
 mod replica;
 mod restic;
-pub mod scope;
+pub(crate) mod scope;
 mod select;
 pub mod signature;
 mod staging;
 mod status;
 
-pub use engine::{FullId, RepositoryLock};
-pub use error::ShareError;
-pub use gc::{Forgotten, Tidied};
-pub use pull::Pulled;
-pub use push::{Captured, Pushed};
-pub use select::{Found, Looked, Whose};
-pub use status::{ScopeRow, Status};
+pub use engine::FullId;
+pub(crate) use error::ShareError;
+pub(crate) use gc::Tidied;
+pub(crate) use pull::Pulled;
+pub(crate) use push::{Captured, Pushed};
+pub(crate) use select::{Found, Whose};
+pub(crate) use status::{ScopeRow, Status};
 
 use std::path::Path;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn hold_cargo(target: &Path) -> Result<CargoLocks, ShareError> {
 }
 
 /// Sharing as it is configured in a store.
-pub struct Share<'a> {
+pub(crate) struct Share<'a> {
     store: &'a Store,
     settings: Sharing,
     engine: Restic,
@@ -79,7 +79,7 @@ pub struct Share<'a> {
 
 impl<'a> Share<'a> {
     /// Sharing as the store's policy has it; nothing where it has none.
-    pub fn configured(
+    pub(crate) fn configured(
         store: &'a Store,
         output: Output,
     ) -> Result<Option<Self>, config::ConfigError> {
@@ -89,7 +89,7 @@ impl<'a> Share<'a> {
     }
 
     /// The same, where it has to be.
-    pub fn needed(store: &'a Store, output: Output) -> anyhow::Result<Self> {
+    pub(crate) fn needed(store: &'a Store, output: Output) -> anyhow::Result<Self> {
         let missing = || ShareError::NotConfigured { policy: store.policy() };
         Ok(Self::configured(store, output)?.ok_or_else(missing)?)
     }
@@ -101,7 +101,7 @@ impl<'a> Share<'a> {
     }
 
     /// Makes the repository, if there is none. Its id, and whether it was made.
-    pub fn init(&self) -> Result<(FullId, bool), ShareError> {
+    pub(crate) fn init(&self) -> Result<(FullId, bool), ShareError> {
         match self.engine.repository() {
             Ok(id) => Ok((id, false)),
             Err(ShareError::NoRepository { .. }) => Ok((self.engine.init()?, true)),
@@ -115,7 +115,7 @@ impl<'a> Share<'a> {
     }
 
     /// What restic says of its version, if it can be used.
-    pub fn version(&self) -> Result<String, ShareError> {
+    pub(crate) fn version(&self) -> Result<String, ShareError> {
         self.engine.version()
     }
 
@@ -129,12 +129,12 @@ impl<'a> Share<'a> {
     }
 
     /// Where the repository is, without what is secret.
-    pub fn repository(&self) -> String {
+    pub(crate) fn repository(&self) -> String {
         self.engine.shown()
     }
 
     /// What `[share]` says.
-    pub fn settings(&self) -> &Sharing {
+    pub(crate) fn settings(&self) -> &Sharing {
         &self.settings
     }
 }

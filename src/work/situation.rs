@@ -9,9 +9,9 @@ mod needs;
 #[cfg(test)]
 mod tests;
 
-pub use self::after::{Aftermath, Uplifted, dep_infos_for_users, learn, look_after, uplifted};
-pub use self::fresh::{Freshness, Refresh};
-pub use self::needs::{Watch, held, leftovers, names, needed, unused};
+pub(crate) use self::after::{Aftermath, dep_infos_for_users, learn, look_after, uplifted};
+pub(crate) use self::fresh::{Freshness, Refresh};
+pub(crate) use self::needs::{Watch, held, leftovers, names, needed, unused};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -44,7 +44,7 @@ pub enum LookError {
 
 /// Where the sources are for the compiler, and what it fetches by itself.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The source directory, as the compiler sees it.
     pub source: PathBuf,
     /// Directories whose content is known otherwise, as the compiler sees them.
@@ -56,7 +56,7 @@ pub struct View {
 /// All that was found when a directory was opened.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each was found by itself")]
-pub struct Findings {
+pub(crate) struct Findings {
     /// The sources as they are now.
     pub state: SourceState,
     /// Files that are as they were left but for their modification time, and that time.
@@ -92,7 +92,7 @@ pub struct Findings {
 
 /// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
 /// names them.
-pub fn look(
+pub(crate) fn look(
     paths: &EntryPaths,
     place: &mut Where,
     view: &View,
@@ -156,7 +156,7 @@ pub fn look(
 
 impl Findings {
     /// What [`crate::decide::reconcile::plan`] decides by.
-    pub fn situation(&self) -> Situation<'_> {
+    pub(crate) fn situation(&self) -> Situation<'_> {
         Situation {
             layout: &self.layout,
             changes: self.changes.as_ref(),
@@ -179,19 +179,24 @@ impl Findings {
     }
 
     /// How the sources differ from those of the last attempt; nothing if that is not known.
-    pub fn source_changes(&self) -> Option<&SourceChanges> {
+    pub(crate) fn source_changes(&self) -> Option<&SourceChanges> {
         self.changes.as_ref()
     }
 
     /// What is to be done so that Cargo finds fresh what stays.
-    pub fn refresh(&self, plan: &Plan, place: &Where, view: &View) -> Result<Refresh, LookError> {
+    pub(crate) fn refresh(
+        &self,
+        plan: &Plan,
+        place: &Where,
+        view: &View,
+    ) -> Result<Refresh, LookError> {
         let stays = |unit: &Unit| !unit.paths.iter().any(|path| plan.paths.contains(path));
         self.freshness.refresh(&self.layout, place, view, &self.state, stays)
     }
 
     /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
     /// cannot see it.
-    pub fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
+    pub(crate) fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
         if !self.freshness.is_future {
             return Ok(None);
         }
@@ -201,7 +206,7 @@ impl Findings {
     }
 
     /// Takes in that files got other times, and nothing else: their content need not be read again.
-    pub fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
+    pub(crate) fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
         self.restamped |= !times.is_empty();
         for (path, _) in times {
             let seen = std::fs::symlink_metadata(self.layout.absolute(path));
@@ -215,13 +220,13 @@ impl Findings {
     }
 
     /// Forgets the directory, because it was made anew.
-    pub fn forget_directory(&mut self) {
+    pub(crate) fn forget_directory(&mut self) {
         self.tree = Tree::default();
         self.manifest = None;
     }
 
     /// Whether the directory holds no unit yet.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.layout.units().next().is_none()
     }
 

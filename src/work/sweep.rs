@@ -28,7 +28,7 @@ use crate::work::situation::{leftovers, names, unused};
 
 /// Units that could not be removed.
 #[derive(Debug, thiserror::Error)]
-pub enum SweepError {
+pub(crate) enum SweepError {
     /// The inside of the target directory could not be looked at.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -41,9 +41,7 @@ pub enum SweepError {
     /// It is not certain that a removal outlives a power cut.
     #[error("cannot sync {}", path.display())]
     Sync {
-        /// A directory.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -61,7 +59,7 @@ struct Sweep {
 
 /// Removes the units that no successful use after the one with a number needed, and what each use removes
 /// anyway. Says what that freed; nothing if there is no such thing, or no manifest that could tell.
-pub fn sweep(
+pub(crate) fn sweep(
     store: &Store,
     paths: &EntryPaths,
     record: &EntryRecord,
@@ -95,12 +93,12 @@ pub fn sweep(
 }
 
 /// Whether a sweep was cut off.
-pub fn is_pending(paths: &EntryPaths) -> bool {
+pub(crate) fn is_pending(paths: &EntryPaths) -> bool {
     fs::symlink_metadata(&paths.sweep).is_ok()
 }
 
 /// Brings a sweep to its end that was cut off.
-pub fn finish(store: &Store, paths: &EntryPaths) -> Result<(), SweepError> {
+pub(crate) fn finish(store: &Store, paths: &EntryPaths) -> Result<(), SweepError> {
     match undamaged(atomic::read_binary::<Sweep>(&paths.sweep))? {
         Some(sweep) => sweep.carry_out(store, paths),
         None => Ok(Trash::new(store).take(&paths.sweep)?),

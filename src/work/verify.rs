@@ -22,11 +22,11 @@ use crate::work::session::{Cold, Use};
 use self::left::{Left, Thing, differing};
 
 /// Said where nothing can be compared.
-pub const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
+pub(crate) const NOTHING: &str = "the command left nothing in target/ and changed nothing in the sources, so there is nothing to compare";
 
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// What came of it.
     pub verdict: Verdict,
     /// How many files in `target/` were compared.
@@ -88,7 +88,7 @@ impl Build {
 /// aside if it is stale. Nothing where there is nothing to compare.
 ///
 /// The sources are to be copied before the warm build.
-pub fn compare(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
+pub(crate) fn compare(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
     let compared = compare_and_leave(warm, command);
     if compared.is_err() {
         // Why it failed is what is to be said; what cannot be removed now, a collection removes.

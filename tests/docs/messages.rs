@@ -176,10 +176,10 @@ pub fn document() -> String {
     rooms.retain(|_, said| !said.messages.is_empty());
     let mut text = include_str!("errors-head.md").to_owned();
     text.push_str("\n## What the system says\n\n| the cause | what to do |\n|---|---|\n");
-    for (errno, remedy) in larder::output::REMEDIES {
+    for (errno, remedy) in larder::REMEDIES {
         let _ = writeln!(text, "| {} | {remedy} |", std::io::Error::from(errno));
     }
-    let _ = writeln!(text, "| anything else of the system | {} |", larder::output::OTHERWISE);
+    let _ = writeln!(text, "| anything else of the system | {} |", larder::OTHERWISE);
     for (room, title) in ROOMS {
         let said = rooms.remove(room).unwrap_or_else(|| panic!("nothing is said in {room}"));
         text.push_str(&chapter(room, title, said));

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use larder::work::share::FullId;
-use larder::work::share::manifest::{Manifest, What};
-use larder::work::share::signature::Signed;
+use larder::FullId;
+use larder::manifest::{Manifest, What};
+use larder::signature::Signed;
 
 use crate::share_forge::{Attack, Forge, YEAR, file, try_all, with_entry};
 use crate::share_lab::NAMESPACE;
@@ -97,8 +97,7 @@ const CLAIMS: &[Attack] = &[
         forge.lab.store_manifest(&forge.joined("builder", NAMESPACE, &manifest), &tags);
     }),
     ("a manifest without end", &["more than", "bytes"], |forge, manifest| {
-        let bytes =
-            vec![b'x'; usize::try_from(larder::work::share::manifest::LONGEST).unwrap() + 1];
+        let bytes = vec![b'x'; usize::try_from(larder::manifest::LONGEST).unwrap() + 1];
         forge.lab.store_manifest(&bytes, &forge.tags_of(&manifest));
     }),
     ("other totals", &["totals"], |forge, mut manifest| {

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use larder::work::share::FullId;
-use larder::work::share::manifest::What;
+use larder::FullId;
+use larder::manifest::What;
 
 use crate::share_forge::{Attack, Forge, file, mknod, node, some_file, try_all, with_entry};
 

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use larder::base::digest::Digest;
-use larder::work::share::FullId;
-use larder::work::share::manifest::{Entry, Manifest, What, totals};
-use larder::work::share::signature::Signed;
+use larder::Digest;
+use larder::FullId;
+use larder::manifest::{Entry, Manifest, What, totals};
+use larder::signature::Signed;
 use serde_json::{Value, json};
 
 use crate::share_lab::{Lab, NAMESPACE, tools};

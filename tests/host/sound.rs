@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use larder::base::digest::Digest;
+use larder::Digest;
 use serde_json::Value;
 
 use crate::world::{Said, World};

@@ -9,12 +9,12 @@ use rustix::io::Errno;
 
 /// Opens the directory `name` in `dir` to read it. `XDEV` for another mount, `LOOP` or `NOTDIR` for
 /// a symlink.
-pub fn open_dir(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_dir(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     open(dir.as_fd(), name, OFlags::RDONLY)
 }
 
 /// Takes hold of the directory `name` in `dir` without the right to read it.
-pub fn hold_dir(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn hold_dir(dir: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     open(dir.as_fd(), name, OFlags::PATH)
 }
 

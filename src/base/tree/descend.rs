@@ -32,18 +32,15 @@ const DEEPEST: usize = 24;
 const MOST_ROUNDS: usize = 64;
 
 /// A name in a directory.
-pub struct Found {
-    /// The name.
+pub(crate) struct Found {
     pub name: CString,
     /// What it was when the directory was read.
     pub kind: FileType,
-    /// Its inode's number.
     ino: u64,
 }
 
 /// A directory that is open until all below it is done.
-pub struct Dir {
-    /// The directory.
+pub(crate) struct Dir {
     pub fd: OwnedFd,
     /// Its name in the directory above; empty at the top.
     pub name: CString,
@@ -59,7 +56,7 @@ pub struct Dir {
 
 /// What is to be done with a directory when all below it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// It is left.
     Leave,
     /// It is gone through again from its beginning.
@@ -67,7 +64,7 @@ pub enum Then {
 }
 
 /// Whoever wants to do something with what a tree holds. Called from several threads.
-pub trait Visitor: Sync {
+pub(crate) trait Visitor: Sync {
     /// Gets a piece of the names of a directory, and says which directories are to be entered.
     fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString>;
 
@@ -82,13 +79,13 @@ pub trait Visitor: Sync {
 }
 
 /// Goes through all below an open directory.
-pub fn descend(top: OwnedFd, visitor: &impl Visitor) {
+pub(crate) fn descend(top: OwnedFd, visitor: &impl Visitor) {
     let top = Arc::new(Dir::new(top, CString::default(), None));
     side_by_side(|| rayon::scope(|scope| read(scope, visitor, top)));
 }
 
 /// Does something with as many threads as directories are gone through at a time.
-pub fn side_by_side<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn side_by_side<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let pool = POOL.get_or_init(|| ThreadPoolBuilder::new().num_threads(THREADS).build().ok());
     match pool {
@@ -142,7 +139,7 @@ fn leave<'s, V: Visitor>(scope: &Scope<'s>, visitor: &'s V, mut dir: Arc<Dir>) {
 
 /// Some more names of an open directory, in the order of their inodes, which is mostly that on the
 /// disk; and whether there are no more. What cannot be read has ended.
-pub fn piece(dir: impl AsFd, buffer: &mut Vec<u8>) -> (Vec<Found>, bool) {
+pub(crate) fn piece(dir: impl AsFd, buffer: &mut Vec<u8>) -> (Vec<Found>, bool) {
     buffer.clear();
     let mut names = Vec::new();
     let mut raw = RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
@@ -191,22 +188,22 @@ impl Dir {
     }
 
     /// Whether it was gone through so often that once more would not help.
-    pub fn is_hopeless(&self) -> bool {
+    pub(crate) fn is_hopeless(&self) -> bool {
         self.rounds.load(Ordering::Relaxed) >= MOST_ROUNDS
     }
 
     /// Notes that something in it stays.
-    pub fn keep(&self) {
+    pub(crate) fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
     }
 
     /// Whether something in it stays.
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.is_kept.load(Ordering::Relaxed)
     }
 
     /// The path of a name in it, where the top has a path of its own.
-    pub fn path_of(&self, top: &Path, name: &CStr) -> PathBuf {
+    pub(crate) fn path_of(&self, top: &Path, name: &CStr) -> PathBuf {
         let mut names = vec![name];
         let mut dir = self;
         while let Some(above) = &dir.above {

@@ -15,7 +15,6 @@ use super::{Entry, Tree};
 /// One directory as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Directory {
-    /// Sorted by name.
     pub children: Vec<Child>,
 }
 
@@ -24,7 +23,6 @@ pub(super) struct Directory {
 pub(super) struct Child {
     /// The name; empty only for a root that is no directory.
     pub name: Box<[u8]>,
-    /// What it is.
     pub entry: Entry,
     /// What is in it, if it is a directory that was entered and is not empty.
     pub below: Option<Arc<Directory>>,
@@ -40,21 +38,21 @@ struct Line<'a> {
 }
 
 impl Directory {
-    pub fn new(mut children: Vec<Child>) -> Self {
+    pub(super) fn new(mut children: Vec<Child>) -> Self {
         children.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self { children }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.children.is_empty()
     }
 
-    pub fn child(&self, name: &[u8]) -> Option<&Child> {
+    pub(super) fn child(&self, name: &[u8]) -> Option<&Child> {
         let found = self.children.binary_search_by(|child| (*child.name).cmp(name));
         found.ok().map(|index| &self.children[index])
     }
 
-    pub fn get(&self, path: &[u8]) -> Option<&Entry> {
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Entry> {
         match split(path) {
             (name, None) => Some(&self.child(name)?.entry),
             (name, Some(rest)) => self.child(name)?.below.as_ref()?.get(rest),
@@ -62,7 +60,7 @@ impl Directory {
     }
 
     /// Puts an entry at a path; does nothing where its directory is not known.
-    pub fn put(this: &mut Arc<Self>, path: &[u8], entry: Entry) {
+    pub(super) fn put(this: &mut Arc<Self>, path: &[u8], entry: Entry) {
         let directory = Arc::make_mut(this);
         let (name, rest) = split(path);
         let found = directory.children.binary_search_by(|child| (*child.name).cmp(name));
@@ -81,7 +79,7 @@ impl Directory {
     }
 
     /// Takes from all entries what was true on the machine where they were seen.
-    pub fn unsettle(this: &mut Arc<Self>) {
+    pub(super) fn unsettle(this: &mut Arc<Self>) {
         for child in &mut Arc::make_mut(this).children {
             (child.entry.settled, child.entry.stamp.ino, child.entry.stamp.ctime) = (false, 0, 0);
             if let Some(below) = &mut child.below {
@@ -91,7 +89,7 @@ impl Directory {
     }
 
     /// Takes away what is at a path, and all below it.
-    pub fn remove(this: &mut Arc<Self>, path: &[u8]) {
+    pub(super) fn remove(this: &mut Arc<Self>, path: &[u8]) {
         let (name, rest) = split(path);
         let found = this.children.binary_search_by(|child| (*child.name).cmp(name));
         let Ok(index) = found else { return };
@@ -109,7 +107,7 @@ impl Directory {
     }
 
     /// The entries that a condition holds for, each directory before what is in it.
-    pub fn select(
+    pub(super) fn select(
         &self,
         wanted: impl Fn(&[u8], &Entry) -> bool,
     ) -> impl Iterator<Item = (PathBuf, &Entry)> {

@@ -19,17 +19,16 @@ use super::{ObserveError, Stamp};
 const LONGEST: usize = 4096;
 
 /// A name that a walk came to.
-pub struct Seen {
+pub(crate) struct Seen {
     /// The name; empty for a root that is no directory.
     pub name: Box<[u8]>,
     /// `st_mode`.
     pub mode: u32,
-    /// How it looked.
     pub stamp: Stamp,
 }
 
 /// What a walk found at its root.
-pub enum Found {
+pub(crate) enum Found {
     /// Nothing.
     Nothing,
     /// Something else than a directory.
@@ -39,10 +38,10 @@ pub enum Found {
 }
 
 /// Whether a walk wants a name, by its path relative to the root and whether it is a directory.
-pub type Wanted<'a> = &'a (dyn Fn(&Path, bool) -> bool + Sync);
+pub(crate) type Wanted<'a> = &'a (dyn Fn(&Path, bool) -> bool + Sync);
 
 /// A visitor that gets all names of a directory, by its path relative to the root, in no order.
-pub type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) + Sync);
+pub(crate) type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) + Sync);
 
 /// A walk.
 struct Walk<'a> {
@@ -54,7 +53,11 @@ struct Walk<'a> {
 }
 
 /// Goes through everything at and below a root.
-pub fn walk(root: &Path, wanted: Wanted<'_>, arrive: Arrive<'_>) -> Result<Found, ObserveError> {
+pub(crate) fn walk(
+    root: &Path,
+    wanted: Wanted<'_>,
+    arrive: Arrive<'_>,
+) -> Result<Found, ObserveError> {
     let failed = |errno: Errno| ObserveError { path: root.to_owned(), source: errno.into() };
     let stat = match rustix::fs::lstat(root) {
         Ok(stat) => stat,

@@ -9,7 +9,7 @@ use crate::base::quantity::{Amount, ByteSize, Span, Usage};
 
 /// What holds for one project, or for all of which nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// What the project's directories may take together.
     pub max_size: Option<ByteSize>,
     /// A directory that was not used for so long goes.
@@ -39,7 +39,7 @@ impl Default for Limits {
 
 /// The policy of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// What everything in the store may take together.
     pub max_size: Option<ByteSize>,
     /// What has to be free on the store's filesystem.
@@ -53,7 +53,7 @@ pub struct Policy {
 }
 
 /// What has to be free where the policy says nothing.
-pub const DEFAULT_MIN_FREE: Amount = Amount::Share(500);
+pub(crate) const DEFAULT_MIN_FREE: Amount = Amount::Share(500);
 
 impl Default for Policy {
     fn default() -> Self {
@@ -69,12 +69,12 @@ impl Default for Policy {
 
 impl Policy {
     /// Whether anything limits what directories take.
-    pub fn has_sizes(&self) -> bool {
+    pub(crate) fn has_sizes(&self) -> bool {
         self.max_size.is_some() || self.projects.values().any(|limits| limits.max_size.is_some())
     }
 
     /// What has to be free of a filesystem, as far as it counts it.
-    pub fn least_free(&self, disk: &Disk) -> Usage {
+    pub(crate) fn least_free(&self, disk: &Disk) -> Usage {
         match self.min_free {
             None => Usage::default(),
             Some(Amount::Bytes(size)) => Usage { bytes: size.0, inodes: 0 },
@@ -85,13 +85,13 @@ impl Policy {
     }
 
     /// Whether `min-free` holds.
-    pub fn is_free_enough(&self, disk: &Disk) -> bool {
+    pub(crate) fn is_free_enough(&self, disk: &Disk) -> bool {
         let least = self.least_free(disk);
         disk.free.bytes >= least.bytes && disk.free.inodes >= least.inodes
     }
 
     /// What holds for a project.
-    pub fn limits(&self, project: &ProjectName) -> Limits {
+    pub(crate) fn limits(&self, project: &ProjectName) -> Limits {
         let general = Limits { max_size: None, ..self.general };
         let mut limits = self.projects.get(project).copied().unwrap_or(general);
         limits.pin |= self.pinned.contains(project);

@@ -16,7 +16,7 @@ const SURPLUS: u64 = 5;
 const SPARE: u64 = 20;
 
 /// Decides what goes.
-pub fn plan(
+pub(crate) fn plan(
     observed: &Observed,
     policy: &Policy,
     disk: &Disk,

@@ -49,7 +49,7 @@ impl fmt::Display for Why {
 
 impl Policy {
     /// The budget of the whole store.
-    pub fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let most = self.max_size.map(|size| format!("at most {size}"));
         let free = self.min_free.map(|amount| format!("as long as {amount} of the disk is free"));
         let parts: Vec<String> = most.into_iter().chain(free).collect();

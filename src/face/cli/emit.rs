@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// `larder emit`
 #[derive(Debug, Args)]
-pub struct EmitArgs {
+pub(crate) struct EmitArgs {
     /// For whom
     #[arg(value_enum)]
     pub consumer: Consumer,
@@ -17,7 +17,7 @@ pub struct EmitArgs {
 
 /// Who can be given configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Consumer {
+pub(crate) enum Consumer {
     /// An include file that brings the store into mkosi's build sandbox
     Mkosi,
     /// Both units that collect by the clock: the service and the timer

@@ -10,7 +10,7 @@ use crate::base::names::ProjectName;
 
 /// `larder push`
 #[derive(Debug, Args)]
-pub struct PushArgs {
+pub(crate) struct PushArgs {
     /// The project
     pub project: ProjectName,
     /// The directory, by its id as `larder status` shows it [default: the one used last]
@@ -23,7 +23,7 @@ pub struct PushArgs {
 
 /// `larder pull`
 #[derive(Debug, Args)]
-pub struct PullArgs {
+pub(crate) struct PullArgs {
     /// The project
     pub project: ProjectName,
     /// The directory with the project's Cargo.toml [default: .]
@@ -39,7 +39,7 @@ pub struct PullArgs {
 
 /// `larder share`
 #[derive(Debug, Args)]
-pub struct ShareArgs {
+pub(crate) struct ShareArgs {
     /// What to do.
     #[command(subcommand)]
     pub verb: ShareVerb,
@@ -47,7 +47,7 @@ pub struct ShareArgs {
 
 /// What to do with the repository.
 #[derive(Debug, Subcommand)]
-pub enum ShareVerb {
+pub(crate) enum ShareVerb {
     /// Make the repository, if there is none
     #[command(after_long_help = examples::SHARE_INIT)]
     Init {

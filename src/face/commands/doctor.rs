@@ -28,7 +28,7 @@ pub(super) struct Diagnosis {
     pub(super) warnings: usize,
 }
 
-pub fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Output) -> Result<u8> {
+pub(super) fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Output) -> Result<u8> {
     let path = StorePath::find(store);
     let (store, check) = doctor::opened(path.path());
     let mut checks = vec![check];

@@ -16,7 +16,7 @@ use crate::image::mkosi::Include;
 use crate::output::{self, Output};
 use crate::store::config::{SYSTEM_STORE, StorePath};
 
-pub fn emit(store: Option<PathBuf>, arguments: &EmitArgs, output: Output) -> Result<u8> {
+pub(super) fn emit(store: Option<PathBuf>, arguments: &EmitArgs, output: Output) -> Result<u8> {
     let job = |store| job(store, arguments.binary.as_deref());
     match arguments.consumer {
         Consumer::Mkosi => output::print(&Include::default().text(&store_path(store)?)?)?,

@@ -44,7 +44,11 @@ pub(super) struct Explanation {
     pub(super) differences: Vec<Difference>,
 }
 
-pub fn explain(store: Option<PathBuf>, arguments: &ExplainArgs, output: Output) -> Result<u8> {
+pub(super) fn explain(
+    store: Option<PathBuf>,
+    arguments: &ExplainArgs,
+    output: Output,
+) -> Result<u8> {
     let store = Store::open(StorePath::find(store).path())?;
     let rows = store.rows(&arguments.project)?;
     let records: Vec<EntryRecord> = rows.into_iter().filter_map(|row| row.record.ok()).collect();

@@ -38,7 +38,7 @@ pub(super) struct Collected {
     pub(super) errors: Vec<String>,
 }
 
-pub fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
+pub(super) fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let (store, guard) = existing_store(store, output)?;
     let policy = overridden(config::budgets(&store)?, arguments);

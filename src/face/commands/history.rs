@@ -42,7 +42,11 @@ pub(super) struct History {
     pub(super) project: Option<ProjectName>,
 }
 
-pub fn history(store: Option<PathBuf>, arguments: &HistoryArgs, output: Output) -> Result<u8> {
+pub(super) fn history(
+    store: Option<PathBuf>,
+    arguments: &HistoryArgs,
+    output: Output,
+) -> Result<u8> {
     let store = Store::open(StorePath::find(store).path())?;
     let mut events = store.history();
     if let Some(project) = &arguments.project {

@@ -1,8 +1,8 @@
 //! `larder init`: makes the store, brings it into mkosi's sandbox, checks that it is there, and says
 //! or does what the build scripts need.
 
-pub mod ask;
-pub mod record;
+pub(super) mod ask;
+pub(super) mod record;
 mod report;
 mod scripts;
 mod undo;
@@ -27,7 +27,7 @@ use scripts::Work;
 /// The function that build scripts source, as it is in this version.
 const SNIPPET: &str = include_str!("../../../mkosi-snippets/larder.sh");
 
-pub fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
+pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
     let path = std::path::absolute(StorePath::find(store).path())?;
     let repository = std::env::current_dir()
         .context("the current directory is gone; change to the image repository")?;
@@ -89,7 +89,7 @@ fn all_summaries(
 }
 
 /// The arguments of each image: those that are given by name, or the ones behind `--`.
-pub fn image_arguments(arguments: &InitArgs) -> Vec<(Option<String>, Vec<OsString>)> {
+pub(super) fn image_arguments(arguments: &InitArgs) -> Vec<(Option<String>, Vec<OsString>)> {
     let named = |name: &String| {
         let own = [format!("--image-id={name}"), format!("--include=images/{name}.conf")];
         let words = arguments.arguments.iter().cloned().chain(own.map(OsString::from));

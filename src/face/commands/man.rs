@@ -7,7 +7,7 @@ use crate::base::atomic;
 use crate::face::cli::ManArgs;
 use crate::face::manual;
 
-pub fn man(arguments: &ManArgs) -> Result<u8> {
+pub(super) fn man(arguments: &ManArgs) -> Result<u8> {
     let dir = &arguments.directory;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     for page in manual::pages() {

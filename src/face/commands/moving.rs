@@ -26,7 +26,7 @@ struct Moved {
     usage: Usage,
 }
 
-pub fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) -> Result<u8> {
+pub(super) fn relocate(store: Option<PathBuf>, arguments: &MoveArgs, output: Output) -> Result<u8> {
     let path = StorePath::find(store);
     let store = match Store::open_writable(path.path()) {
         Err(error @ (StoreError::Missing(_) | StoreError::NotAStore(_))) => {

@@ -6,7 +6,7 @@ use crate::base::names::{ProjectName, ToolchainId};
 use crate::store::{Row, Store};
 
 /// The directories of a project whose ids begin with the texts; all if there are none.
-pub fn named(store: &Store, project: &ProjectName, ids: &[String]) -> Result<Vec<Row>> {
+pub(super) fn named(store: &Store, project: &ProjectName, ids: &[String]) -> Result<Vec<Row>> {
     let rows = store.rows(project)?;
     if rows.is_empty() {
         let root = store.root().display();
@@ -26,7 +26,7 @@ pub fn named(store: &Store, project: &ProjectName, ids: &[String]) -> Result<Vec
 }
 
 /// The one id that begins with a text.
-pub fn find(ids: impl Iterator<Item = ToolchainId>, text: &str) -> Result<ToolchainId> {
+pub(super) fn find(ids: impl Iterator<Item = ToolchainId>, text: &str) -> Result<ToolchainId> {
     let found: Vec<ToolchainId> =
         ids.filter(|id| !text.is_empty() && id.to_string().starts_with(text)).collect();
     match found.as_slice() {

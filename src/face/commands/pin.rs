@@ -11,7 +11,7 @@ use crate::face::cli::PinArgs;
 use crate::output::Output;
 use crate::store::evict;
 
-pub fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
+pub(super) fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     for row in named(&store, &arguments.project, &arguments.ids)? {
         atomic::write(&store.entry(&row.project, row.toolchain).pin, b"", 0o644)?;
@@ -20,7 +20,7 @@ pub fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Resul
     Ok(DONE)
 }
 
-pub fn unpin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
+pub(super) fn unpin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     for row in named(&store, &arguments.project, &arguments.ids)? {
         evict::remove_pin(&store, &store.entry(&row.project, row.toolchain).pin)?;

@@ -8,7 +8,7 @@ use super::DONE;
 use crate::host::place::{Reply, identify_here};
 use crate::output;
 
-pub fn probe() -> Result<u8> {
+pub(super) fn probe() -> Result<u8> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)

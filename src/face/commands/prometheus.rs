@@ -10,7 +10,7 @@ use crate::store::{Store, config, evict};
 use crate::work::collect;
 
 /// A store as Prometheus reads it, from the records.
-pub fn exposition(store: &Store) -> Result<String> {
+pub(super) fn exposition(store: &Store) -> Result<String> {
     let policy = config::budgets(store)?;
     let disk = collect::disk(store)?;
     let rows = store.all_rows()?;

@@ -29,7 +29,11 @@ pub(super) struct Entry {
     pub(super) new: bool,
 }
 
-pub fn provision(store: Option<PathBuf>, arguments: &ProvisionArgs, output: Output) -> Result<u8> {
+pub(super) fn provision(
+    store: Option<PathBuf>,
+    arguments: &ProvisionArgs,
+    output: Output,
+) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
     let ProvisionArgs { project, source, with, command, .. } = arguments;

@@ -28,7 +28,7 @@ struct PullReport {
     refused: Option<String>,
 }
 
-pub fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Result<u8> {
+pub(super) fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Result<u8> {
     let (store, _guard) = open_store(store, Wait::Forever, output)?;
     let share = Share::needed(&store, output)?;
     let done = take_newest(&store, &share, arguments, output);

@@ -13,7 +13,7 @@ use crate::output::{Output, Report, seconds, size};
 use crate::store::{EntryRecord, Lock, Row, Store, Wait, history};
 use crate::work::share::{Pushed, Share};
 
-pub fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Result<u8> {
+pub(super) fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     let share = Share::needed(&store, output)?;
     let rows = named(&store, &arguments.project, arguments.toolchain.as_slice())?;

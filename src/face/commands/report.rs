@@ -27,7 +27,7 @@ struct Reported<'a> {
     page: Option<(&'a Path, usize)>,
 }
 
-pub fn report(store: Option<PathBuf>, arguments: &ReportArgs, output: Output) -> Result<u8> {
+pub(super) fn report(store: Option<PathBuf>, arguments: &ReportArgs, output: Output) -> Result<u8> {
     let store = Store::open(StorePath::find(store).path())?;
     let now = SystemTime::now();
     let history = store.history();

@@ -30,7 +30,7 @@ pub(super) struct Directory {
     pub(super) fate: Fate,
 }
 
-pub fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<u8> {
+pub(super) fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     let rows = named(&store, &arguments.project, &arguments.ids)?;
     if let Some(row) = rows.iter().find(|row| row.pinned) {

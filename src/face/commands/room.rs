@@ -14,7 +14,7 @@ use crate::work::collect::{self, Fate};
 
 /// Makes room if a budget of the store does not hold. That it cannot be made is said, and fails no
 /// build.
-pub fn make(store: &Store, output: Output) {
+pub(super) fn make(store: &Store, output: Output) {
     if let Err(error) = try_make(store, output) {
         output.warning(&format!("cannot make room: {}", one_line(&error)));
     }

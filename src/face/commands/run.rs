@@ -16,7 +16,7 @@ use crate::work::project::Project;
 use crate::work::session::{Done, Use, sharing};
 use crate::work::verify::{self, NOTHING};
 
-pub fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
+pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     if let Err(missing) = command::find(&arguments.command) {
         let code = missing.code();
@@ -78,7 +78,7 @@ fn say_where(project: &Project, output: Output) {
 }
 
 /// The project that the arguments name, with what they override.
-pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
+pub(super) fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
     let mut project = Project::find(
         store,
         arguments.project,
@@ -94,13 +94,13 @@ pub fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Proj
 }
 
 /// Asks the place where the compiler will run. The first time all of the toolchain is read.
-pub fn identify(project: &Project, store: &Store, output: Output) -> Result<Answer> {
+pub(super) fn identify(project: &Project, store: &Store, output: Output) -> Result<Answer> {
     let _progress = Progress::step(output, "looking at the toolchain");
     project.identify(store)
 }
 
 /// Deletes what builds took from their own directories; whole ones are left to `larder gc`.
-pub fn empty_scraps(store: &Store, output: Output) {
+pub(super) fn empty_scraps(store: &Store, output: Output) {
     let _progress = Progress::step(output, "deleting what was set aside");
     for error in evict::empty_scraps(store) {
         output.warning(&output::one_line(&error.into()));
@@ -152,7 +152,7 @@ fn verify_by_itself(
 
 /// The command's own exit code if it failed, whatever became of the records: larder's trouble must
 /// not hide it.
-pub fn exit_code(done: Done, output: Output) -> Result<u8> {
+pub(super) fn exit_code(done: Done, output: Output) -> Result<u8> {
     let code = match done.ended {
         Ok(ended) => u8::try_from(ended.code).unwrap_or(LARDER_FAILED),
         Err(error) => {

@@ -18,7 +18,7 @@ struct Initialized {
     made: bool,
 }
 
-pub fn share(store: Option<PathBuf>, arguments: &ShareArgs, output: Output) -> Result<u8> {
+pub(super) fn share(store: Option<PathBuf>, arguments: &ShareArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     let share = Share::needed(&store, output)?;
     match &arguments.verb {

@@ -30,7 +30,7 @@ pub(super) struct Status {
     now: SystemTime,
 }
 
-pub fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
+pub(super) fn status(store: Option<PathBuf>, arguments: &StatusArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     if arguments.rescan {
         let (store, _guard) = existing_store(store.clone(), output)?;

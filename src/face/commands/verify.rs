@@ -23,7 +23,7 @@ struct Verified {
     comparison: Comparison,
 }
 
-pub fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
+pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let wait = arguments.run.wait.unwrap_or(Wait::Forever);
     let (store, guard) = open_store(store, wait, output)?;

@@ -7,7 +7,7 @@ use super::Check;
 use crate::host::{attach, command};
 
 /// Whether a directory can be attached by a mount.
-pub fn mounting(dir: &Path) -> Check {
+pub(crate) fn mounting(dir: &Path) -> Check {
     const NAME: &str = "mounting";
     match attach::try_mount(dir) {
         Ok(()) => Check::ok(NAME, "directories can be attached by a mount of their own"),
@@ -20,7 +20,7 @@ pub fn mounting(dir: &Path) -> Check {
 }
 
 /// Whether the command can remove a directory that is attached.
-pub fn removing(dir: &Path) -> Check {
+pub(crate) fn removing(dir: &Path) -> Check {
     const NAME: &str = "removing";
     match command::try_removal(dir) {
         Ok(()) => Check::ok(NAME, "builds can remove a directory that is attached"),
@@ -33,7 +33,7 @@ pub fn removing(dir: &Path) -> Check {
 }
 
 /// Whether a plain user can make mounts. Root needs no user namespace on the host; mkosi does.
-pub fn user_namespaces() -> Check {
+pub(crate) fn user_namespaces() -> Check {
     const NAME: &str = "user namespaces";
     match attach::try_user_namespace() {
         Ok(()) => Check::ok(NAME, "can be made"),
@@ -53,7 +53,11 @@ const APART: Duration = Duration::from_secs(2);
 
 /// Whether the clock can be right: it is after larder was made, the filesystem has the same, and no
 /// build was in its future.
-pub fn clock(now: SystemTime, written: Option<SystemTime>, last_use: Option<SystemTime>) -> Check {
+pub(crate) fn clock(
+    now: SystemTime,
+    written: Option<SystemTime>,
+    last_use: Option<SystemTime>,
+) -> Check {
     const NAME: &str = "clock";
     let far = |a: SystemTime, b: SystemTime| a.duration_since(b).is_ok_and(|time| time > APART);
     if now < SystemTime::UNIX_EPOCH + EARLIEST {

@@ -14,7 +14,7 @@ const NAME: &str = "binary";
 const INSTALL: &str = "run `larder init` with this larder";
 
 /// Whether `<store>/bin/larder` is static, starts in an empty root, and is of this version.
-pub fn binary(store: &Store) -> Check {
+pub(crate) fn binary(store: &Store) -> Check {
     let path = store.binary();
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,

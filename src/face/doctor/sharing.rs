@@ -10,7 +10,7 @@ use crate::store::config::Sharing;
 use crate::work::share::Share;
 
 /// What pulling and pushing needs; the server is not asked.
-pub fn sharing(share: &Share<'_>) -> Vec<Check> {
+pub(crate) fn sharing(share: &Share<'_>) -> Vec<Check> {
     const NAME: &str = "sharing";
     let settings = share.settings();
     let program = match share.version() {

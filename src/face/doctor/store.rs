@@ -14,7 +14,7 @@ use crate::output;
 use crate::store::{FORMAT, Store, StoreError};
 
 /// Opens the store to work in it; what is wrong has its remedy in its own words.
-pub fn opened(path: &Path) -> (Option<Store>, Check) {
+pub(crate) fn opened(path: &Path) -> (Option<Store>, Check) {
     const NAME: &str = "store";
     let store = match Store::open(path) {
         Ok(store) => store,
@@ -59,7 +59,7 @@ const TMPFS: u64 = 0x0102_1994;
 const OVERLAY: u64 = 0x794c_7630;
 
 /// What filesystem the store is on, and what it can do. What is tried needs a directory in the trash.
-pub fn filesystem(store: &Store) -> Vec<Check> {
+pub(crate) fn filesystem(store: &Store) -> Vec<Check> {
     let mut checks = vec![kind(store.root())];
     match tempfile::Builder::new().prefix("doctor-").tempdir_in(store.trash()) {
         Ok(dir) => {
@@ -170,7 +170,7 @@ fn access_times(root: &Path) -> Check {
 }
 
 /// What is free against `min-free`.
-pub fn free(policy: &Policy, disk: &Disk) -> Check {
+pub(crate) fn free(policy: &Policy, disk: &Disk) -> Check {
     const NAME: &str = "free space";
     let least = policy.least_free(disk);
     let inodes = |count: u64| match disk.total.inodes {
@@ -190,7 +190,7 @@ pub fn free(policy: &Policy, disk: &Disk) -> Check {
 }
 
 /// Whether what builds leave fits into what they may take.
-pub fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTime) -> Check {
+pub(crate) fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTime) -> Check {
     const NAME: &str = "budgets";
     let plan = policy::plan(observed, policy, disk, Headroom::Exact, now);
     if let Some(small) = plan.too_small.first() {
@@ -209,7 +209,7 @@ pub fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTim
 }
 
 /// What was set aside and waits to be deleted.
-pub fn leftovers(observed: &Observed) -> Check {
+pub(crate) fn leftovers(observed: &Observed) -> Check {
     const NAME: &str = "trash";
     match observed.trashed {
         0 => Check::ok(NAME, "empty"),

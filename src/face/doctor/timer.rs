@@ -9,7 +9,7 @@ const NAME: &str = "timer";
 
 /// Where timers and crontabs are looked for.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub(crate) struct Places {
     /// Directories of unit files, those of the administrator first.
     pub units: Vec<PathBuf>,
     /// Files and directories of crontabs.
@@ -22,7 +22,7 @@ pub struct Places {
 
 impl Places {
     /// The system's, for root (`systemd.unit(5)` and `cron(8)` of Debian 12).
-    pub fn system(own_crontab: String) -> Self {
+    pub(crate) fn system(own_crontab: String) -> Self {
         let dirs = [
             "/etc/systemd/system",
             "/run/systemd/system",
@@ -41,7 +41,7 @@ impl Places {
     }
 
     /// A user's own.
-    pub fn user(config: &Path, data: &Path, own_crontab: String) -> Self {
+    pub(crate) fn user(config: &Path, data: &Path, own_crontab: String) -> Self {
         let own = [config.join("systemd/user"), data.join("systemd/user")];
         let shared = ["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
         Self {
@@ -54,7 +54,7 @@ impl Places {
 }
 
 /// Whether a timer or a crontab starts `larder gc` for a store.
-pub fn timer(store: &Path, places: &Places) -> Check {
+pub(crate) fn timer(store: &Path, places: &Places) -> Check {
     let name = store.to_string_lossy();
     let collects = |text: &str| {
         let line = |line: &str| {

@@ -13,18 +13,17 @@ use crate::store::EntryPaths;
 
 /// What belongs together.
 #[derive(Clone, Debug, Serialize)]
-pub struct Part {
+pub(crate) struct Part {
     /// The profile's directory, such as `release`.
     pub profile: PathBuf,
     /// The package, or what else is there, in brackets.
     pub name: String,
-    /// What it takes.
     #[serde(flatten)]
     pub usage: Usage,
 }
 
 /// The parts of a target directory and of the caches beside it, the largest first.
-pub fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
+pub(crate) fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
     let target = &paths.target;
     let layout = Layout::scan(target)?;
     let mut parts: Vec<Part> =
@@ -59,7 +58,7 @@ fn of_profile(layout: &Layout, profile: &ProfileDir) -> Vec<Part> {
 }
 
 /// The parts for people.
-pub fn table(parts: &[Part]) -> String {
+pub(crate) fn table(parts: &[Part]) -> String {
     let mut rows = vec![["PROFILE", "CRATE", "SIZE", "FILES"].map(str::to_owned).to_vec()];
     rows.extend(parts.iter().map(|part| {
         let (profile, size) = (part.profile.display().to_string(), output::size(part.usage.bytes));

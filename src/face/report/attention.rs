@@ -12,7 +12,7 @@ use crate::store::history::{Event, Happened, MONTH, Totals, WEEK};
 const NAMED: usize = 5;
 
 /// What should be looked at, in words, with what helps.
-pub fn attention(
+pub(super) fn attention(
     overview: &Overview,
     plan: &Plan,
     comparisons: &[Happened],

@@ -11,17 +11,15 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 22.0;
 
 /// A bar.
-pub struct Bar {
+pub(super) struct Bar {
     /// What stands below it, if there is room.
     pub label: String,
-    /// Its length.
     pub value: f64,
-    /// What it says.
     pub tip: String,
 }
 
 /// How values are written, and what steps the scale has.
-pub struct Scale {
+pub(super) struct Scale {
     /// A value as text.
     pub text: fn(f64) -> String,
     /// Steps between lines, the smallest first; further ones are ten times as large.
@@ -29,7 +27,7 @@ pub struct Scale {
 }
 
 /// Seconds.
-pub const SECONDS: Scale = Scale {
+pub(super) const SECONDS: Scale = Scale {
     text: |seconds| match seconds {
         s if s < 60.0 => format!("{s} s"),
         s if s < 3600.0 => format!("{} min", (s / 6.0).round() / 10.0),
@@ -61,7 +59,7 @@ pub const SECONDS: Scale = Scale {
 };
 
 /// Bytes.
-pub const BYTES: Scale = Scale {
+pub(super) const BYTES: Scale = Scale {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -106,7 +104,7 @@ impl Scale {
 }
 
 /// Draws bars beside each other.
-pub fn bars(title: &str, bars: &[Bar], scale: &Scale) -> Html {
+pub(super) fn bars(title: &str, bars: &[Bar], scale: &Scale) -> Html {
     let mut html = Html::default();
     let view = format!("0 0 {} {}", Px(WIDTH), Px(HEIGHT));
     let head: [Attribute<'_>; 4] =
@@ -161,17 +159,15 @@ fn grid(html: &mut Html, y: f64, text: &str, is_line: bool) {
 }
 
 /// A part of a space.
-pub struct Share {
+pub(super) struct Share {
     /// What it is called in the style sheet.
     pub class: &'static str,
-    /// What it says.
     pub tip: String,
-    /// How much.
     pub bytes: u64,
 }
 
 /// Draws what shares a space, with a mark at a limit.
-pub fn space(title: &str, shares: &[Share], whole: u64, limit: Option<u64>) -> Html {
+pub(super) fn space(title: &str, shares: &[Share], whole: u64, limit: Option<u64>) -> Html {
     let mut html = Html::default();
     let whole = words::number(whole.max(1));
     let head: [Attribute<'_>; 5] = [

@@ -11,21 +11,17 @@ use crate::store::history::{Event, Happened, Sums, Use};
 
 /// Seconds that several builds took.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// How many.
+pub(crate) struct Spread {
     pub builds: usize,
-    /// The shortest.
     pub least: f64,
     /// As many were longer as were shorter.
     pub median: f64,
-    /// The longest.
     pub most: f64,
 }
 
 /// The builds of a project that succeeded in some stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Times {
-    /// When it begins.
+pub(crate) struct Times {
     pub start: Moment,
     /// Those that found a kept directory.
     pub warm: Option<Spread>,
@@ -35,8 +31,7 @@ pub struct Times {
 
 /// What the uses of a stretch of time came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Period {
-    /// When it begins.
+pub(crate) struct Period {
     pub start: Moment,
     /// When the next one begins.
     pub end: Moment,
@@ -59,19 +54,19 @@ impl Spread {
 /// The stretches of time that end now, counted back: which one a moment is in, 0 for the latest. What is
 /// later than now is in the latest.
 #[derive(Clone, Copy, Debug)]
-pub struct Spans {
+pub(super) struct Spans {
     now: SystemTime,
     length: Duration,
 }
 
 impl Spans {
     /// Stretches of this length.
-    pub fn new(now: SystemTime, length: Duration) -> Self {
+    pub(super) fn new(now: SystemTime, length: Duration) -> Self {
         Self { now, length }
     }
 
     /// In which of them a moment is.
-    pub fn index(self, at: SystemTime) -> u32 {
+    pub(super) fn index(self, at: SystemTime) -> u32 {
         // What lies on an edge is in the later one, as `history::sums` has it.
         let mut index = 0;
         if let Ok(ago) = self.now.duration_since(at) {
@@ -82,14 +77,14 @@ impl Spans {
     }
 
     /// When one of them begins.
-    pub fn start(self, index: u32) -> SystemTime {
+    pub(super) fn start(self, index: u32) -> SystemTime {
         let back = self.length.saturating_mul(index.saturating_add(1));
         self.now.checked_sub(back).unwrap_or(UNIX_EPOCH)
     }
 }
 
 /// What stretches of time came to, the earliest first: at most so many, and none before anything is known.
-pub fn periods(history: &[Happened], spans: Spans, most: u32) -> Vec<Period> {
+pub(super) fn periods(history: &[Happened], spans: Spans, most: u32) -> Vec<Period> {
     let earliest = history.iter().map(|happened| spans.index(happened.at)).max();
     let count = earliest.map_or(1, |index| index.saturating_add(1).min(most));
     let period = |index: u32| Period {
@@ -115,7 +110,7 @@ pub fn periods(history: &[Happened], spans: Spans, most: u32) -> Vec<Period> {
 }
 
 /// The times of builds that succeeded, by where each belongs; the earliest first.
-pub fn times<'a>(
+pub(super) fn times<'a>(
     uses: impl IntoIterator<Item = (SystemTime, &'a Use)>,
     start: impl Fn(SystemTime) -> SystemTime,
 ) -> Vec<Times> {
@@ -135,7 +130,7 @@ pub fn times<'a>(
 }
 
 /// When the day of a moment began, in UTC.
-pub fn day(at: SystemTime) -> SystemTime {
+pub(super) fn day(at: SystemTime) -> SystemTime {
     const DAY: u64 = 86_400;
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     UNIX_EPOCH + Duration::from_secs(seconds / DAY * DAY)

@@ -21,7 +21,7 @@ const EVENTS: usize = 30;
 const DIRECTORIES: usize = 250;
 
 /// What collection freed, when and why.
-pub fn freed(data: &Data, html: &mut Html) {
+pub(super) fn freed(data: &Data, html: &mut Html) {
     if data.collections.is_empty() {
         html.raw("<p>No collection that took anything is known of yet.</p>");
         return;
@@ -97,7 +97,7 @@ fn collection(happened: &Happened) -> Option<Vec<Cell>> {
 }
 
 /// Comparisons with cold builds.
-pub fn verified(data: &Data, html: &mut Html) {
+pub(super) fn verified(data: &Data, html: &mut Html) {
     let sum = |of: fn(&Project) -> u64| data.projects.iter().map(of).sum::<u64>();
     let [same, stale, not] = [sum(|it| it.same), sum(|it| it.stale), sum(|it| it.not_reproducible)];
     let mut kept: Vec<Vec<Cell>> = data.overview.entries.iter().filter_map(of_directory).collect();

@@ -9,17 +9,16 @@ use crate::store::history::{Collection, Event, Happened};
 
 /// Things that went for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub(crate) struct Reason {
     /// The reason, with `…` for its numbers.
     pub why: String,
-    /// How many things.
     pub things: usize,
     /// Their bytes, as recorded.
     pub bytes: u64,
 }
 
 /// Bytes that a collection took from where builds look: what was in the trash before had gone already.
-pub fn newly(collection: &Collection) -> u64 {
+pub(super) fn newly(collection: &Collection) -> u64 {
     let earlier = Why::Trash.to_string();
     let in_trash = collection.gone.iter().filter(|gone| gone.why == earlier);
     in_trash.fold(collection.freed, |freed, gone| freed.saturating_sub(gone.bytes))
@@ -27,7 +26,7 @@ pub fn newly(collection: &Collection) -> u64 {
 
 /// Why things went, what frees most first. A collection keeps only its first things; the others are
 /// told of as such.
-pub fn reasons(history: &[Happened]) -> Vec<Reason> {
+pub(super) fn reasons(history: &[Happened]) -> Vec<Reason> {
     let mut sums: BTreeMap<String, (usize, u64)> = BTreeMap::new();
     let mut add = |why: String, things: usize, bytes: u64| {
         let sum = sums.entry(why).or_default();

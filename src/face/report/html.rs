@@ -4,26 +4,26 @@ use std::fmt::{self, Display, Write};
 
 /// A piece of a page.
 #[derive(Clone, Debug, Default)]
-pub struct Html(String);
+pub(super) struct Html(String);
 
 /// An attribute of an element.
-pub type Attribute<'a> = (&'static str, &'a dyn Display);
+pub(super) type Attribute<'a> = (&'static str, &'a dyn Display);
 
 impl Html {
     /// Adds markup.
-    pub fn raw(&mut self, markup: &'static str) -> &mut Self {
+    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Adds text, escaped.
-    pub fn text(&mut self, text: impl Display) -> &mut Self {
+    pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
         let _ = write!(Escaping(&mut self.0), "{text}");
         self
     }
 
     /// Adds the start of an element.
-    pub fn open(&mut self, name: &'static str, attributes: &[Attribute<'_>]) -> &mut Self {
+    pub(super) fn open(&mut self, name: &'static str, attributes: &[Attribute<'_>]) -> &mut Self {
         self.0.push('<');
         self.0.push_str(name);
         for (name, value) in attributes {
@@ -38,7 +38,7 @@ impl Html {
     }
 
     /// Adds the end of an element.
-    pub fn close(&mut self, name: &'static str) -> &mut Self {
+    pub(super) fn close(&mut self, name: &'static str) -> &mut Self {
         self.0.push_str("</");
         self.0.push_str(name);
         self.0.push('>');
@@ -46,7 +46,7 @@ impl Html {
     }
 
     /// Adds an element that holds a text.
-    pub fn element(
+    pub(super) fn element(
         &mut self,
         name: &'static str,
         attributes: &[Attribute<'_>],
@@ -56,18 +56,18 @@ impl Html {
     }
 
     /// Adds a piece.
-    pub fn piece(&mut self, piece: &Self) -> &mut Self {
+    pub(super) fn piece(&mut self, piece: &Self) -> &mut Self {
         self.0.push_str(&piece.0);
         self
     }
 
     /// The markup.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// A template with a piece in place of each `{{name}}`; pieces are not searched for names.
-    pub fn fill(template: &'static str, piece: impl Fn(&str) -> Self) -> Self {
+    pub(super) fn fill(template: &'static str, piece: impl Fn(&str) -> Self) -> Self {
         let mut page = Self::default();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -108,7 +108,7 @@ fn is_invisible(letter: char) -> bool {
 
 /// A number in a drawing: to a tenth, which is less than can be seen.
 #[derive(Clone, Copy, Debug)]
-pub struct Px(pub f64);
+pub(super) struct Px(pub f64);
 
 impl Display for Px {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,21 +13,19 @@ use crate::face::overview::Line;
 use crate::output;
 
 /// How a map is drawn.
-pub struct Canvas {
+pub(super) struct Canvas {
     /// What it is called in the style sheet, and the note below it.
     pub class: &'static str,
-    /// The same.
     pub note: &'static str,
     /// The names of its pattern, and of what refers to it.
     pub pattern: (&'static str, &'static str),
-    /// Its size.
     pub frame: Rect,
     /// What has a smaller area is drawn together with others.
     pub least: f64,
 }
 
 /// For a screen, and for a narrow one.
-pub const CANVASES: [Canvas; 2] = [
+pub(super) const CANVASES: [Canvas; 2] = [
     Canvas {
         class: "map wide",
         note: "note wide",
@@ -61,12 +59,10 @@ const LEAST_LABEL: usize = 11;
 const FEW: f64 = 8.0;
 
 /// A drawn map.
-pub struct Map {
-    /// The drawing.
+pub(super) struct Map {
     pub html: Html,
     /// So many directories are not drawn by themselves.
     pub merged: usize,
-    /// Bytes of those.
     pub merged_size: u64,
 }
 
@@ -97,7 +93,7 @@ impl Group {
 }
 
 /// Draws what the store holds.
-pub fn draw(data: &Data, canvas: &Canvas) -> Map {
+pub(super) fn draw(data: &Data, canvas: &Canvas) -> Map {
     let total = data.overview.size.max(1);
     let entries = words::number(data.overview.entries.len() as u64);
     let height = canvas.frame.height * (0.25 + 0.75 * (entries / FEW).min(1.0));

@@ -12,7 +12,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page about a store.
-pub fn page(data: &Data) -> Html {
+pub(super) fn page(data: &Data) -> Html {
     Html::fill(TEMPLATE, |name| {
         let mut html = Html::default();
         match name {

@@ -65,7 +65,7 @@ impl Frame {
 }
 
 /// Draws the days of a project.
-pub fn plot(title: &str, days: &[Times], start: SystemTime, end: SystemTime) -> Html {
+pub(super) fn plot(title: &str, days: &[Times], start: SystemTime, end: SystemTime) -> Html {
     let mut html = Html::default();
     let frame = Frame::new(days, start, end);
     let view = format!("0 0 {} {}", Px(WIDTH), Px(HEIGHT));

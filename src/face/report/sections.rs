@@ -14,7 +14,7 @@ use crate::output;
 const CHARTS: usize = 9;
 
 /// The figures at the top.
-pub fn glance(data: &Data, html: &mut Html) {
+pub(super) fn glance(data: &Data, html: &mut Html) {
     let overview = &data.overview;
     html.raw("<dl class=\"figures\">");
     let of = match overview.max_size {
@@ -67,7 +67,7 @@ fn figure(html: &mut Html, name: impl Display, big: String, small: String) {
 }
 
 /// What should be looked at.
-pub fn attention(data: &Data, html: &mut Html) {
+pub(super) fn attention(data: &Data, html: &mut Html) {
     if data.attention.is_empty() {
         html.raw("<p class=\"fine\">Nothing needs attention: budgets hold, and no comparison of the last month found a difference.</p>");
         return;
@@ -80,7 +80,7 @@ pub fn attention(data: &Data, html: &mut Html) {
 }
 
 /// What shares the store's budget, or the filesystem where there is none.
-pub fn space(data: &Data, html: &mut Html) {
+pub(super) fn space(data: &Data, html: &mut Html) {
     let overview = &data.overview;
     let kept = overview.size.saturating_sub(overview.downloads).saturating_sub(overview.trash);
     let parts = [
@@ -119,7 +119,7 @@ fn swatch(html: &mut Html, class: &'static str, text: impl Display) {
 }
 
 /// The treemap, for both widths.
-pub fn map(data: &Data, html: &mut Html) {
+pub(super) fn map(data: &Data, html: &mut Html) {
     if data.overview.size == 0 {
         html.raw("<p>Nothing is kept yet. <code>larder run PROJECT -- cargo build --release</code> fills the store.</p>");
         return;
@@ -155,7 +155,7 @@ pub fn map(data: &Data, html: &mut Html) {
 }
 
 /// Build times.
-pub fn builds(data: &Data, html: &mut Html) {
+pub(super) fn builds(data: &Data, html: &mut Html) {
     let mut shown: Vec<&Project> =
         data.projects.iter().filter(|project| !project.days.is_empty()).collect();
     if shown.is_empty() {
@@ -225,7 +225,7 @@ fn told(project: &Project) -> String {
 }
 
 /// What was saved, by week and month.
-pub fn saved(data: &Data, html: &mut Html) {
+pub(super) fn saved(data: &Data, html: &mut Html) {
     if data.weeks.iter().chain(&data.months).all(|period| period.sums.uses == 0) {
         html.raw("<p>No build is known of yet.</p>");
         return;

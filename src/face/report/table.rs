@@ -6,7 +6,7 @@ use super::html::{Attribute, Html};
 use super::words;
 
 /// A cell.
-pub enum Cell {
+pub(super) enum Cell {
     /// Text that may break.
     Text(String),
     /// A name.
@@ -21,17 +21,17 @@ pub enum Cell {
 
 impl Cell {
     /// A size in bytes.
-    pub fn size(bytes: u64) -> Self {
+    pub(super) fn size(bytes: u64) -> Self {
         Self::Number(words::number(bytes), words::size(bytes))
     }
 
     /// A count.
-    pub fn count(count: usize) -> Self {
+    pub(super) fn count(count: usize) -> Self {
         Self::Number(words::number(count as u64), words::grouped(count))
     }
 
     /// Seconds, or a dash.
-    pub fn seconds(seconds: Option<f64>) -> Self {
+    pub(super) fn seconds(seconds: Option<f64>) -> Self {
         Self::Number(seconds.unwrap_or(-1.0), seconds.map_or_else(dash, words::duration))
     }
 
@@ -66,15 +66,15 @@ impl Cell {
 }
 
 /// What stands where nothing is known.
-pub fn dash() -> String {
+pub(super) fn dash() -> String {
     "–".to_owned()
 }
 
 /// Whether numbers or text stand in a column, and what its head says.
-pub type Head = (bool, &'static str);
+pub(super) type Head = (bool, &'static str);
 
 /// Adds a table; the first cell of each row is its head. With an id it can be sorted.
-pub fn table(
+pub(super) fn table(
     html: &mut Html,
     id: Option<&'static str>,
     caption: impl Display,

@@ -16,7 +16,7 @@ use crate::output;
 const ROWS: usize = 500;
 
 /// The target directories, the largest first.
-pub fn directories(data: &Data, html: &mut Html) {
+pub(super) fn directories(data: &Data, html: &mut Html) {
     let mut lines: Vec<&Line> = data.overview.entries.iter().collect();
     if lines.is_empty() {
         html.raw("<p>There are none yet.</p>");
@@ -111,7 +111,7 @@ fn ago(at: SystemTime, data: &Data) -> Cell {
 }
 
 /// The plan.
-pub fn next(data: &Data, html: &mut Html) {
+pub(super) fn next(data: &Data, html: &mut Html) {
     let plan = &data.plan;
     if plan.steps.is_empty() {
         html.raw("<p>Nothing: everything in the store is within the policy.</p>");
@@ -146,7 +146,7 @@ pub fn next(data: &Data, html: &mut Html) {
 }
 
 /// Says what a table leaves out.
-pub fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
+pub(super) fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
     if count > 0 {
         html.raw("<p class=\"note\">").text(format_args!(
             "{} {what} with {} are left out here; ",
@@ -158,7 +158,7 @@ pub fn left_out(html: &mut Html, count: usize, bytes: u64, what: &str) {
 }
 
 /// Projects with their budgets.
-pub fn projects(data: &Data, html: &mut Html) {
+pub(super) fn projects(data: &Data, html: &mut Html) {
     html.element(
         "p",
         &[],

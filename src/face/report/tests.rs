@@ -11,12 +11,12 @@ use crate::store::history::{Collection, Collector, Gone};
 use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
 
 /// 24 November 2026, about noon.
-pub const NOW: Duration = Duration::from_secs(1_795_522_000);
+pub(super) const NOW: Duration = Duration::from_secs(1_795_522_000);
 
 const HOSTILE: &str =
     "</script></style><img src=x onerror=alert(1)>\" onload='x' <!-- {{script}} ]]>";
 
-pub fn used(at: SystemTime, project: &str, cold: bool, seconds: f64) -> Happened {
+pub(super) fn used(at: SystemTime, project: &str, cold: bool, seconds: f64) -> Happened {
     let event = Event::Use(Use {
         project: project.parse().unwrap(),
         toolchain: ToolchainId(Digest::of(project.as_bytes())),

@@ -3,10 +3,8 @@
 
 /// A rectangle; `y` grows downwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rect {
-    /// The left edge.
+pub(super) struct Rect {
     pub x: f64,
-    /// The upper edge.
     pub y: f64,
     /// From left to right.
     pub width: f64,
@@ -16,7 +14,7 @@ pub struct Rect {
 
 impl Rect {
     /// Width times height.
-    pub fn area(&self) -> f64 {
+    pub(super) fn area(&self) -> f64 {
         self.width * self.height
     }
 
@@ -27,7 +25,7 @@ impl Rect {
 
 /// Divides a frame among weights, each in the place that its weight has; the heaviest is at the upper left.
 /// What weighs nothing gets a rectangle without area.
-pub fn squarify(weights: &[f64], frame: Rect) -> Vec<Rect> {
+pub(super) fn squarify(weights: &[f64], frame: Rect) -> Vec<Rect> {
     let mut rects = vec![Rect { x: frame.x, y: frame.y, width: 0.0, height: 0.0 }; weights.len()];
     let total: f64 = weights.iter().sum();
     if !(total > 0.0 && frame.area() > 0.0) {

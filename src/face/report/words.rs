@@ -6,12 +6,12 @@ use crate::decide::policy::Step;
 use crate::output;
 
 /// A size in binary units.
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     output::size(bytes)
 }
 
 /// A stretch of time in its largest unit: `12.3 s`, `4.5 min`, `6.7 h`.
-pub fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 360_000.0 => output::seconds(s),
         s => format!("{:.1} d", s / 86_400.0),
@@ -19,22 +19,22 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// A moment, to sort by.
-pub fn epoch(at: SystemTime) -> f64 {
+pub(super) fn epoch(at: SystemTime) -> f64 {
     seconds(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Bytes that steps free.
-pub fn frees(steps: &[Step]) -> u64 {
+pub(super) fn frees(steps: &[Step]) -> u64 {
     steps.iter().fold(0, |sum, step| sum.saturating_add(step.frees.bytes))
 }
 
 /// A number with a blank between thousands, and what is counted.
-pub fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(number)) }
 }
 
 /// A number with a narrow blank between thousands.
-pub fn grouped(number: usize) -> String {
+pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -47,7 +47,7 @@ pub fn grouped(number: usize) -> String {
 }
 
 /// A day as `24 Nov`, in UTC.
-pub fn day(at: SystemTime) -> String {
+pub(super) fn day(at: SystemTime) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let text = humantime::format_rfc3339_seconds(at).to_string();
@@ -59,23 +59,23 @@ pub fn day(at: SystemTime) -> String {
 }
 
 /// Two days as `18 Nov to 24 Nov`.
-pub fn days(start: SystemTime, end: SystemTime) -> String {
+pub(super) fn days(start: SystemTime, end: SystemTime) -> String {
     format!("{} to {}", day(start), day(end))
 }
 
 /// A moment for programs.
-pub fn stamp(at: SystemTime) -> String {
+pub(super) fn stamp(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// The seconds of a stretch of time, as a number to draw with.
-pub fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
 /// A size or count as a number to draw with.
 #[expect(clippy::cast_precision_loss, reason = "drawings need no more than 53 bits")]
-pub fn number(number: u64) -> f64 {
+pub(super) fn number(number: u64) -> f64 {
     number as f64
 }
 

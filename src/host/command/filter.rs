@@ -39,11 +39,11 @@ const ALWAYS: &[libc::c_long] = &[libc::SYS_mkdirat];
 
 /// A program, made before the fork.
 #[derive(Debug)]
-pub struct Filter(Vec<libc::sock_filter>);
+pub(super) struct Filter(Vec<libc::sock_filter>);
 
 impl Filter {
     /// Asks about the making and removing of directories, and nothing else.
-    pub fn of_directories() -> Option<Self> {
+    pub(super) fn of_directories() -> Option<Self> {
         let always = ALWAYS.iter().filter_map(|call| u32::try_from(*call).ok()).collect::<Vec<_>>();
         let unlink = u32::try_from(libc::SYS_unlinkat).ok()?;
         let remove = u32::try_from(libc::AT_REMOVEDIR).ok()?;
@@ -77,7 +77,7 @@ impl Filter {
 
     /// Between `fork` and `exec`: installs it and hands the descriptor, or why there is none, to larder.
     /// Fails only where the filter is in force and nobody would answer.
-    pub fn enter(&self, to: &OwnedFd) -> io::Result<()> {
+    pub(super) fn enter(&self, to: &OwnedFd) -> io::Result<()> {
         match self.install() {
             Ok(listener) => send(to, 0, &[listener.as_fd()]),
             Err(error) => {
@@ -107,7 +107,7 @@ fn program(native: u32, always: &[u32], flagged: (u32, u32)) -> Vec<libc::sock_f
 }
 
 /// Two ends, for the descriptor's way from the child to larder: (child's, larder's).
-pub fn way() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn way() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
@@ -125,7 +125,7 @@ fn send(to: &OwnedFd, error: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<
 }
 
 /// What the child sent: a descriptor, or why the kernel made none. Fails if nothing can be told.
-pub fn receive(from: &OwnedFd) -> io::Result<io::Result<OwnedFd>> {
+pub(super) fn receive(from: &OwnedFd) -> io::Result<io::Result<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; 4];
@@ -143,7 +143,7 @@ pub fn receive(from: &OwnedFd) -> io::Result<io::Result<OwnedFd>> {
 }
 
 /// One question or answer over the descriptor.
-pub fn control<T>(listener: &OwnedFd, request: libc::Ioctl, data: &mut T) -> io::Result<()> {
+pub(super) fn control<T>(listener: &OwnedFd, request: libc::Ioctl, data: &mut T) -> io::Result<()> {
     // SAFETY: the requests of seccomp have the size of their data in them, and callers pass that type.
     match unsafe { libc::ioctl(listener.as_raw_fd(), request, std::ptr::from_mut(data)) } {
         -1 => Err(io::Error::last_os_error()),

@@ -15,7 +15,7 @@ use super::filter::control;
 
 /// What a call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(super) enum Answer {
     /// The kernel does it.
     Proceed,
     /// It succeeded, although nothing was done.
@@ -26,21 +26,20 @@ pub enum Answer {
 
 /// A thread that answers until nobody is left who could ask, or it is dropped.
 #[derive(Debug)]
-pub struct Listener {
+pub(super) struct Listener {
     stop: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// A question, and whether it is still asked: what was read of a process counts only if it is.
-pub struct Question<'a> {
-    /// The call.
+pub(super) struct Question<'a> {
     pub call: libc::seccomp_notif,
     listener: &'a OwnedFd,
 }
 
 impl Question<'_> {
     /// Whether the process still waits, so that its number has been its own all the time.
-    pub fn is_valid(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         let mut id = self.call.id;
         control(self.listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &mut id).is_ok()
     }
@@ -48,7 +47,7 @@ impl Question<'_> {
 
 impl Listener {
     /// Answers from now on.
-    pub fn start(
+    pub(super) fn start(
         listener: OwnedFd,
         mut answer: impl FnMut(&Question<'_>) -> Answer + Send + 'static,
     ) -> io::Result<Self> {

@@ -30,7 +30,7 @@ struct Attached {
 
 /// What is answered.
 #[derive(Debug)]
-pub struct Removals(Vec<Attached>);
+pub(super) struct Removals(Vec<Attached>);
 
 /// The call, and where its path and what that is relative to are.
 struct Call {
@@ -41,13 +41,13 @@ struct Call {
 
 impl Removals {
     /// For these directories, which are there already.
-    pub fn of<'a>(sources: impl Iterator<Item = &'a Path>) -> Self {
+    pub(super) fn of<'a>(sources: impl Iterator<Item = &'a Path>) -> Self {
         let known = sources.filter_map(|path| path.metadata().ok());
         Self(known.filter(Metadata::is_dir).map(|found| Attached::of(&found)).collect())
     }
 
     /// What a plain directory there would give, for an attached one; the kernel's business otherwise.
-    pub fn answer(&mut self, question: &Question<'_>) -> Answer {
+    pub(super) fn answer(&mut self, question: &Question<'_>) -> Answer {
         self.decide(question).unwrap_or(Answer::Proceed)
     }
 

@@ -12,8 +12,7 @@ use crate::image::mkosi::SANDBOX_STORE;
 
 /// A store that containers are to see.
 #[derive(Clone, Debug)]
-pub struct Shared {
-    /// The store.
+pub(crate) struct Shared {
     pub store: PathBuf,
     /// Its owner and the owner's group, who have to be the container's user.
     pub owner: (u32, u32),
@@ -21,12 +20,12 @@ pub struct Shared {
 
 impl Shared {
     /// Flags for `podman run`, one on each line.
-    pub fn podman(&self) -> Result<String, ForeignPathError> {
+    pub(crate) fn podman(&self) -> Result<String, ForeignPathError> {
         Ok(mount(&self.store, "podman")? + "\n")
     }
 
     /// Flags for `docker run`, one on each line.
-    pub fn docker(&self) -> Result<String, ForeignPathError> {
+    pub(crate) fn docker(&self) -> Result<String, ForeignPathError> {
         let (user, group) = self.owner;
         let mut lines = vec![mount(&self.store, "docker")?];
         if user != 0 {
@@ -36,7 +35,7 @@ impl Shared {
     }
 
     /// A service for compose.
-    pub fn compose(&self) -> Result<String, ForeignPathError> {
+    pub(crate) fn compose(&self) -> Result<String, ForeignPathError> {
         let store = yaml_text(plain(&self.store, "compose", "$")?);
         let (user, group) = self.owner;
         let user =
@@ -60,7 +59,7 @@ impl Shared {
 }
 
 /// What is said besides the flags, because flags have no comments.
-pub fn notes(consumer: &str) -> [String; 2] {
+pub(crate) fn notes(consumer: &str) -> [String; 2] {
     let how = match consumer {
         "podman" => {
             "run the container as its root: in a rootless podman that is you, the store's owner; larder mounts in a user namespace"
@@ -101,7 +100,7 @@ fn plain<'a>(
 }
 
 /// A text in YAML's double quotes.
-pub fn yaml_text(text: &str) -> String {
+pub(crate) fn yaml_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -20,7 +20,7 @@ const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Whose timers start the collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
+pub(crate) enum Manager {
     /// The system's, as root.
     System,
     /// A user's own.
@@ -29,18 +29,15 @@ pub enum Manager {
 
 /// A collection that is to be started by the clock.
 #[derive(Clone, Debug)]
-pub struct Job {
-    /// larder.
+pub(crate) struct Job {
     pub binary: PathBuf,
-    /// The store.
     pub store: PathBuf,
-    /// Who starts it.
     pub manager: Manager,
 }
 
 impl Job {
     /// `larder-gc.service`
-    pub fn service(&self) -> Result<String, ForeignPathError> {
+    pub(crate) fn service(&self) -> Result<String, ForeignPathError> {
         let (binary, store) = (program(&self.binary)?, plain(&self.store, SYSTEMD)?);
         // With a colon, `$` is a character like any other; a path has no other way to say so.
         let colon = if [binary, store].iter().any(|path| path.contains('$')) { ":" } else { "" };
@@ -84,7 +81,7 @@ impl Job {
     }
 
     /// `larder-gc.timer`
-    pub fn timer(&self) -> String {
+    pub(crate) fn timer(&self) -> String {
         let (user, dir) = match self.manager {
             Manager::System => ("", "/etc/systemd/system"),
             Manager::User => (" --user", "~/.config/systemd/user"),
@@ -107,7 +104,7 @@ impl Job {
     }
 
     /// A line for `/etc/cron.d` or for a user's own crontab.
-    pub fn cron(&self) -> Result<String, ForeignPathError> {
+    pub(crate) fn cron(&self) -> Result<String, ForeignPathError> {
         let (binary, store) = (plain(&self.binary, CRON)?, plain(&self.store, CRON)?);
         let (place, user) = match self.manager {
             Manager::System => ("/etc/cron.d/larder", "root "),

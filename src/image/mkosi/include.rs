@@ -12,7 +12,7 @@ const FOR_EPHEMERAL: &str = "larder-sandbox";
 
 /// Which include file an image takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Include {
+pub(crate) struct Include {
     /// The image names its build sources. Otherwise the include repeats the mount of the repository
     /// itself, which mkosi drops as soon as any build source is named.
     pub own_sources: bool,
@@ -23,13 +23,13 @@ pub struct Include {
 
 impl Include {
     /// All there are.
-    pub fn all() -> [Self; 4] {
+    pub(crate) fn all() -> [Self; 4] {
         let kind = |own_sources, ephemeral| Self { own_sources, ephemeral };
         [kind(false, false), kind(true, false), kind(false, true), kind(true, true)]
     }
 
     /// The file's name in the store.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match (self.own_sources, self.ephemeral) {
             (false, false) => "mkosi.conf",
             (true, false) => "mkosi-own-sources.conf",
@@ -39,22 +39,22 @@ impl Include {
     }
 
     /// The file itself.
-    pub fn path(self, store: &Path) -> PathBuf {
+    pub(crate) fn path(self, store: &Path) -> PathBuf {
         store.join(self.name())
     }
 
     /// The directory that it mounts at [`SANDBOX_STORE`].
-    pub fn mounted(self, store: &Path) -> PathBuf {
+    pub(crate) fn mounted(self, store: &Path) -> PathBuf {
         if self.ephemeral { store.join(FOR_EPHEMERAL) } else { store.to_owned() }
     }
 
     /// Where builds find the store, seen from inside.
-    pub fn inside(self) -> &'static str {
+    pub(crate) fn inside(self) -> &'static str {
         if self.ephemeral { SANDBOX_BUILD_STORE } else { SANDBOX_STORE }
     }
 
     /// The store that the image's builds work with, seen from the host.
-    pub fn store(self, store: &Path, build_directory: Option<&Path>) -> PathBuf {
+    pub(crate) fn store(self, store: &Path, build_directory: Option<&Path>) -> PathBuf {
         match build_directory {
             Some(directory) if self.ephemeral => directory.join(BUILD_STORE),
             _ => store.to_owned(),
@@ -62,7 +62,7 @@ impl Include {
     }
 
     /// The file's text.
-    pub fn text(self, store: &Path) -> Result<String, MkosiError> {
+    pub(crate) fn text(self, store: &Path) -> Result<String, MkosiError> {
         super::check_path(store)?;
         let own = if self.own_sources { "" } else { "BuildSources=.\n" };
         Ok(format!(

@@ -10,7 +10,7 @@ use super::{Include, MkosiError};
 /// 27.1, `mkosi/config.py` and `mkosi/mounts.py`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ephemeral {
+pub(crate) enum Ephemeral {
     /// It stays.
     #[default]
     No,
@@ -23,7 +23,7 @@ pub enum Ephemeral {
 /// The part of the summary that matters here. It is never shown whole: the summary also holds the
 /// values of `Environment=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub(crate) struct Summary {
     main: Image,
     /// The images that `main` is made from.
     others: Vec<Image>,
@@ -70,7 +70,7 @@ struct RawImage {
 
 impl Summary {
     /// Reads what `mkosi --json summary` prints: the last image is the main one.
-    pub fn parse(text: &str) -> Result<Self, MkosiError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, MkosiError> {
         let raw: RawSummary = serde_json::from_str(text).map_err(|error| {
             MkosiError::Summary(format!("line {} column {}", error.line(), error.column()))
         })?;
@@ -88,25 +88,25 @@ impl Summary {
 
     /// Whether mkosi mounts the working directory, and that alone: because nobody named a build
     /// source, or because somebody named it.
-    pub fn has_only(&self, repository: &Path) -> bool {
+    pub(crate) fn has_only(&self, repository: &Path) -> bool {
         let only = BuildSource { source: repository.to_owned(), target: None };
         self.main.sources.is_empty() || self.main.sources == [only]
     }
 
     /// What becomes of what builds write to their sources.
-    pub fn ephemeral(&self) -> Ephemeral {
+    pub(crate) fn ephemeral(&self) -> Ephemeral {
         let mut kinds = self.building().map(|image| image.ephemeral);
         kinds.find(|kind| *kind != Ephemeral::No).unwrap_or_default()
     }
 
     /// The directory of the host that scripts see as `$BUILDDIR`, for this distribution, release and
     /// architecture.
-    pub fn build_directory(&self) -> Option<&Path> {
+    pub(crate) fn build_directory(&self) -> Option<&Path> {
         self.main.build_directory.as_deref()
     }
 
     /// The build scripts of all images, in their order.
-    pub fn scripts(&self) -> Vec<PathBuf> {
+    pub(crate) fn scripts(&self) -> Vec<PathBuf> {
         let mut scripts: Vec<PathBuf> = Vec::new();
         for script in self.others.iter().chain([&self.main]).flat_map(|image| &image.scripts) {
             if !scripts.contains(script) {
@@ -118,7 +118,7 @@ impl Summary {
 
     /// Where a file for the scripts can lie: a directory of the host below `repository`, and how
     /// scripts name it. The repository itself, if it is mounted; else the first source in it.
-    pub fn shared_directory(&self, repository: &Path) -> Option<(PathBuf, String)> {
+    pub(crate) fn shared_directory(&self, repository: &Path) -> Option<(PathBuf, String)> {
         let place = |item: &BuildSource| {
             let target = item.target.as_deref().unwrap_or(Path::new("")).to_str()?;
             let name = match target {
@@ -136,7 +136,7 @@ impl Summary {
 
     /// The include file for the image, or why there is none. Whether an image that mounts nothing but its
     /// repository has `own_sources`, its summary does not tell: see [`Summary::has_only`].
-    pub fn include(&self, own_sources: bool) -> Result<Include, MkosiError> {
+    pub(crate) fn include(&self, own_sources: bool) -> Result<Include, MkosiError> {
         match (self.ephemeral(), self.build_directory()) {
             (Ephemeral::No, _) => Ok(Include { own_sources, ephemeral: false }),
             (_, Some(_)) => Ok(Include { own_sources, ephemeral: true }),
@@ -145,7 +145,12 @@ impl Summary {
     }
 
     /// Checks that with the include file the store is mounted, and that all of `before` still is.
-    pub fn verify(&self, before: &Self, store: &Path, include: Include) -> Result<(), MkosiError> {
+    pub(crate) fn verify(
+        &self,
+        before: &Self,
+        store: &Path,
+        include: Include,
+    ) -> Result<(), MkosiError> {
         let path = include.path(store);
         let mounted = include.mounted(store);
         let ours = |item: &&BuildSource| {
@@ -191,7 +196,7 @@ fn unknown(value: &str) -> MkosiError {
 
 impl Ephemeral {
     /// As mkosi's configuration says it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::No => "no",
             Self::Yes => "yes",

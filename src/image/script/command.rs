@@ -5,7 +5,7 @@ use super::lexer::{self, Before, Piece, Word};
 
 /// What compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub(super) enum Tool {
     /// `cargo build`, `cargo rustc`
     Cargo,
     /// `go build`, `go install`
@@ -14,14 +14,13 @@ pub enum Tool {
 
 /// What a command is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Nothing that compiles.
     Other,
     /// It is run by larder already.
     Done,
     /// It compiles.
     Compiles {
-        /// With what.
         tool: Tool,
         /// Inside of the sandbox, by `mkosi-chroot`.
         inside: bool,
@@ -65,7 +64,7 @@ const TALKERS: [&str; 9] =
     ["echo", "printf", "command", "which", "type", "hash", ":", "export", "alias"];
 
 /// What of a line, a here-document or a word makes it worth a look.
-pub fn seems_to_compile(text: &str) -> bool {
+pub(super) fn seems_to_compile(text: &str) -> bool {
     const SIGNS: [&str; 6] =
         ["cargo build", "cargo b ", "cargo rustc", "cargo install", "go build", "go install"];
     let line = |line: &str| {
@@ -82,7 +81,7 @@ fn has_word(text: &str, wanted: &str) -> bool {
 }
 
 /// What a command is.
-pub fn kind(words: &[Word]) -> Kind {
+pub(super) fn kind(words: &[Word]) -> Kind {
     if words[0].raw == "larder_run" || words[0].raw.ends_with("/bin/larder") {
         return Kind::Done;
     }

@@ -6,7 +6,7 @@ use super::lexer::{Before, Piece, Word};
 
 /// A directory as a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Directory {
+pub(super) enum Directory {
     /// Where mkosi starts scripts: `/work/src`.
     Start,
     /// A path, possibly with variables; nothing in it needs quotes but these.
@@ -34,14 +34,14 @@ fn unquoted(raw: &str) -> Option<&str> {
 
 impl Directory {
     /// Reads a path that a script names.
-    pub fn read(raw: &str) -> Self {
+    pub(super) fn read(raw: &str) -> Self {
         let Some(text) = unquoted(raw) else { return Self::Unknown };
         Self::of(text)
     }
 
     /// The same in a text that a shell has in double quotes: single quotes in it are plain there, and
     /// do not keep that shell from replacing variables.
-    pub fn read_nested(raw: &str) -> Self {
+    pub(super) fn read_nested(raw: &str) -> Self {
         let inner = raw.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
         match inner {
             Some(text) if !text.contains(['\'', '"', '\\']) => Self::of(text),
@@ -65,7 +65,7 @@ impl Directory {
     }
 
     /// The directory of a manifest that an option names; nothing if it is the current one.
-    pub fn of_manifest(self) -> Option<Self> {
+    pub(super) fn of_manifest(self) -> Option<Self> {
         let (Self::Path(path) | Self::Below(path)) = self else { return Some(Self::Unknown) };
         match path.strip_suffix("Cargo.toml") {
             Some("") => None,
@@ -77,7 +77,7 @@ impl Directory {
     }
 
     /// The name of the project there, as a word of the shell; `start` is that of the first directory.
-    pub fn name(&self, start: Option<&str>) -> Option<String> {
+    pub(super) fn name(&self, start: Option<&str>) -> Option<String> {
         let path = match self {
             Self::Start => return start.map(str::to_owned),
             Self::Path(path) | Self::Below(path) | Self::Option(path) => path,
@@ -95,7 +95,7 @@ impl Directory {
     }
 
     /// `--source` for a command that starts in the directory; nothing where the default is right.
-    pub fn option(&self) -> Option<String> {
+    pub(super) fn option(&self) -> Option<String> {
         match self {
             Self::Start | Self::Path(_) | Self::Below(_) => Some(String::new()),
             Self::Option(path) => Some(format!(" --source \"{path}\"")),
@@ -104,7 +104,7 @@ impl Directory {
     }
 
     /// `--source` for a command that starts in the directory inside of the sandbox, seen from outside.
-    pub fn outside(&self) -> Option<String> {
+    pub(super) fn outside(&self) -> Option<String> {
         let path = match self {
             Self::Start => "$SRCDIR".to_owned(),
             Self::Below(path) => format!("$SRCDIR/{path}"),
@@ -133,7 +133,7 @@ fn variable(text: &str) -> Option<&str> {
 }
 
 /// A file that a script sources, relative to the repository, if that can be told.
-pub fn sourced(raw: &str) -> Option<PathBuf> {
+pub(super) fn sourced(raw: &str) -> Option<PathBuf> {
     let text = unquoted(raw)?;
     let roots = ["$SRCDIR/", "${SRCDIR}/", "/work/src/", "./"];
     let inside = roots.iter().find_map(|root| text.strip_prefix(root)).unwrap_or(text);
@@ -144,7 +144,7 @@ pub fn sourced(raw: &str) -> Option<PathBuf> {
 
 /// Where a script is while its commands are read one after the other.
 #[derive(Debug)]
-pub struct Tracker {
+pub(super) struct Tracker {
     now: Directory,
     open: Vec<Frame>,
 }
@@ -165,12 +165,12 @@ impl Default for Tracker {
 
 impl Tracker {
     /// Where the next command runs.
-    pub fn now(&self) -> Directory {
+    pub(super) fn now(&self) -> Directory {
         self.now.clone()
     }
 
     /// Goes past a piece of the script.
-    pub fn take(&mut self, piece: &Piece) {
+    pub(super) fn take(&mut self, piece: &Piece) {
         match piece {
             Piece::Command { words, before } => {
                 self.change(words, *before == Before::Line, Directory::read);
@@ -190,7 +190,12 @@ impl Tracker {
     }
 
     /// Follows `cd`; `certain` if it is made in any case.
-    pub fn change(&mut self, words: &[Word], certain: bool, read: impl Fn(&str) -> Directory) {
+    pub(super) fn change(
+        &mut self,
+        words: &[Word],
+        certain: bool,
+        read: impl Fn(&str) -> Directory,
+    ) {
         match words {
             [Word { raw: "cd", .. }, place] if certain => self.now = self.below(read(place.raw)),
             [Word { raw: "cd" | "pushd" | "popd", .. }, ..] => self.now = Directory::Unknown,

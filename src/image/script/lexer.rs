@@ -3,7 +3,7 @@
 
 /// A word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word<'a> {
+pub(super) struct Word<'a> {
     /// As it is written, quotes included.
     pub raw: &'a str,
     /// The offset of its first byte in the script.
@@ -12,7 +12,7 @@ pub struct Word<'a> {
 
 /// What stands between a command and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
+pub(super) enum Before {
     /// Nothing but whitespace: the command begins its line.
     Line,
     /// `&&`
@@ -23,7 +23,7 @@ pub enum Before {
 
 /// What a script consists of, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub(super) enum Piece<'a> {
     /// A simple command, redirections included.
     Command {
         /// Its words; at least one.
@@ -52,10 +52,10 @@ pub enum Piece<'a> {
 
 /// Where the script cannot be followed: the offset of a quote, parenthesis or document without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unclosed(pub usize);
+pub(super) struct Unclosed(pub usize);
 
 /// Splits a script into its pieces.
-pub fn pieces(script: &str) -> Result<Vec<Piece<'_>>, Unclosed> {
+pub(super) fn pieces(script: &str) -> Result<Vec<Piece<'_>>, Unclosed> {
     let mut lexer = Lexer::new(script);
     lexer.run()?;
     Ok(lexer.pieces)

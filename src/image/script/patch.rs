@@ -9,7 +9,7 @@ const CONTEXT: usize = 3;
 
 /// Lines that take the place of others. Each has its newline, as far as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hunk {
+pub(crate) struct Hunk {
     /// The number of the first one in the file before, from 0.
     pub line: usize,
     /// What was there; nothing where lines are added.
@@ -19,12 +19,12 @@ pub struct Hunk {
 }
 
 /// The lines of a text, with their newlines.
-pub fn lines(text: &str) -> Vec<&str> {
+pub(crate) fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
 /// Makes changes, which are in the order of their lines and do not overlap.
-pub fn apply(text: &str, hunks: &[Hunk]) -> String {
+pub(crate) fn apply(text: &str, hunks: &[Hunk]) -> String {
     let lines = lines(text);
     let (mut out, mut next) = (String::new(), 0);
     for hunk in hunks {
@@ -38,7 +38,7 @@ pub fn apply(text: &str, hunks: &[Hunk]) -> String {
 
 /// Takes changes back, wherever their lines are now. Gives the text and the changes whose lines are
 /// not there as they were left.
-pub fn revert<'a>(text: &str, hunks: &'a [Hunk]) -> (String, Vec<&'a Hunk>) {
+pub(crate) fn revert<'a>(text: &str, hunks: &'a [Hunk]) -> (String, Vec<&'a Hunk>) {
     let mut now: Vec<String> = lines(text).into_iter().map(str::to_owned).collect();
     let mut lost = Vec::new();
     let shifts: Vec<usize> = shifted(hunks);
@@ -75,7 +75,7 @@ fn find(now: &[String], wanted: &[String], expected: usize) -> Option<usize> {
 }
 
 /// The changes as a unified diff of a file, which `git apply` and `patch` understand.
-pub fn diff(path: &str, text: &str, hunks: &[Hunk]) -> String {
+pub(crate) fn diff(path: &str, text: &str, hunks: &[Hunk]) -> String {
     let lines = lines(text);
     let mut out = format!("--- a/{path}\n+++ b/{path}\n");
     let (mut added, mut removed) = (0, 0);
@@ -119,7 +119,7 @@ fn groups(hunks: &[Hunk]) -> Vec<&[Hunk]> {
 }
 
 /// A whole new file as a unified diff.
-pub fn addition(path: &str, text: &str) -> String {
+pub(crate) fn addition(path: &str, text: &str) -> String {
     let count = lines(text).len();
     let mut out = format!("--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{count} @@\n");
     show(&mut out, '+', lines(text).into_iter());

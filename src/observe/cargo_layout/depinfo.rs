@@ -28,14 +28,14 @@ pub(super) fn files(content: &[u8]) -> Vec<PathBuf> {
 
 /// The name by which a silent build script's run is said to watch a path of its package, from there: nobody
 /// else writes a path like that, so that it is found again where Cargo copies it to.
-pub fn watched_as(package: &Path, path: &Path) -> Option<PathBuf> {
+pub(crate) fn watched_as(package: &Path, path: &Path) -> Option<PathBuf> {
     let back = Path::new("..").join(package.file_name()?);
     Some(back.join(&back).join(path))
 }
 
 /// What Cargo writes for users, without the paths that only larder has it watch (`output_depinfo.rs` lists what
 /// build scripts ask for; Cargo 1.95); nothing if there are none.
-pub fn without_watched(content: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn without_watched(content: &[u8]) -> Option<Vec<u8>> {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut words = 0;
     let mut rest = content;

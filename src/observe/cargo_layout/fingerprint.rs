@@ -63,7 +63,7 @@ struct Known {
 }
 
 /// Files of a target directory that get another content, relative to it.
-pub type Rewrites = Vec<(PathBuf, Vec<u8>)>;
+pub(crate) type Rewrites = Vec<(PathBuf, Vec<u8>)>;
 
 impl Layout {
     /// What has to be written so that silent runs of build scripts, by their place in [`Layout::units`], count
@@ -72,7 +72,7 @@ impl Layout {
     /// understood.
     ///
     /// Paths are relative to the package. Cargo parses the output of the last run again to learn what to watch.
-    pub fn declare(
+    pub(crate) fn declare(
         &self,
         silent: &BTreeMap<usize, Vec<PathBuf>>,
     ) -> Result<Option<Rewrites>, LayoutError> {
@@ -147,7 +147,7 @@ fn understand(reader: &Reader<'_>, unit: &Unit) -> Result<Option<Known>, LayoutE
 }
 
 /// The number that stands for a fingerprint.
-pub fn number_of(json: &Value) -> Option<u64> {
+pub(crate) fn number_of(json: &Value) -> Option<u64> {
     Fields::deserialize(json).ok().map(|fields| fields.number())
 }
 

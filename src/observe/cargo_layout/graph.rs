@@ -24,7 +24,7 @@ type Dependency = (u64, String, bool, u64);
 
 /// How the units of a directory depend on each other, by their places in [`Layout::units`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Graph {
+pub(crate) struct Graph {
     /// Pairs of a unit and a unit that it was made from.
     pub edges: Vec<(usize, usize)>,
     /// Units of which it is not known what they were all made from.
@@ -41,12 +41,12 @@ struct Edge {
 
 impl Layout {
     /// Pairs of a unit and a unit that it was made from, by their places in [`Layout::units`].
-    pub fn edges(&self) -> Result<Vec<(usize, usize)>, LayoutError> {
+    pub(crate) fn edges(&self) -> Result<Vec<(usize, usize)>, LayoutError> {
         Ok(self.graph()?.edges)
     }
 
     /// All edges, and where some may be missing.
-    pub fn graph(&self) -> Result<Graph, LayoutError> {
+    pub(crate) fn graph(&self) -> Result<Graph, LayoutError> {
         let (edges, open) = self.dependencies()?;
         Ok(Graph { edges: edges.into_iter().map(|edge| (edge.from, edge.to)).collect(), open })
     }
@@ -59,7 +59,7 @@ impl Layout {
     /// 1.95). Two versions are told apart by what their dependents wrote down; after a failed
     /// build there may be none that did, and then they count as one. So do two path packages of
     /// the same name, of which Cargo notes the name only (`DepFingerprint::new`).
-    pub fn compiled_since(&self, since: Nanoseconds) -> Result<Vec<String>, LayoutError> {
+    pub(crate) fn compiled_since(&self, since: Nanoseconds) -> Result<Vec<String>, LayoutError> {
         let is_new = |unit: &Unit| unit.started.is_some_and(|started| started >= since);
         let mut versions: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
         let mut names = BTreeMap::new();

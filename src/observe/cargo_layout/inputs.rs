@@ -10,7 +10,7 @@ use super::{Kind, Layout, LayoutError, Unit, depinfo};
 
 /// A file or directory that a unit was made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Input {
+pub(crate) enum Input {
     /// An absolute path, as the compiler or the build script saw it.
     Absolute(PathBuf),
     /// A path relative to the root of the workspace, where Cargo starts rustc for its members.
@@ -23,7 +23,7 @@ impl Layout {
     /// The inputs of one unit: from its `.d` file, or from what its build script printed.
     ///
     /// The target directory's own files are among them, under the path it had for the compiler.
-    pub fn inputs(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
+    pub(crate) fn inputs(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
         let reader = Reader { target: &self.target };
         if unit.is(Kind::BuildScriptRun) {
             let output = read_output(&reader, unit)?.unwrap_or_default();
@@ -41,7 +41,7 @@ impl Layout {
     /// The absolute paths that units name outside of all `except`, such as the checkout and
     /// Cargo's caches. `source` is where the workspace is for the compiler: a relative input that
     /// climbs out of it is named by its absolute path.
-    pub fn outside_inputs(
+    pub(crate) fn outside_inputs(
         &self,
         source: &Path,
         except: &[PathBuf],
@@ -54,7 +54,7 @@ impl Layout {
     }
 
     /// The same for one unit.
-    pub fn outside_inputs_of(
+    pub(crate) fn outside_inputs_of(
         &self,
         unit: &Unit,
         source: &Path,

@@ -12,7 +12,6 @@ use crate::base::tree::Nanoseconds;
 
 /// A target directory that is being read.
 pub(super) struct Reader<'a> {
-    /// Where it is.
     pub target: &'a Path,
 }
 
@@ -28,7 +27,7 @@ pub(super) struct Listed {
 
 impl Reader<'_> {
     /// The names in a directory, in order; none when there is no such directory.
-    pub fn list(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
+    pub(super) fn list(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
         self.try_list(directory).map_err(|error| error_at(directory, error))
     }
 
@@ -51,13 +50,13 @@ impl Reader<'_> {
     }
 
     /// Only the directories among the names in a directory.
-    pub fn directories(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
+    pub(super) fn directories(&self, directory: &Path) -> Result<Vec<Listed>, LayoutError> {
         let listed = self.list(directory)?;
         Ok(listed.into_iter().filter(|item| item.kind.is_dir()).collect())
     }
 
     /// The modification time of a file, if it is there.
-    pub fn modified(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+    pub(super) fn modified(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
         match fs::symlink_metadata(self.target.join(path)) {
             Ok(metadata) => Ok(Some(modified(&metadata))),
             Err(error) if is_absent(&error) => Ok(None),
@@ -66,7 +65,7 @@ impl Reader<'_> {
     }
 
     /// The time of the last access to a file, if it is there.
-    pub fn accessed(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+    pub(super) fn accessed(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
         match fs::symlink_metadata(self.target.join(path)) {
             Ok(metadata) => Ok(Some(accessed(&metadata))),
             Err(error) if is_absent(&error) => Ok(None),
@@ -75,12 +74,12 @@ impl Reader<'_> {
     }
 
     /// Whether a path is a directory; a symlink is none.
-    pub fn is_directory(&self, path: &Path) -> bool {
+    pub(super) fn is_directory(&self, path: &Path) -> bool {
         fs::symlink_metadata(self.target.join(path)).is_ok_and(|metadata| metadata.is_dir())
     }
 
     /// The content of a file, if it is there.
-    pub fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
+    pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
         match fs::read(self.target.join(path)) {
             Ok(content) => Ok(Some(content)),
             Err(error) if is_absent(&error) => Ok(None),
@@ -93,7 +92,7 @@ impl Reader<'_> {
     /// Cargo writes the number as the hexadecimal digits of its little-endian bytes
     /// (`util/hex.rs`, `to_hex`, Cargo 1.95), and empties the file before it starts a unit
     /// (`core/compiler/fingerprint/mod.rs`, `prepare_target`).
-    pub fn finished(&self, path: &Path) -> Result<Option<Finished>, LayoutError> {
+    pub(super) fn finished(&self, path: &Path) -> Result<Option<Finished>, LayoutError> {
         let Some(content) = self.read(path)? else {
             return Ok(None);
         };

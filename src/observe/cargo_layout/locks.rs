@@ -14,13 +14,13 @@ use super::{LayoutError, scan};
 
 /// All of Cargo's locks of a target directory: no Cargo works in it while they are held.
 #[derive(Debug)]
-pub struct CargoLocks {
+pub(crate) struct CargoLocks {
     _files: Vec<File>,
 }
 
 impl CargoLocks {
     /// Takes all locks that are there if no Cargo has one of them this instant.
-    pub fn try_hold(target: &Path) -> Result<Option<Self>, LayoutError> {
+    pub(crate) fn try_hold(target: &Path) -> Result<Option<Self>, LayoutError> {
         let mut files = Vec::new();
         for path in scan::locks(&Reader { target })? {
             let fail = |error| error_at(&path, error);

@@ -20,7 +20,7 @@ impl Layout {
     /// The texts in a unit's programs that may be paths: from a slash on, as far as the bytes go
     /// that names have. In a program's data one literal follows the other without an end, so a
     /// text may be longer than the path. `counts` says which may matter at all.
-    pub fn mentioned_paths(
+    pub(crate) fn mentioned_paths(
         &self,
         unit: &Unit,
         counts: impl Fn(&[u8]) -> bool,
@@ -42,7 +42,7 @@ impl Layout {
     }
 
     /// Whether a unit's programs hold a text.
-    pub fn mentions(&self, unit: &Unit, text: &str) -> Result<bool, LayoutError> {
+    pub(crate) fn mentions(&self, unit: &Unit, text: &str) -> Result<bool, LayoutError> {
         let finder = memmem::Finder::new(text);
         Ok(self.read_programs(unit)?.iter().any(|bytes| finder.find(bytes).is_some()))
     }
@@ -54,12 +54,12 @@ impl Layout {
     }
 
     /// The content of a program, if it is there.
-    pub fn read_program(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
+    pub(crate) fn read_program(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
         Reader { target: &self.target }.read(path)
     }
 
     /// A unit's build script or proc macro.
-    pub fn programs(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
+    pub(crate) fn programs(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
         let mut paths: Vec<PathBuf> = unit.paths.clone();
         if !unit.is(Kind::BuildScriptCompile) && !unit.is(Kind::Lib) {
             return Ok(Vec::new());

@@ -8,7 +8,7 @@ use super::{Layout, LayoutError, Unit};
 
 /// What matters about an `OUT_DIR`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutDir {
+pub(crate) struct OutDir {
     /// Something is in it.
     pub filled: bool,
     /// An object file or a library is in it, at any depth.
@@ -19,7 +19,7 @@ pub struct OutDir {
 
 impl Layout {
     /// What the run of a build script left; nothing for any other unit.
-    pub fn out_dir(&self, unit: &Unit) -> Result<Option<OutDir>, LayoutError> {
+    pub(crate) fn out_dir(&self, unit: &Unit) -> Result<Option<OutDir>, LayoutError> {
         let reader = Reader { target: &self.target };
         let Some(path) = &unit.out_dir else {
             return Ok(None);

@@ -7,7 +7,7 @@ use super::Layout;
 
 /// Whose a path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// Units, by their place in [`Layout::units`]; more than one where a file has no hash.
     Units(Vec<usize>),
     /// Nobody's: an uplifted file, a lock, a directory that several units share.
@@ -15,11 +15,11 @@ pub enum Owner {
 }
 
 /// An index from paths to units.
-pub struct Owners<'a>(HashMap<&'a Path, Vec<usize>>);
+pub(crate) struct Owners<'a>(HashMap<&'a Path, Vec<usize>>);
 
 impl Layout {
     /// The index over all units' paths.
-    pub fn owners(&self) -> Owners<'_> {
+    pub(crate) fn owners(&self) -> Owners<'_> {
         let mut owners: HashMap<&Path, Vec<usize>> = HashMap::new();
         for (index, unit) in self.units().enumerate() {
             for path in &unit.paths {
@@ -32,7 +32,7 @@ impl Layout {
 
 impl Owners<'_> {
     /// Whose a path is: the units that own it or a directory above it.
-    pub fn of(&self, path: &Path) -> Owner {
+    pub(crate) fn of(&self, path: &Path) -> Owner {
         let units = path.ancestors().find_map(|above| self.0.get(above));
         units.map_or(Owner::Nobody, |units| Owner::Units(units.clone()))
     }

@@ -16,7 +16,10 @@ use super::{Layout, LayoutError, Unit};
 impl Layout {
     /// Some paths that are about to go, and in place of them the directory of a package of the newer
     /// layout if they are all that is in it.
-    pub fn with_emptied(&self, paths: BTreeSet<PathBuf>) -> Result<BTreeSet<PathBuf>, LayoutError> {
+    pub(crate) fn with_emptied(
+        &self,
+        paths: BTreeSet<PathBuf>,
+    ) -> Result<BTreeSet<PathBuf>, LayoutError> {
         let reader = Reader { target: &self.target };
         let builds: HashSet<PathBuf> =
             self.profiles.iter().map(|profile| profile.path.join("build")).collect();
@@ -39,7 +42,7 @@ impl Layout {
     }
 
     /// The files with Cargo's 16 digits of all units.
-    pub fn digits(&self) -> Result<Vec<PathBuf>, LayoutError> {
+    pub(crate) fn digits(&self) -> Result<Vec<PathBuf>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut files = Vec::new();
         for unit in self.units() {
@@ -50,7 +53,7 @@ impl Layout {
 
     /// The units one of whose files is the very file that stands where users take it, by their
     /// places in [`Layout::units`].
-    pub fn uplifted_units(&self) -> Result<BTreeSet<usize>, LayoutError> {
+    pub(crate) fn uplifted_units(&self) -> Result<BTreeSet<usize>, LayoutError> {
         let uplifted = self.profiles.iter().flat_map(|profile| &profile.uplifted);
         let linked: HashSet<_> = uplifted.filter_map(|path| self.linked(path)).collect();
         let mut found = BTreeSet::new();

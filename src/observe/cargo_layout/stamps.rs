@@ -17,17 +17,16 @@ use crate::base::tree::Nanoseconds;
 
 /// A file of a target directory and its modification time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamped {
+pub(crate) struct Stamped {
     /// Relative to the target directory.
     pub path: PathBuf,
-    /// The time.
     pub at: Nanoseconds,
 }
 
 impl Layout {
     /// The files of a unit whose times Cargo compares with those of its inputs; none if it has no inputs to
     /// compare, or was not finished.
-    pub fn references(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
+    pub(crate) fn references(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut paths = Vec::new();
         if unit.is(Kind::BuildScriptRun) {
@@ -40,7 +39,7 @@ impl Layout {
     }
 
     /// What Cargo compares them with.
-    pub fn compared(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
+    pub(crate) fn compared(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
         if !unit.is(Kind::BuildScriptRun) {
             return self.inputs(unit);
         }
@@ -51,7 +50,7 @@ impl Layout {
 
     /// The files of a unit whose times Cargo compares with those of other units, and its note that the unit is
     /// done, which is newer than they are.
-    pub fn outputs(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
+    pub(crate) fn outputs(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut paths = digits_of(&reader, unit)?;
         if unit.is(Kind::BuildScriptRun) {
@@ -73,7 +72,7 @@ impl Layout {
     /// Whether a finished run of a build script asked for nothing to be watched. Cargo then puts the newest
     /// time of the package's files into the fingerprint (`build_script_local_fingerprints`), unless the package
     /// comes from elsewhere and has a version or a checksum instead.
-    pub fn is_silent(&self, unit: &Unit) -> Result<bool, LayoutError> {
+    pub(crate) fn is_silent(&self, unit: &Unit) -> Result<bool, LayoutError> {
         if !unit.is(Kind::BuildScriptRun) || unit.finished.is_none() {
             return Ok(false);
         }
@@ -84,7 +83,7 @@ impl Layout {
     }
 
     /// Cargo's notes that a unit is done: without them it makes the unit anew, where it is.
-    pub fn notes(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
+    pub(crate) fn notes(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
         digits_of(&Reader { target: &self.target }, unit)
     }
 }

@@ -12,7 +12,7 @@ use super::{Kind, Layout, LayoutError, Unit};
 impl Layout {
     /// The units, by their place in [`Layout::units`], of which an artifact is newer than Cargo's
     /// note that the unit was done. Unfinished units are none: Cargo makes them anew by itself.
-    pub fn tampered_units(&self) -> Result<Vec<usize>, LayoutError> {
+    pub(crate) fn tampered_units(&self) -> Result<Vec<usize>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut tampered = Vec::new();
         for (index, unit) in self.units().enumerate() {

@@ -270,7 +270,7 @@ fn inputs_and_out_dirs_are_told(newer: bool) {
     let expected = [Input::Absolute("/etc/hostname".into()), Input::InPackage("build.rs".into())];
     assert_eq!(inputs, expected.into_iter().collect());
     let out_dir = layout.out_dir(run).unwrap().unwrap();
-    assert_eq!(out_dir, OutDir { filled: true, objects: true, sets_env: true });
+    assert_eq!(out_dir, out_dir::OutDir { filled: true, objects: true, sets_env: true });
     assert_eq!(layout.out_dir(unit(Kind::Lib)).unwrap(), None);
     let source = workspace.dir.path();
     let outside = layout.outside_inputs(source, &[source.to_owned()]).unwrap();

@@ -8,7 +8,7 @@ use super::{Environment, IdentifyError};
 use crate::base::program::{self, Answer, ProgramError};
 
 /// A program that was started to answer.
-pub struct Question {
+pub(super) struct Question {
     answer: JoinHandle<Result<Answer, ProgramError>>,
     command: String,
     dir: PathBuf,
@@ -16,14 +16,14 @@ pub struct Question {
 
 /// Where and with what programs are asked.
 #[derive(Clone)]
-pub struct Caller {
+pub(super) struct Caller {
     pub dir: PathBuf,
     pub environment: Environment,
 }
 
 impl Caller {
     /// Starts a program that is to answer, beside what else is done.
-    pub fn ask(&self, program: &Path, arguments: &[&str]) -> Question {
+    pub(super) fn ask(&self, program: &Path, arguments: &[&str]) -> Question {
         let dir = &self.dir;
         let words = format!("{} {}", program.display(), arguments.join(" "));
         let mut command = Command::new(program);
@@ -35,7 +35,7 @@ impl Caller {
 
 impl Question {
     /// Waits for the answer.
-    pub fn answer(self) -> Result<String, IdentifyError> {
+    pub(super) fn answer(self) -> Result<String, IdentifyError> {
         let (command, dir) = (self.command, self.dir);
         let silent = |why: &str| silent(&command, &dir, why);
         // A thread that panicked said why by itself.
@@ -49,7 +49,7 @@ impl Question {
     }
 }
 
-pub fn silent(command: &str, dir: &Path, message: &str) -> IdentifyError {
+pub(super) fn silent(command: &str, dir: &Path, message: &str) -> IdentifyError {
     IdentifyError::Silent {
         command: command.to_owned(),
         dir: dir.to_owned(),

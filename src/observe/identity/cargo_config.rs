@@ -16,12 +16,11 @@ use crate::base::digest::Digest;
 
 /// What the configuration files say.
 #[derive(Debug, Default)]
-pub struct CargoConfig {
+pub(super) struct CargoConfig {
     /// Their content, by path.
     pub digests: BTreeMap<String, Digest>,
     /// Their text, one after the other.
     pub text: String,
-    /// Directory sources.
     pub vendor: Vec<PathBuf>,
     /// `paths` and `[patch]`.
     pub extra_roots: Vec<PathBuf>,
@@ -47,7 +46,7 @@ const WRAPPERS: [&str; 4] = [
 
 /// Reads all configuration that applies to a build of `source` that is started in `base`, where Cargo looks;
 /// `said` is `--config`. Files that only apply to the sources count by content.
-pub fn read(
+pub(super) fn read(
     source: &Path,
     base: &Path,
     said: &[String],
@@ -76,7 +75,7 @@ pub fn read(
 
 impl CargoConfig {
     /// The compiler that the environment or a file names.
-    pub fn rustc(&self, environment: &Environment) -> Option<String> {
+    pub(super) fn rustc(&self, environment: &Environment) -> Option<String> {
         let get = |name: &str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
         let named = get("RUSTC").or_else(|| get("CARGO_BUILD_RUSTC"));
         let named = named.map(PathBuf::from).or_else(|| self.rustc.clone());
@@ -84,24 +83,24 @@ impl CargoConfig {
     }
 
     /// The wrappers that the environment and the files name.
-    pub fn wrappers(&self, environment: &Environment) -> Vec<PathBuf> {
+    pub(super) fn wrappers(&self, environment: &Environment) -> Vec<PathBuf> {
         let get = |name: &&str| environment.get(OsStr::new(name)).filter(|value| !value.is_empty());
         let named = WRAPPERS.iter().filter_map(get).map(PathBuf::from);
         named.chain(self.wrappers.iter().cloned()).collect()
     }
 
     /// Where Cargo is told to put its output instead of `target/`.
-    pub fn target_dir(&self) -> Option<&Path> {
+    pub(super) fn target_dir(&self) -> Option<&Path> {
         self.target_dir.as_deref()
     }
 
     /// Where Cargo is told to put what is between, as it is written: it may be a template.
-    pub fn build_dir(&self) -> Option<&str> {
+    pub(super) fn build_dir(&self) -> Option<&str> {
         self.build_dir.as_deref()
     }
 
     /// Where Cargo is told to put copies of finished artifacts.
-    pub fn artifact_dir(&self) -> Option<&Path> {
+    pub(super) fn artifact_dir(&self) -> Option<&Path> {
         self.artifact_dir.as_deref()
     }
 

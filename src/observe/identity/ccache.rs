@@ -16,7 +16,7 @@ use crate::observe::identity::Fidelity;
 /// In direct mode it does not see a new header that the compiler would find first (ccache 4.7, manual,
 /// "The direct mode", caveats); its inode cache goes by inodes and times, which fresh sandboxes share; and
 /// the rest names what it may leave out.
-pub const CAREFUL: [(&str, &str); 7] = [
+pub(crate) const CAREFUL: [(&str, &str); 7] = [
     ("compiler_check", "content"),
     ("depend_mode", "false"),
     ("direct_mode", "false"),
@@ -32,7 +32,7 @@ const ASIDE: [&str; 7] =
 
 /// ccache and how it is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ccache {
+pub(super) struct Ccache {
     /// Such as `4.7.5`.
     pub version: String,
     /// What is not at its default.
@@ -42,15 +42,14 @@ pub struct Ccache {
 
 /// Where ccache keeps what, as the compiler sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CcachePlace {
-    /// The objects.
+pub(crate) struct CcachePlace {
     pub cache: PathBuf,
     /// The configuration file that it reads after all others.
     pub config: PathBuf,
 }
 
 /// Questions that are under way.
-pub struct Asked {
+pub(super) struct Asked {
     program: PathBuf,
     caller: Caller,
     version: Question,
@@ -59,7 +58,7 @@ pub struct Asked {
 }
 
 /// Asks ccache for its settings.
-pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
+pub(super) fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
     let missing = || IdentifyError::NoTool { tool: "ccache".to_owned(), path: search.shown_path() };
     let program = search.find(Path::new("ccache")).ok_or_else(missing)?;
     Ok(Asked {
@@ -73,7 +72,7 @@ pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
 
 impl Asked {
     /// Waits for the answers; refuses what would not be exact.
-    pub fn judge(
+    pub(super) fn judge(
         self,
         fidelity: Fidelity,
         looker: &mut Looker<'_>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Which of the sandbox's packages make a target directory of its own when they change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum PackageMode {
+pub(crate) enum PackageMode {
     /// Build packages and their dependencies, compilers, and what ships development files
     #[default]
     Build,
@@ -17,7 +17,7 @@ pub enum PackageMode {
 /// How far a build may be from a cold one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Fidelity {
+pub(crate) enum Fidelity {
     /// Bit for bit what a cold build gives
     #[default]
     Exact,

@@ -13,7 +13,7 @@ const SHOWN: usize = 100;
 
 /// One part of an identity that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Which part, such as `package` or `environment`.
     pub part: String,
     /// Which of that part, such as `rustc` or `RUSTFLAGS`; empty where there is only one.
@@ -25,7 +25,7 @@ pub struct Difference {
 }
 
 /// All differences, in the order in which they explain most: packages and versions first.
-pub fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
+pub(crate) fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
     let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else {
         return Vec::new();
     };
@@ -149,7 +149,7 @@ fn around(text: &str, place: usize) -> String {
 }
 
 /// The differences as short lines: what goes by the thousand is summed up.
-pub fn lines(differences: &[Difference], most: usize) -> Vec<String> {
+pub(crate) fn lines(differences: &[Difference], most: usize) -> Vec<String> {
     let mut rest: BTreeMap<&str, usize> = BTreeMap::new();
     let mut lines = Vec::new();
     for difference in differences {

@@ -11,7 +11,11 @@ const NATIVE: [&[u8]; 5] =
     [b"target-cpu=native", b"tune-cpu=native", b"march=native", b"mtune=native", b"mcpu=native"];
 
 /// Model and flags of the processor if anything asks for it, else nothing.
-pub fn native(counting: &Environment, command: &[Vec<u8>], config: &CargoConfig) -> Option<String> {
+pub(super) fn native(
+    counting: &Environment,
+    command: &[Vec<u8>],
+    config: &CargoConfig,
+) -> Option<String> {
     let mut texts = counting.values().map(|value| OsStr::as_bytes(value));
     let asks =
         texts.any(asks) || command.iter().any(|word| asks(word)) || asks(config.text.as_bytes());

@@ -19,7 +19,7 @@ use crate::observe::sources::plain;
 
 /// Where Cargo puts what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directories {
+pub(super) struct Directories {
     /// Where its units are: this is attached.
     pub units: PathBuf,
     /// Where its artifacts go, if elsewhere: this is left alone.
@@ -39,7 +39,7 @@ struct Metadata {
 
 /// Finds them. Cargo itself is asked only where a build directory is set: whether it heeds that, and what a
 /// template in it stands for, it knows.
-pub fn find(
+pub(super) fn find(
     request: &Request,
     said: &Said,
     config: &CargoConfig,
@@ -106,7 +106,7 @@ fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> 
 }
 
 /// Whether a directory is one that Cargo made for what it builds: such a one is never an input as a whole.
-pub fn is_cargos(dir: &Path) -> bool {
+pub(super) fn is_cargos(dir: &Path) -> bool {
     let tag = std::fs::read(dir.join("CACHEDIR.TAG")).unwrap_or_default();
     tag.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55")
         && dir.join(".rustc_info.json").is_file()
@@ -114,14 +114,14 @@ pub fn is_cargos(dir: &Path) -> bool {
 
 impl Said {
     /// The directory from which Cargo looks, as the compiler sees it.
-    pub fn base(&self, request: &Request) -> PathBuf {
+    pub(super) fn base(&self, request: &Request) -> PathBuf {
         let from = request.directory.as_ref().unwrap_or(&request.source);
         from.join(&self.directory)
     }
 }
 
 /// What the command says to Cargo of directories and configuration; nothing where it is not Cargo itself.
-pub fn said(command: &[Vec<u8>]) -> Said {
+pub(super) fn said(command: &[Vec<u8>]) -> Said {
     let mut said = words::said(command);
     if said.program.as_os_str().is_empty() {
         said.program = PathBuf::from("cargo");

@@ -121,7 +121,7 @@ const SECRET: &[&str] =
     &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
 
 /// The variables that count.
-pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
+pub(super) fn counting(environment: &Environment, ignored: &[String]) -> Environment {
     let ignores = |name: &OsStr| {
         let fits = |pattern: &str| matches(pattern, name.as_bytes());
         IGNORED.iter().any(|pattern| fits(pattern))
@@ -133,7 +133,7 @@ pub fn counting(environment: &Environment, ignored: &[String]) -> Environment {
 }
 
 /// The variables that count only for programs that name them, as digests.
-pub fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
+pub(super) fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
     let is_seldom =
         |name: &OsStr| seldom_patterns().any(|pattern| matches(pattern, name.as_bytes()));
     let named = environment.iter().filter(|(name, _)| is_seldom(name));
@@ -149,7 +149,7 @@ pub(super) fn seldom_patterns() -> impl Iterator<Item = &'static str> {
 
 /// Whether a variable is one of those that files of the sources count for too. mkosi's own are not:
 /// image repositories name them everywhere.
-pub fn is_of_services(name: &str) -> bool {
+pub(crate) fn is_of_services(name: &str) -> bool {
     SERVICES.iter().any(|pattern| matches(pattern, name.as_bytes()))
 }
 
@@ -162,7 +162,7 @@ fn matches(pattern: &str, name: &[u8]) -> bool {
 }
 
 /// The variables as text; what may be secret as a digest.
-pub fn shown(counting: &Environment) -> BTreeMap<String, String> {
+pub(super) fn shown(counting: &Environment) -> BTreeMap<String, String> {
     let text = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
         let name = super::shown(name.as_bytes());
         let upper = name.to_uppercase();

@@ -12,7 +12,7 @@ pub struct CanonicalError(#[from] serde_json::Error);
 
 /// A place whose toolchain cannot be identified.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentifyError {
+pub(crate) enum IdentifyError {
     /// There are no sources.
     #[error("no directory {} to build from; name it with --source", .0.display())]
     NoSource(PathBuf),
@@ -28,26 +28,17 @@ pub enum IdentifyError {
     },
     /// A tool is there and does not answer.
     #[error("`{command}` failed in {}: {message}; make it work there, as the build will need it", dir.display())]
-    Silent {
-        /// What was asked.
-        command: String,
-        /// Where.
-        dir: PathBuf,
-        /// Its own words.
-        message: String,
-    },
+    Silent { command: String, dir: PathBuf, message: String },
     /// Go keeps nothing here.
     #[error("go has no {name} here (`go env {name}` says {value:?}); set HOME or {name}")]
     NoCache {
         /// `GOCACHE` or `GOMODCACHE`.
         name: &'static str,
-        /// What it is.
         value: String,
     },
     /// The main module is not what is to be built.
     #[error("the module of {} is {}; name its directory with --source", sources.display(), module.display())]
     Above {
-        /// The source directory.
         sources: PathBuf,
         /// The module's `go.mod`.
         module: PathBuf,
@@ -59,26 +50,18 @@ pub enum IdentifyError {
     Careless {
         /// The key of ccache's configuration.
         key: String,
-        /// Its value.
         value: String,
     },
     /// A configuration file is not TOML.
     #[error("cannot read cargo's configuration {}", path.display())]
     Config {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A directory that a variable names is too large to be read at every build.
     #[error("{name} names {}, which holds more than {} files; if no build depends on it, put {name} into ignore-env", path.display(), super::TOO_MANY)]
-    TooLarge {
-        /// The variable.
-        name: String,
-        /// The directory.
-        path: PathBuf,
-    },
+    TooLarge { name: String, path: PathBuf },
     /// The package database cannot be read.
     #[error(transparent)]
     Packages(#[from] super::packages::PackagesError),

@@ -56,7 +56,7 @@ const PROGRAMS: [&str; 4] = ["AR", "CC", "CXX", "GCCGO"];
 
 /// The Go toolchain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Go {
+pub(super) struct Go {
     /// What `go env` says.
     settings: BTreeMap<String, String>,
     /// `$GOROOT`, and the programs that `go env` names, by path.
@@ -65,7 +65,7 @@ pub struct Go {
 
 /// Where Go keeps what, as the compiler sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct GoPlace {
+pub(crate) struct GoPlace {
     /// `GOCACHE`
     pub cache: PathBuf,
     /// `GOMODCACHE`
@@ -75,7 +75,7 @@ pub struct GoPlace {
 }
 
 /// A question that is under way.
-pub struct Asked {
+pub(super) struct Asked {
     program: PathBuf,
     question: Question,
     caller: Caller,
@@ -85,7 +85,7 @@ pub struct Asked {
 ///
 /// With `GOTOOLCHAIN=local`: Go 1.21 and later would otherwise download the toolchain that `go.mod` names,
 /// before there is a cache to keep it in. The command does that, and Go knows it by its version.
-pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
+pub(super) fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
     let missing = || IdentifyError::NoTool { tool: "go".to_owned(), path: search.shown_path() };
     let program = search.find(Path::new("go")).ok_or_else(missing)?;
     let mut caller = place.clone();
@@ -97,7 +97,7 @@ pub fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
 
 impl Asked {
     /// Waits for the answer, and reads the toolchain as far as it is not known.
-    pub fn observe(
+    pub(super) fn observe(
         self,
         request: &Request,
         search: &Search,
@@ -163,7 +163,7 @@ fn place(settings: &BTreeMap<String, String>, request: &Request) -> Result<GoPla
 
 impl Go {
     /// Such as `1.19.8`.
-    pub fn release(&self) -> &str {
+    pub(super) fn release(&self) -> &str {
         let version = self.settings.get("GOVERSION").map_or("unknown", String::as_str);
         version.strip_prefix("go").unwrap_or(version)
     }

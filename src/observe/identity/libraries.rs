@@ -25,7 +25,7 @@ const DIRECTORIES: [&str; 5] = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/us
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// The content of all libraries that `programs` load and that development names lead to.
-pub fn observe(
+pub(super) fn observe(
     programs: impl IntoIterator<Item = PathBuf>,
     looker: &mut Looker<'_>,
 ) -> Result<BTreeMap<String, Digest>, ObserveError> {

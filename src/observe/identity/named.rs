@@ -81,7 +81,7 @@ const BROAD: [&str; 26] = [
 const VOLATILE: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 /// Where the build's own directories are.
-pub struct Limits<'a> {
+pub(super) struct Limits<'a> {
     pub source: &'a Path,
     pub cargo_home: &'a Path,
     pub target: &'a Path,
@@ -89,7 +89,7 @@ pub struct Limits<'a> {
 }
 
 /// The content of everything that is named, by path.
-pub fn observe(
+pub(super) fn observe(
     request: &Request,
     counting: &Environment,
     config: &CargoConfig,
@@ -165,13 +165,17 @@ fn exceeds(dir: &Path, limit: usize, is_own: impl Fn(&Path) -> bool) -> bool {
 
 impl<'a> Limits<'a> {
     /// Those of a project.
-    pub fn new(source: &'a Path, cargo_home: &'a Path, directories: &'a Directories) -> Self {
+    pub(super) fn new(
+        source: &'a Path,
+        cargo_home: &'a Path,
+        directories: &'a Directories,
+    ) -> Self {
         let results = directories.results.as_deref();
         Self { source, cargo_home, target: &directories.units, results }
     }
 
     /// Whether a path is where Cargo puts what it builds.
-    pub fn is_built(&self, path: &Path) -> bool {
+    pub(super) fn is_built(&self, path: &Path) -> bool {
         path.starts_with(self.target)
             || self.results.is_some_and(|results| path.starts_with(results))
     }

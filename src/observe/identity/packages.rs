@@ -20,7 +20,7 @@ use crate::observe::identity::PackageMode;
 
 /// The packages that count, and the files of those that do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packages {
+pub(super) struct Packages {
     /// `dpkg`, `rpm`, `pacman` or `none`.
     pub manager: String,
     /// Version and digest of the manager's checksums, by name and architecture.
@@ -32,7 +32,7 @@ pub struct Packages {
 
 /// What was found the last time, and by what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackageCache {
+pub(super) struct PackageCache {
     key: Digest,
     packages: Packages,
 }
@@ -40,7 +40,7 @@ pub struct PackageCache {
 /// A package database that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the package database {}", path.display())]
-pub struct PackagesError {
+pub(crate) struct PackagesError {
     path: PathBuf,
     #[source]
     source: io::Error,
@@ -62,7 +62,7 @@ struct Question<'a> {
 
 /// Looks into the package database below `root`; `cache` is believed while the database is the
 /// same.
-pub fn observe(
+pub(super) fn observe(
     root: &Path,
     mode: PackageMode,
     build_packages: &[String],

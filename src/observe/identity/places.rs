@@ -62,10 +62,10 @@ const IDLE: [&str; 3] = ["share/man", "share/doc", "man"];
 
 /// What the places looked like.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacesCache(BTreeMap<Vec<u8>, Tree>);
+pub(super) struct PlacesCache(BTreeMap<Vec<u8>, Tree>);
 
 /// The places, and what to remember of them.
-pub struct Observed {
+pub(super) struct Observed {
     /// One digest a place that is there.
     pub digests: BTreeMap<String, Digest>,
     /// For the next time.
@@ -76,7 +76,7 @@ pub struct Observed {
 type Wanted = fn(&Path, bool) -> bool;
 
 /// Looks at all places below `root` and at the directories of `PATH`.
-pub fn observe(
+pub(super) fn observe(
     root: &Path,
     path_directories: &[PathBuf],
     foreign: &BTreeSet<Vec<u8>>,
@@ -285,7 +285,7 @@ impl PlacesCache {
 }
 
 /// A path with `/lib`, `/bin` and the like where they are in a merged `/usr`.
-pub fn usr_merged(path: &str) -> String {
+pub(super) fn usr_merged(path: &str) -> String {
     let tops = ["/bin/", "/sbin/", "/lib/", "/lib64/", "/lib32/", "/libx32/"];
     if tops.iter().any(|top| path.starts_with(top)) {
         format!("/usr{path}")
@@ -295,7 +295,7 @@ pub fn usr_merged(path: &str) -> String {
 }
 
 /// Whether a directory is one in which the linker looks for libraries.
-pub fn is_library_directory(directory: &Path) -> bool {
+pub(super) fn is_library_directory(directory: &Path) -> bool {
     let Ok(relative) = directory.strip_prefix("/") else { return false };
     let is_top = |path: &Path| LIBRARIES.iter().any(|library| path == Path::new(library));
     let is_target = || {
@@ -307,7 +307,7 @@ pub fn is_library_directory(directory: &Path) -> bool {
 
 /// Whether a file could be in one of the places at all: the files of other packages need not be
 /// remembered.
-pub fn may_count(path: &Path) -> bool {
+pub(super) fn may_count(path: &Path) -> bool {
     let mut components = path.components().skip(1);
     let (first, second) = (components.next(), components.next());
     let is = |component: Option<Component<'_>>, names: &[&str]| {

@@ -21,7 +21,7 @@ const LARGEST_SCRIPT: u64 = 1 << 20;
 
 /// The Rust toolchain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rust {
+pub(super) struct Rust {
     /// `rustc -vV`.
     pub rustc: String,
     /// `cargo --version`; with `-vV` it starts other programs to name the operating system.
@@ -32,14 +32,14 @@ pub struct Rust {
 
 /// What the programs said of themselves, and the digest of everything that said it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Versions {
+pub(super) struct Versions {
     key: Digest,
     rustc: String,
     cargo: String,
 }
 
 /// A question that is under way, while other things are looked at.
-pub struct Asked {
+pub(super) struct Asked {
     place: Caller,
     rustc: PathBuf,
     cargo: PathBuf,
@@ -49,7 +49,7 @@ pub struct Asked {
 }
 
 /// The toolchain's files: what it says of itself is not known yet.
-pub struct Found {
+pub(super) struct Found {
     place: Caller,
     rustc: PathBuf,
     cargo: PathBuf,
@@ -58,7 +58,7 @@ pub struct Found {
 }
 
 /// Asks rustc for its sysroot, in the source directory: rustup chooses the toolchain by it.
-pub fn ask(
+pub(super) fn ask(
     request: &Request,
     environment: &Environment,
     config: &CargoConfig,
@@ -115,7 +115,7 @@ fn script(path: &Path) -> Option<Vec<u8>> {
 
 impl Asked {
     /// Waits for the answer, and reads the programs and the sysroot as far as they are not known.
-    pub fn observe(self, looker: &mut Looker<'_>) -> Result<Found, IdentifyError> {
+    pub(super) fn observe(self, looker: &mut Looker<'_>) -> Result<Found, IdentifyError> {
         let sysroot = PathBuf::from(self.sysroot.answer()?.trim());
         let mut files = BTreeMap::new();
         let mut look = |path: &Path| {
@@ -142,7 +142,7 @@ impl Asked {
 impl Found {
     /// What rustc and cargo say of themselves. They are only asked if the programs, or the
     /// libraries that they load, are others than the last time: the same bytes say the same.
-    pub fn versions(
+    pub(super) fn versions(
         self,
         libraries: &BTreeMap<String, Digest>,
         before: Option<&Versions>,
@@ -167,7 +167,7 @@ impl Found {
 
 impl Rust {
     /// Such as `1.85.1`.
-    pub fn release(&self) -> &str {
+    pub(super) fn release(&self) -> &str {
         let line = self.rustc.lines().find_map(|line| line.strip_prefix("release: "));
         line.unwrap_or("unknown")
     }

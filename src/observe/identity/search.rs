@@ -8,13 +8,13 @@ use super::Environment;
 
 /// The directories of `PATH`, and after them that of `CARGO_HOME`: a toolchain in places of its own is put on
 /// the path within the command, where nobody else sees it.
-pub struct Search {
+pub(super) struct Search {
     path: Vec<PathBuf>,
 }
 
 impl Search {
     /// As the environment says; `execvp(3)`'s default where it does not.
-    pub fn new(environment: &Environment) -> Self {
+    pub(super) fn new(environment: &Environment) -> Self {
         let path = environment.get(OsStr::new("PATH"));
         let path = path.map_or_else(|| "/bin:/usr/bin".into(), Clone::clone);
         let absolute = |dir: &PathBuf| dir.is_absolute();
@@ -24,12 +24,12 @@ impl Search {
     }
 
     /// The directories, in order.
-    pub fn directories(&self) -> &[PathBuf] {
+    pub(super) fn directories(&self) -> &[PathBuf] {
         &self.path
     }
 
     /// The program that a name stands for.
-    pub fn find(&self, name: &Path) -> Option<PathBuf> {
+    pub(super) fn find(&self, name: &Path) -> Option<PathBuf> {
         let runs = |path: &PathBuf| {
             let metadata = std::fs::metadata(path);
             metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
@@ -41,7 +41,7 @@ impl Search {
     }
 
     /// The directories as one text.
-    pub fn shown_path(&self) -> String {
+    pub(super) fn shown_path(&self) -> String {
         let parts = self.path.iter().map(|dir| dir.display().to_string());
         parts.collect::<Vec<_>>().join(":")
     }

@@ -18,7 +18,7 @@ const KEY: usize = 3;
 
 /// What kind of text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Text {
+pub(crate) enum Text {
     /// An executable, or a library that is loaded.
     Program,
     /// A file that somebody wrote.
@@ -27,8 +27,7 @@ pub enum Text {
 
 /// The names that a text holds, whatever variables are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mentions {
-    /// Exactly these.
+pub(crate) struct Mentions {
     whole: BTreeSet<String>,
     /// Those that one of these begins with, or ends with.
     joined: BTreeSet<String>,
@@ -57,7 +56,7 @@ struct Patterns {
 
 impl Mentions {
     /// What a text names.
-    pub fn of(text: &[u8], kind: Text) -> Self {
+    pub(crate) fn of(text: &[u8], kind: Text) -> Self {
         let patterns = Patterns::get();
         let mut mentions = Self::default();
         for (at, key) in text.windows(KEY).enumerate() {
@@ -74,7 +73,7 @@ impl Mentions {
     }
 
     /// Whether it names a variable.
-    pub fn name(&self, variable: &str) -> bool {
+    pub(crate) fn name(&self, variable: &str) -> bool {
         let stem = variable.split(|c: char| !is_of_name(c)).next().unwrap_or_default();
         let joins = |text: &String| text.starts_with(stem) || text.ends_with(stem);
         self.whole.contains(stem)
@@ -83,7 +82,7 @@ impl Mentions {
     }
 
     /// Takes in what other texts name.
-    pub fn extend(&mut self, others: impl IntoIterator<Item = Self>) {
+    pub(crate) fn extend(&mut self, others: impl IntoIterator<Item = Self>) {
         for other in others {
             self.whole.extend(other.whole);
             self.joined.extend(other.joined);

@@ -15,14 +15,14 @@ use crate::base::digest::Digest;
 use crate::observe::identity::Kept;
 
 /// Questions that are under way.
-pub struct Questions {
+pub(super) struct Questions {
     rust: Option<rust::Asked>,
     go: Option<go::Asked>,
     ccache: Option<ccache::Asked>,
 }
 
 /// What the toolchains are.
-pub struct Toolchains {
+pub(super) struct Toolchains {
     pub rust: Option<Rust>,
     pub go: Option<(Go, GoPlace)>,
     pub ccache: Option<(Ccache, CcachePlace)>,
@@ -34,7 +34,7 @@ pub struct Toolchains {
 
 impl Questions {
     /// Asks those that are attached.
-    pub fn ask(
+    pub(super) fn ask(
         request: &Request,
         environment: &Environment,
         config: &CargoConfig,
@@ -50,7 +50,7 @@ impl Questions {
 
     /// Waits for the answers, and reads the programs as far as they are not known. `found` are the other
     /// tools of the place.
-    pub fn observe(
+    pub(super) fn observe(
         self,
         request: &Request,
         search: &Search,

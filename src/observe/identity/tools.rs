@@ -61,7 +61,7 @@ const TOOLS: [&str; 44] = [
 ];
 
 /// The content of every tool that is there, by the path it is found at; what is built is none.
-pub fn observe(
+pub(super) fn observe(
     search: &Search,
     counting: &Environment,
     config: &CargoConfig,
@@ -82,7 +82,7 @@ pub fn observe(
 }
 
 /// The programs that `gcc` itself starts, such as `cc1`: `/usr/lib*/gcc/<target>/<version>/`.
-pub fn compilers() -> Vec<PathBuf> {
+pub(super) fn compilers() -> Vec<PathBuf> {
     let below = |dir: &Path| {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect::<Vec<_>>()

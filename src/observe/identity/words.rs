@@ -31,7 +31,7 @@ enum Stage {
 }
 
 /// The words of a command without those that only say how loud Cargo is.
-pub fn deciding(command: &[Vec<u8>]) -> Vec<&[u8]> {
+pub(super) fn deciding(command: &[Vec<u8>]) -> Vec<&[u8]> {
     let mut words = command.iter().map(Vec::as_slice).peekable();
     let mut kept = Vec::new();
     let Some(start) = cargo_at(command) else {
@@ -117,7 +117,7 @@ fn takes_value(word: &[u8]) -> bool {
 
 /// What a command says to Cargo of where it works and by which configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub(super) struct Said {
     /// The word that stands for Cargo; empty where the command is something else.
     pub program: PathBuf,
     /// `+1.85`
@@ -139,7 +139,7 @@ const HEEDED: [&[u8]; 6] =
     [b"--target-dir", b"--manifest-path", b"--config", b"-C", b"--artifact-dir", b"--out-dir"];
 
 /// Reads the words of a command that is Cargo itself, up to `--` or to a subcommand that is not Cargo's own.
-pub fn said(command: &[Vec<u8>]) -> Said {
+pub(super) fn said(command: &[Vec<u8>]) -> Said {
     let mut said = Said::default();
     let Some(start) = cargo_at(command) else { return said };
     let mut words = command[start..].iter().map(Vec::as_slice).peekable();
@@ -185,7 +185,7 @@ fn path(word: &[u8]) -> PathBuf {
 }
 
 /// Words of the command as the system takes them.
-pub fn words(command: &[Vec<u8>]) -> Vec<OsString> {
+pub(crate) fn words(command: &[Vec<u8>]) -> Vec<OsString> {
     command.iter().map(|word| OsString::from_vec(word.clone())).collect()
 }
 

@@ -33,12 +33,12 @@ use super::paths;
 use super::place::Where;
 use crate::base::tree::ObserveError;
 
-pub use copied::{Original, originals, shared};
-pub use repository::Repository;
+pub(crate) use copied::{Original, originals, shared};
+pub(crate) use repository::Repository;
 
 /// The state of all repositories that a checkout has or belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GitState {
+pub(crate) struct GitState {
     /// By working tree: relative to the checkout, or absolute for one that encloses it.
     #[serde(with = "paths::map")]
     pub repositories: BTreeMap<PathBuf, Repository>,
@@ -65,7 +65,7 @@ impl GitState {
     }
 
     /// What differs from an older state, in words; empty if git would answer the same.
-    pub fn changes_since(&self, old: &Self) -> Vec<String> {
+    pub(crate) fn changes_since(&self, old: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         for (name, repository) in &self.repositories {
             let prefix = prefix(name);

@@ -24,7 +24,7 @@ use crate::base::tree::{ChangeKind, Entry, Made, Nanoseconds, Node, ObserveError
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
     /// Says whether the state is another one now and has to be written again.
-    pub fn learn(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+    pub(crate) fn learn(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
         let locked = self.learn_lock(place, this)?;
         let packages = self.learn_packages(place)?;
         let inputs = self.learn_inputs(place, this)?;
@@ -34,7 +34,12 @@ impl SourceState {
     /// What units wrote into the checkout while they were made, as it is now: a cold build would
     /// write it too. What the command wrote before the first of them and after the last, it writes
     /// again by itself.
-    pub fn made(&self, seen: &Tree, first_unit: Nanoseconds, last_unit: Nanoseconds) -> Made {
+    pub(crate) fn made(
+        &self,
+        seen: &Tree,
+        first_unit: Nanoseconds,
+        last_unit: Nanoseconds,
+    ) -> Made {
         let in_time = |_: &[u8], entry: &Entry| {
             (first_unit..=last_unit).contains(&entry.stamp.ctime)
                 && !matches!(entry.node, Node::Directory)
@@ -49,7 +54,7 @@ impl SourceState {
 
     /// Which files somebody wrote, or removed, since this state was seen, whatever is in them now: of what
     /// units saw of them nothing is known. `seen` is the checkout after the command.
-    pub fn edited(&self, seen: &Tree) -> Vec<(PathBuf, Option<Nanoseconds>)> {
+    pub(crate) fn edited(&self, seen: &Tree) -> Vec<(PathBuf, Option<Nanoseconds>)> {
         let is_file = |tree: &Tree, path: &PathBuf| {
             tree.get(path).is_some_and(|entry| !matches!(entry.node, Node::Directory))
         };
@@ -66,7 +71,7 @@ impl SourceState {
     }
 
     /// Which of the files that a build wrote into its sources are not there as it wrote them.
-    pub fn unmade(&self, made: &Made) -> Vec<PathBuf> {
+    pub(crate) fn unmade(&self, made: &Made) -> Vec<PathBuf> {
         let paths = made.iter().map(|(path, entry)| (Path::new(OsStr::from_bytes(path)), entry));
         let is_there = |path: &Path, entry: &Entry| {
             self.checkout.get(path).is_some_and(|now| now.same_content(entry))

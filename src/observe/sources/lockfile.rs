@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The packages of a `Cargo.lock`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lockfile {
+pub(crate) struct Lockfile {
     /// All of them, as the file has them.
     #[serde(rename = "package", default)]
     pub packages: Vec<Package>,
@@ -18,10 +18,8 @@ pub struct Lockfile {
 
 /// One package of a `Cargo.lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
-    /// Its name.
+pub(crate) struct Package {
     pub name: String,
-    /// Its version.
     pub version: String,
     /// Where it comes from; nothing for a local one.
     #[serde(default)]
@@ -36,30 +34,30 @@ pub struct Package {
 
 impl Package {
     /// What its content follows from: the checksum, or the commit at the end of its source.
-    pub fn sum(&self) -> Option<&str> {
+    pub(crate) fn sum(&self) -> Option<&str> {
         let commit = || self.source.as_deref()?.strip_prefix("git+")?.rsplit_once('#');
         self.checksum.as_deref().or_else(|| commit().map(|(_, commit)| commit))
     }
 
     /// `name version`.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 }
 
 impl Lockfile {
     /// The packages in the text of a `Cargo.lock`.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+    pub(crate) fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
     /// The packages of the workspace and the path dependencies.
-    pub fn local(&self) -> impl Iterator<Item = &Package> {
+    pub(crate) fn local(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| package.source.is_none())
     }
 
     /// All packages, by `name version`, that depend on any of the given ones, these included.
-    pub fn dependents_closure(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
+    pub(crate) fn dependents_closure(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
         let dependents = self.dependents();
         let mut closure = ids.clone();
         let mut open: Vec<String> = ids.iter().cloned().collect();
@@ -74,7 +72,7 @@ impl Lockfile {
     }
 
     /// The names of everything that a package depends on, itself included, of all versions.
-    pub fn dependencies_closure(&self, name: &str) -> BTreeSet<String> {
+    pub(crate) fn dependencies_closure(&self, name: &str) -> BTreeSet<String> {
         let mut closure = BTreeSet::from([name.to_owned()]);
         let mut open = vec![name.to_owned()];
         while let Some(name) = open.pop() {

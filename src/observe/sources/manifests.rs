@@ -27,7 +27,7 @@ const PATHS: [&str; 8] = [
 
 /// What one manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(super) struct Manifest {
     digest: Option<Digest>,
     /// The package's name; a virtual manifest has none.
     pub name: Option<String>,
@@ -38,14 +38,14 @@ pub struct Manifest {
 
 /// The manifests of one tree, by directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifests {
+pub(super) struct Manifests {
     #[serde(with = "paths::map")]
     by_directory: BTreeMap<PathBuf, Manifest>,
 }
 
 impl Manifests {
     /// Reads the manifests of a tree at `root`; one that an earlier reading knows is not parsed.
-    pub fn read(root: &Path, tree: &Tree, before: Option<&Self>) -> Self {
+    pub(super) fn read(root: &Path, tree: &Tree, before: Option<&Self>) -> Self {
         let mut by_directory = BTreeMap::new();
         for (path, entry) in tree.select(|name, _| name == b"Cargo.toml") {
             let Node::File(digest) = &entry.node else {
@@ -63,7 +63,7 @@ impl Manifests {
     }
 
     /// All of them, with their directories relative to the root.
-    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Manifest)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &Manifest)> {
         self.by_directory.iter().map(|(path, manifest)| (path.as_path(), manifest))
     }
 }
@@ -78,7 +78,7 @@ impl Manifest {
     }
 
     /// What the text of a manifest says.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let table = text.parse::<toml::Table>().unwrap_or_default();
         let name = table.get("package").or(table.get("project"));
         let name = name.and_then(|package| package.get("name")?.as_str()).map(str::to_owned);

@@ -30,7 +30,7 @@ const ELSEWHERE: [&str; 16] = [
 impl Where {
     /// Whether a text of a program may be the path of a file that nobody else looks at: an
     /// absolute one whose first name is there, a hidden one at home, or one that climbs.
-    pub fn may_be_mentioned(&self, text: &[u8]) -> bool {
+    pub(crate) fn may_be_mentioned(&self, text: &[u8]) -> bool {
         let path = Path::new(OsStr::from_bytes(text));
         if text.starts_with(b"/../") || text.starts_with(b"/.") && text.len() > 3 {
             return true;
@@ -44,7 +44,11 @@ impl Where {
     }
 
     /// The files, as the compiler sees them, that such texts stand for now.
-    pub fn mentioned(&self, texts: &BTreeSet<Vec<u8>>, packages: &[PathBuf]) -> BTreeSet<PathBuf> {
+    pub(crate) fn mentioned(
+        &self,
+        texts: &BTreeSet<Vec<u8>>,
+        packages: &[PathBuf],
+    ) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         for text in texts {
             let text = Path::new(OsStr::from_bytes(text));

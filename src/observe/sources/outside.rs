@@ -17,7 +17,7 @@ const SYSTEM: [&str; 10] =
 
 /// Places outside of the checkout, by path as the compiler sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outside {
+pub(crate) struct Outside {
     #[serde(with = "paths::map")]
     places: BTreeMap<PathBuf, Root>,
 }
@@ -58,7 +58,7 @@ impl Outside {
     }
 
     /// The places that differ from an older observation, or that it did not know.
-    pub fn changes_since(&self, old: &Self) -> Vec<PathBuf> {
+    pub(crate) fn changes_since(&self, old: &Self) -> Vec<PathBuf> {
         let is_same = |name: &PathBuf, root: &Root| {
             old.places.get(name).is_some_and(|old| {
                 root.tree.changes_since(&old.tree).is_empty()
@@ -74,12 +74,12 @@ impl Outside {
     }
 
     /// The places.
-    pub fn places(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Path> {
         self.places.keys().map(PathBuf::as_path)
     }
 
     /// The directories of the packages of a name, as the compiler sees them.
-    pub fn homes<'s>(&'s self, package: &'s str) -> impl Iterator<Item = PathBuf> + 's {
+    pub(crate) fn homes<'s>(&'s self, package: &'s str) -> impl Iterator<Item = PathBuf> + 's {
         let all = self.places.iter().flat_map(|(place, root)| {
             root.manifests.iter().map(move |(dir, manifest)| (place.join(dir), manifest))
         });
@@ -88,7 +88,7 @@ impl Outside {
     }
 
     /// A file at or below a directory, as the compiler sees both, that has another time than it had.
-    pub fn moved_since(&self, old: &Self, home: &Path) -> Option<PathBuf> {
+    pub(crate) fn moved_since(&self, old: &Self, home: &Path) -> Option<PathBuf> {
         let nothing = Tree::default();
         self.places.iter().find_map(|(place, root)| {
             let old = old.places.get(place).map_or(&nothing, |old| &old.tree);
@@ -98,7 +98,7 @@ impl Outside {
     }
 
     /// What is in each place.
-    pub fn trees(&self) -> impl Iterator<Item = (&Path, &Tree)> {
+    pub(crate) fn trees(&self) -> impl Iterator<Item = (&Path, &Tree)> {
         self.places.iter().map(|(name, root)| (name.as_path(), &root.tree))
     }
 

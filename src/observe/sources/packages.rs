@@ -29,7 +29,7 @@ const SHORT: usize = 7;
 
 /// Packages from outside, and what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Packages {
+pub(crate) struct Packages {
     /// By `name version`, for those in a store's downloads: what their content follows from.
     sums: BTreeMap<String, String>,
     /// By `name version`: the places that are its own. None as long as it was not downloaded.
@@ -79,7 +79,7 @@ impl Packages {
 
     /// The names of packages whose content differs from an older observation, or that it did not
     /// know: units of theirs may be left from before that.
-    pub fn changes_since(&self, old: &Self) -> BTreeSet<String> {
+    pub(crate) fn changes_since(&self, old: &Self) -> BTreeSet<String> {
         let differs = |home: &Vec<u8>| match (self.tree(home), old.tree(home)) {
             (Some(new), Some(old)) => !new.changes_since(old).is_empty(),
             _ => true,
@@ -102,7 +102,7 @@ impl Packages {
     }
 
     /// Places in a store's downloads that are not as Cargo unpacked them, relative to its home.
-    pub fn spoilt(&self) -> Vec<PathBuf> {
+    pub(crate) fn spoilt(&self) -> Vec<PathBuf> {
         let homes = self.homes.iter().filter(|(id, _)| self.sums.contains_key(*id));
         let places: BTreeSet<_> = homes.flat_map(|(_, homes)| homes).collect();
         let places = places.into_iter().map(|home| super::paths::path(home.clone()));
@@ -116,12 +116,12 @@ impl Packages {
     }
 
     /// Whether a package was nowhere to be found.
-    pub fn lacks_some(&self) -> bool {
+    pub(crate) fn lacks_some(&self) -> bool {
         self.homes.values().any(Vec::is_empty)
     }
 
     /// Forgets what was at a place: it is about to be unpacked again.
-    pub fn forget(&mut self, name: &Path) {
+    pub(crate) fn forget(&mut self, name: &Path) {
         self.trees.remove(name);
         for homes in self.homes.values_mut() {
             homes.retain(|home| super::paths::path(home.clone()) != name);
@@ -151,7 +151,7 @@ impl Packages {
     }
 
     /// Where a package was found, by `name version`, and what is there.
-    pub fn places_of(&self, id: &str) -> impl Iterator<Item = (PathBuf, &Tree)> {
+    pub(crate) fn places_of(&self, id: &str) -> impl Iterator<Item = (PathBuf, &Tree)> {
         let names = self.homes.get(id).into_iter().flatten();
         let names = names.map(|home| super::paths::path(home.clone()));
         names.filter_map(|name| self.trees.get(&name).map(|tree| (name, tree)))
@@ -188,7 +188,7 @@ fn name_of(place: &Where, here: &Path) -> PathBuf {
 
 impl Where {
     /// The place here of a package from outside, by the name that the state has of it.
-    pub fn place_of_package(&self, name: &Path) -> PathBuf {
+    pub(crate) fn place_of_package(&self, name: &Path) -> PathBuf {
         for (cache, start) in [(&self.registry, "registry"), (&self.git, "git")] {
             if let Ok(inside) = name.strip_prefix(start) {
                 return cache.join(inside);

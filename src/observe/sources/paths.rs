@@ -18,11 +18,14 @@ pub(super) fn path(bytes: Vec<u8>) -> PathBuf {
 pub(super) mod list {
     use super::{Deserialize, Deserializer, PathBuf, Serializer, bytes, path};
 
-    pub fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        paths: &[PathBuf],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(paths.iter().map(|path| bytes(path)))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<PathBuf>, D::Error> {
         Ok(Vec::<Vec<u8>>::deserialize(deserializer)?.into_iter().map(path).collect())
@@ -35,14 +38,14 @@ pub(super) mod map {
 
     use super::{Deserialize, Deserializer, PathBuf, Serialize, Serializer, bytes, path};
 
-    pub fn serialize<S: Serializer, V: Serialize>(
+    pub(crate) fn serialize<S: Serializer, V: Serialize>(
         paths: &BTreeMap<PathBuf, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(paths.iter().map(|(path, value)| (bytes(path), value)))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
         deserializer: D,
     ) -> Result<BTreeMap<PathBuf, V>, D::Error> {
         let pairs = Vec::<(Vec<u8>, V)>::deserialize(deserializer)?;

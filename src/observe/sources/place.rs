@@ -10,7 +10,7 @@ const LINKS: usize = 40;
 
 /// Where to look. All paths are absolute.
 #[derive(Clone, Debug, Default)]
-pub struct Where {
+pub(crate) struct Where {
     /// The checkout, as seen from here.
     pub source: PathBuf,
     /// The target directory's place, as seen from here; left out of the checkout.
@@ -43,7 +43,7 @@ pub struct Where {
 
 impl Where {
     /// How the compiler sees a path of here.
-    pub fn seen_by_compiler(&self, here: &Path) -> PathBuf {
+    pub(crate) fn seen_by_compiler(&self, here: &Path) -> PathBuf {
         match here.strip_prefix(&self.root) {
             Ok(inside) => Path::new("/").join(inside),
             Err(_) => here.to_owned(),
@@ -62,7 +62,7 @@ impl Where {
     ///
     /// What mkosi mounts for the chroot alone, such as `/work`, is not below the root from here
     /// but at the same path; so what is missing below the root is looked for beside the source.
-    pub fn real_of_compiler(&self, path: &Path) -> PathBuf {
+    pub(crate) fn real_of_compiler(&self, path: &Path) -> PathBuf {
         let inside = resolve(&self.root, path);
         let shared = |other: &Path| path.components().nth(1) == other.components().nth(1);
         let is_outside = !self.source.starts_with(&self.root) && shared(&self.source);
@@ -118,7 +118,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 }
 
 /// A path without `.` and, as far as names alone can tell, without `..`.
-pub fn plain(path: &Path) -> PathBuf {
+pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
         match component {

@@ -18,7 +18,7 @@ use crate::base::tree::{Change, ChangeKind, Nanoseconds, Node, ObserveError, Tre
 
 /// The state of all sources at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceState {
+pub(crate) struct SourceState {
     /// Everything in the checkout, ignored files too, but no `.git` and not the target directory.
     pub checkout: Tree,
     /// The repositories that the checkout has or belongs to.
@@ -41,7 +41,7 @@ pub struct SourceState {
 
 /// How one state differs from an older one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceChanges {
+pub(crate) struct SourceChanges {
     /// Names in the checkout.
     pub checkout: Vec<Change>,
     /// Files of the checkout that have their content still, but another time that somebody set.
@@ -61,13 +61,16 @@ pub struct SourceChanges {
 }
 
 /// Looks at all sources and changes nothing. What `before` vouches for is not read again.
-pub fn observe(place: &Where, before: Option<&SourceState>) -> Result<SourceState, ObserveError> {
+pub(crate) fn observe(
+    place: &Where,
+    before: Option<&SourceState>,
+) -> Result<SourceState, ObserveError> {
     let checkout = checkout::observe(place, before.map(|before| &before.checkout))?;
     finish(place, before, checkout)
 }
 
 /// Looks at the checkout alone, and changes nothing.
-pub fn observe_checkout(place: &Where, before: &Tree) -> Result<Tree, ObserveError> {
+pub(crate) fn observe_checkout(place: &Where, before: &Tree) -> Result<Tree, ObserveError> {
     Ok(checkout::observe(place, Some(before))?.tree)
 }
 
@@ -144,7 +147,7 @@ pub(super) fn look_at_input(
 impl SourceState {
     /// The names of the packages that are local: what `Cargo.lock` has without a source, and what
     /// the manifests of the checkout have that `Cargo.lock` does not know (yet).
-    pub fn local(&self) -> BTreeSet<String> {
+    pub(crate) fn local(&self) -> BTreeSet<String> {
         let vendored = self.vendored();
         let locked = self.lock.iter().flat_map(|lock| &lock.packages);
         let foreign = locked.filter(|package| package.source.is_some());
@@ -158,7 +161,7 @@ impl SourceState {
     }
 
     /// What differs from an older state.
-    pub fn changes_since(&self, old: &Self) -> SourceChanges {
+    pub(crate) fn changes_since(&self, old: &Self) -> SourceChanges {
         let checkout = self.checkout.changes_since(&old.checkout);
         let mut packages = self.packages.changes_since(&old.packages);
         packages.extend(self.vendored_in(&checkout));
@@ -180,7 +183,7 @@ impl SourceState {
     }
 
     /// Makes it a state that was seen on another machine: no stamp of it vouches for any content here.
-    pub fn unsettle(&mut self) {
+    pub(crate) fn unsettle(&mut self) {
         self.checkout.unsettle();
         self.git.unsettle();
         self.outside.unsettle();
@@ -195,19 +198,19 @@ impl SourceState {
     }
 
     /// The directories of the packages in the checkout.
-    pub fn package_directories(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn package_directories(&self) -> impl Iterator<Item = &Path> {
         self.manifests.iter().map(|(path, _)| path)
     }
 
     /// The name of the package in a directory of the checkout.
-    pub fn package_in(&self, directory: &Path) -> Option<&str> {
+    pub(crate) fn package_in(&self, directory: &Path) -> Option<&str> {
         let mut all = self.manifests.iter().filter(|(path, _)| *path == directory);
         all.next().and_then(|(_, manifest)| manifest.name.as_deref())
     }
 
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
-    pub fn vendored(&self) -> BTreeSet<PathBuf> {
+    pub(crate) fn vendored(&self) -> BTreeSet<PathBuf> {
         let marks = self.checkout.select(|name, _| name == b".cargo-checksum.json");
         marks.filter_map(|(path, _)| path.parent().map(Path::to_owned)).collect()
     }
@@ -231,13 +234,13 @@ fn is_below(path: &Path, directories: &BTreeSet<PathBuf>) -> bool {
 }
 
 impl SourceChanges {
-    /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Counts files as changed of which it is not known what the last build saw.
-    pub fn add_edited(&mut self, paths: impl Iterator<Item = PathBuf>) {
+    pub(crate) fn add_edited(&mut self, paths: impl Iterator<Item = PathBuf>) {
         for path in paths {
             if !self.checkout.iter().any(|change| change.path == path) {
                 self.checkout.push(Change { path, kind: ChangeKind::Changed });
@@ -246,7 +249,7 @@ impl SourceChanges {
     }
 
     /// Whether something differs that local packages may have read.
-    pub fn touches_local(&self) -> bool {
+    pub(crate) fn touches_local(&self) -> bool {
         !(self.checkout.is_empty()
             && self.dated.is_empty()
             && self.git.is_empty()
@@ -256,7 +259,7 @@ impl SourceChanges {
 
 /// When the use began whose sources a state describes, and when it first compiled something.
 #[derive(Clone, Copy, Debug)]
-pub struct Use {
+pub(crate) struct Use {
     /// The moment of the state.
     pub started: Nanoseconds,
     /// When the first unit was started, if any was.

@@ -16,7 +16,12 @@ use crate::base::tree::Node;
 impl Where {
     /// What to watch in the package at `home`, a directory of the checkout as the compiler sees it; relative to
     /// it. A directory stands for all in it. Nothing for a package that is elsewhere.
-    pub fn watched(&self, home: &Path, source: &Path, state: &SourceState) -> Option<Vec<PathBuf>> {
+    pub(crate) fn watched(
+        &self,
+        home: &Path,
+        source: &Path,
+        state: &SourceState,
+    ) -> Option<Vec<PathBuf>> {
         let inside = home.strip_prefix(source).ok()?;
         let others: Vec<&Path> = state
             .package_directories()

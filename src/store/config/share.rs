@@ -12,7 +12,7 @@ use crate::store::Store;
 /// When `larder run` pushes by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PushWhen {
+pub(crate) enum PushWhen {
     /// Only `larder push` does.
     #[default]
     Never,
@@ -23,7 +23,7 @@ pub enum PushWhen {
 /// When `larder run` pulls by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PullWhen {
+pub(crate) enum PullWhen {
     /// Only `larder pull` does.
     #[default]
     Never,
@@ -34,7 +34,7 @@ pub enum PullWhen {
 /// What `[share]` says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Sharing {
+pub(crate) struct Sharing {
     /// What restic takes as `--repo`.
     pub repository: String,
     /// The file with the repository's password.
@@ -81,7 +81,7 @@ fn ten_minutes() -> Span {
 }
 
 /// What the store's policy says of sharing; nothing where it says nothing.
-pub fn sharing(store: &Store) -> Result<Option<Sharing>, ConfigError> {
+pub(crate) fn sharing(store: &Store) -> Result<Option<Sharing>, ConfigError> {
     Ok(File::read(store)?.share)
 }
 

@@ -24,12 +24,12 @@ use crate::base::tree::descend::{self, Dir, Found, Then, Visitor};
 use crate::store::Store;
 
 /// For callers of [`empty_trash`] that do not want to know how far it is.
-pub fn unwatched(_: u64) {}
+pub(crate) fn unwatched(_: u64) {}
 
 /// Unlinks everything in the trash of a store, whoever put it there. All errors are collected.
 ///
 /// `progress` is told, from several threads, how many names are gone since it was told last.
-pub fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictError> {
+pub(crate) fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictError> {
     let root = match store.reopen() {
         Ok(root) => root,
         Err(error) => return vec![error.into()],
@@ -43,7 +43,7 @@ pub fn empty_trash(store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Vec<EvictE
 
 /// Unlinks what is in the trash but for whole target directories: what builds took from their own.
 /// That is little, and done at once.
-pub fn empty_scraps(store: &Store) -> Vec<EvictError> {
+pub(crate) fn empty_scraps(store: &Store) -> Vec<EvictError> {
     let trash = match store.reopen() {
         Ok(root) => below::open_dir(&root, c"trash"),
         Err(error) => return vec![error.into()],
@@ -84,7 +84,7 @@ fn holds_directory(trash: &OwnedFd, bag: &CStr) -> bool {
 }
 
 /// Removes something and all below it, where a store was moved from or to.
-pub fn remove_tree(path: &Path) -> Result<(), EvictError> {
+pub(super) fn remove_tree(path: &Path) -> Result<(), EvictError> {
     let fail = |errno| EvictError::new(path, errno);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(trash::c_name))
     else {

@@ -15,7 +15,7 @@ use crate::base::tree::below;
 use crate::store::{EntryPaths, Store};
 
 /// A fresh directory in a store's trash, into which things are moved one by one.
-pub struct Trash<'a> {
+pub(crate) struct Trash<'a> {
     store: &'a Store,
     /// Made when the first thing comes, and again if somebody has emptied the trash meanwhile.
     bag: Option<OwnedFd>,
@@ -30,19 +30,19 @@ const OWN: [&str; 3] = ["projects", "cargo-home", "share"];
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// A name for something in the trash that nobody else has.
-pub fn fresh_name() -> String {
+pub(crate) fn fresh_name() -> String {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     format!("{:x}-{}-{serial}", crate::base::tree::now(), std::process::id())
 }
 
 impl<'a> Trash<'a> {
     /// A place for what is about to go; made when the first thing comes.
-    pub fn new(store: &'a Store) -> Self {
+    pub(crate) fn new(store: &'a Store) -> Self {
         Self { store, bag: None, last: None, count: 0 }
     }
 
     /// Moves a file or a whole directory of the store here. What is already gone is no error.
-    pub fn take(&mut self, path: &Path) -> Result<(), EvictError> {
+    pub(crate) fn take(&mut self, path: &Path) -> Result<(), EvictError> {
         let fail = |errno| EvictError::new(path, errno);
         let Some(name) = self.find(path)? else { return Ok(()) };
         let Some((_, parent)) = &self.last else { return Ok(()) };
@@ -76,7 +76,7 @@ impl<'a> Trash<'a> {
 
     /// Moves a target directory here that another one replaces. Without its record it goes with what builds took
     /// from their own directories, and not only with the next collection.
-    pub fn take_replaced(&mut self, paths: &EntryPaths) -> Result<(), EvictError> {
+    pub(crate) fn take_replaced(&mut self, paths: &EntryPaths) -> Result<(), EvictError> {
         self.take(&paths.dir)?;
         let last = self.count.checked_sub(1).and_then(|last| CString::new(last.to_string()).ok());
         let (Some(bag), Some(last)) = (&self.bag, last) else { return Ok(()) };
@@ -86,11 +86,6 @@ impl<'a> Trash<'a> {
             let _ = rustix::fs::unlinkat(&dir, c"entry.json", AtFlags::empty());
         }
         Ok(())
-    }
-
-    /// How many things were taken.
-    pub fn count(&self) -> u64 {
-        self.count
     }
 
     /// Opens the directory that something is in; the name in it, if it can be there.
@@ -139,7 +134,7 @@ fn make_in(trash: &OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 /// Whether there is something of this name.
-pub fn is_there(dir: &OwnedFd, name: &CStr) -> bool {
+pub(super) fn is_there(dir: &OwnedFd, name: &CStr) -> bool {
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
@@ -156,7 +151,10 @@ fn make_movable(parent: &OwnedFd, name: &CStr) -> bool {
 
 /// The directory that something in the store is in, reached from the store's root without following
 /// or entering anything, and the name in it. Nothing if there is no such directory.
-pub fn parent_inside(store: &Store, path: &Path) -> Result<Option<(OwnedFd, CString)>, EvictError> {
+pub(super) fn parent_inside(
+    store: &Store,
+    path: &Path,
+) -> Result<Option<(OwnedFd, CString)>, EvictError> {
     let inside = path.strip_prefix(store.root()).map_err(|_| outside(store, path))?;
     let mut names = Vec::new();
     for component in inside.components() {
@@ -183,6 +181,6 @@ fn outside(store: &Store, path: &Path) -> EvictError {
 }
 
 /// A name as the system takes it.
-pub fn c_name(name: &OsStr) -> Option<CString> {
+pub(super) fn c_name(name: &OsStr) -> Option<CString> {
     CString::new(name.as_bytes()).ok()
 }

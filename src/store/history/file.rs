@@ -28,18 +28,18 @@ const FILES: [&str; 2] = ["history.old", "history"];
 
 impl Store {
     /// Adds what has just happened.
-    pub fn remember(&self, event: Event) -> Result<(), StoreError> {
+    pub(crate) fn remember(&self, event: Event) -> Result<(), StoreError> {
         let happened = Happened { at: SystemTime::now(), event };
         self.append(&happened, FULL).map_err(StoreError::io("write", &self.root().join(FILES[1])))
     }
 
     /// What happened since the store was made.
-    pub fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         atomic::read_json(&self.root().join(TOTALS)).ok().flatten().unwrap_or_default()
     }
 
     /// All that is known to have happened, the oldest first.
-    pub fn history(&self) -> Vec<Happened> {
+    pub(crate) fn history(&self) -> Vec<Happened> {
         let texts = FILES.map(|name| fs::read(self.root().join(name)).unwrap_or_default());
         let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
         lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()

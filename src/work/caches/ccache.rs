@@ -9,11 +9,16 @@ use crate::base::fault;
 use crate::observe::identity::CAREFUL;
 
 /// The name of the configuration file in a cache directory that `CCACHE_DIR` names.
-pub const CONFIG: &str = "ccache.conf";
+pub(super) const CONFIG: &str = "ccache.conf";
 
 /// Puts the configuration where ccache reads it: the user's own, and behind it what makes it exact.
 /// Variables go before it; the identity has judged those.
-pub fn configure(kept: &Path, place: Option<&Path>, config: &Path, copy: &Path) -> Result<()> {
+pub(super) fn configure(
+    kept: &Path,
+    place: Option<&Path>,
+    config: &Path,
+    copy: &Path,
+) -> Result<()> {
     let own = fs::read_to_string(config).unwrap_or_default();
     let careful = CAREFUL.iter().map(|(key, value)| format!("{key} = {value}"));
     let lines: Vec<String> = own.lines().map(str::to_owned).chain(careful).collect();

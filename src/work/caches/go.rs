@@ -21,7 +21,7 @@ use crate::work::situation::Findings;
 
 /// In Go's build cache: results of tests from before this moment are not used (`cmd/go/internal/clean`,
 /// Go 1.19).
-pub const EXPIRY: &str = "testexpire.txt";
+pub(super) const EXPIRY: &str = "testexpire.txt";
 
 /// Endings of files that a C compiler, an assembler or a linker reads.
 const FOR_C: [&str; 28] = [
@@ -30,13 +30,13 @@ const FOR_C: [&str; 28] = [
 ];
 
 /// How Go is used.
-pub struct Settings {
+pub(super) struct Settings {
     /// `go.work`, as seen from here.
     pub workspace: Option<PathBuf>,
 }
 
 /// What is to be done about the sources.
-pub struct Judged {
+pub(super) struct Judged {
     /// Why the build cache has to be emptied.
     pub why: Vec<String>,
     /// What is known of the sources from now on.
@@ -44,7 +44,7 @@ pub struct Judged {
 }
 
 /// Looks at the sources as Go is going to see them.
-pub fn judge(
+pub(super) fn judge(
     settings: &Settings,
     place: &Where,
     findings: &Findings,
@@ -177,7 +177,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Takes what the command wrote into the checkout into the memory.
-pub fn learn(memory: &mut Memory, place: &Where, findings: &Findings) -> Result<()> {
+pub(super) fn learn(memory: &mut Memory, place: &Where, findings: &Findings) -> Result<()> {
     let before = &findings.state.checkout;
     let after = sources::observe_checkout(place, before)?;
     memory.made.clear();
@@ -192,7 +192,7 @@ pub fn learn(memory: &mut Memory, place: &Where, findings: &Findings) -> Result<
 }
 
 /// Makes Go run all tests again, as it would in a cold build.
-pub fn expire_tests(cache: &Path) -> Result<()> {
+pub(super) fn expire_tests(cache: &Path) -> Result<()> {
     let path = cache.join(EXPIRY);
     fault::point("caches.expire");
     let written = fs::write(&path, format!("{}\n", now()));

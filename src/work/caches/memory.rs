@@ -13,7 +13,7 @@ use crate::base::tree::{Made, Nanoseconds, Node, Tree};
 /// What is remembered from one use to the next. It is written at the end of each use: what a use leaves
 /// in the caches that has no end is removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub(super) struct Memory {
     /// Every file that ever was in the checkout.
     pub files: BTreeMap<Vec<u8>, File>,
     /// What the command itself wrote into the checkout.
@@ -29,7 +29,7 @@ const MOMENTS: usize = 16;
 
 /// A file of the checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
+pub(super) struct File {
     /// Its content when it was last there.
     pub content: Digest,
     /// The modification times that it had, and with which content.
@@ -65,7 +65,7 @@ impl Memory {
     /// Go's index of packages trusts names, sizes and modification times
     /// (`cmd/go/internal/modindex/read.go`, `dirHash`, Go 1.19), and lies in its build cache. So that has
     /// to go where a file has a time that it had with another content.
-    pub fn see(&mut self, checkout: &Tree, is_cgo: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    pub(super) fn see(&mut self, checkout: &Tree, is_cgo: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
         let mut taken = Vec::new();
         for (path, entry) in checkout.iter() {
             let Node::File(content) = &entry.node else { continue };
@@ -88,7 +88,7 @@ impl Memory {
 
     /// Forgets what Go cannot remember any more, because its build cache is gone: all but what the files
     /// of the checkout are now.
-    pub fn begin_anew(&mut self, checkout: &Tree) {
+    pub(super) fn begin_anew(&mut self, checkout: &Tree) {
         self.files.retain(|path, file| {
             let now = checkout.get(Path::new(OsStr::from_bytes(path)));
             if let Some(now) = now {
@@ -99,7 +99,7 @@ impl Memory {
     }
 
     /// Whether any file that is in the checkout imports "C".
-    pub fn has_cgo(&self, checkout: &Tree) -> bool {
+    pub(super) fn has_cgo(&self, checkout: &Tree) -> bool {
         let cgo = self.files.iter().filter(|(_, file)| file.cgo);
         cgo.map(|(path, _)| Path::new(OsStr::from_bytes(path)))
             .any(|path| checkout.get(path).is_some())

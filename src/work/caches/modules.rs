@@ -21,7 +21,7 @@ use crate::work::situation::Findings;
 const DOWNLOAD: &str = "cache/download";
 
 /// What is not as it was left: single downloads, and otherwise whole modules and repositories.
-pub fn not_as_left(now: &Tree, before: &Tree) -> Vec<PathBuf> {
+pub(super) fn not_as_left(now: &Tree, before: &Tree) -> Vec<PathBuf> {
     let removed = now.changes_since(before).into_iter();
     let removed = removed.filter(|change| change.kind == ChangeKind::Removed);
     // Of a module from which something is missing, Go uses the rest.
@@ -51,7 +51,7 @@ fn whole(path: &Path) -> Option<PathBuf> {
 
 /// Leaves out of an observation what was changed by others than Go, so that it goes the next time:
 /// modules that are new or other, and not what their checksum says, and downloads that are other.
-pub fn forget_changed(kept: &Path, now: &mut Tree, before: &Tree) -> Result<()> {
+pub(super) fn forget_changed(kept: &Path, now: &mut Tree, before: &Tree) -> Result<()> {
     let changes = now.changes_since(before);
     let is_download = |path: &Path| path.starts_with(DOWNLOAD);
     let endings = ["info", "mod", "zip", "ziphash"];
@@ -129,7 +129,7 @@ fn escaped(path: &str) -> String {
 
 /// Modules for which a `go.sum` that changed has another checksum than what was downloaded, with all
 /// that was downloaded of that version. A cold build would download them as they are now.
-pub fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Vec<PathBuf> {
+pub(super) fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Vec<PathBuf> {
     let changes = findings.source_changes();
     let changed = changes.iter().flat_map(|changes| &changes.checkout);
     let sums = changed.filter(|change| {

@@ -12,7 +12,7 @@ use crate::store::{EntryPaths, EntryRecord, Lock, Row, Store, StoreError};
 const AT_ONCE: usize = 4;
 
 /// Measures every directory that nobody uses, and the downloads. Says which could not be.
-pub fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError> {
+pub(crate) fn rescan(store: &Store, output: Output) -> Result<Vec<String>, CollectError> {
     let rows = store.all_rows()?;
     let progress = Progress::directories(output, "measuring", rows.len());
     let (rows, errors) = (Mutex::new(rows.into_iter()), Mutex::new(Vec::new()));
@@ -52,7 +52,10 @@ fn measure(store: &Store, row: &Row, output: Output) -> Result<(), CollectError>
 }
 
 /// Measures a directory whose lock is held, and mends its record, if it has one.
-pub fn mend(paths: &EntryPaths, record: Result<EntryRecord, String>) -> Result<(), StoreError> {
+pub(crate) fn mend(
+    paths: &EntryPaths,
+    record: Result<EntryRecord, String>,
+) -> Result<(), StoreError> {
     let Ok(record) = record else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ use crate::store::{Claim, EntryPaths, Guard, Lock, Names, Store};
 use crate::work::sweep;
 
 /// Moves everything of that kind into the trash, or removes it; says how many there were.
-pub fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
+pub(crate) fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
     let mut tidying = Tidying { store, trash: Trash::new(store), count: 0, errors: Vec::new() };
     match store.projects() {
         Ok(projects) => projects.iter().for_each(|project| tidying.project(project)),
@@ -24,7 +24,7 @@ pub fn tidy(store: &Store, guard: &Guard) -> (usize, Vec<anyhow::Error>) {
 
 /// Removes the directories of projects that hold nothing. One that is not empty stays; a build that
 /// begins makes it again.
-pub fn remove_vacant(store: &Store) {
+pub(crate) fn remove_vacant(store: &Store) {
     for project in store.projects().unwrap_or_default() {
         let _ = evict::remove_project(store, &project);
     }

@@ -17,7 +17,7 @@ use crate::store::{Claim, LockError, Store, Wait};
 /// To be called by who works in the store, or has it alone: then no other move is under way. What
 /// cannot be reached from here, because the filesystem is read-only or not there, waits for
 /// somebody who can; what somebody else is about to settle is left to him.
-pub fn settle(store: &Store) -> Result<(), MoveError> {
+pub(crate) fn settle(store: &Store) -> Result<(), MoveError> {
     let root = store.root();
     settle_record(store, ORIGIN, || {
         let Some(Origin { from, aside, .. }) = Origin::of(root)? else { return Ok(()) };
@@ -54,7 +54,7 @@ fn settle_record(
 
 /// Goes on with a move that was cut off where the old place was not a store any more. Nothing if there was
 /// none.
-pub fn resume(from: &Path, to: &Path) -> Result<Option<Store>, MoveError> {
+pub(crate) fn resume(from: &Path, to: &Path) -> Result<Option<Store>, MoveError> {
     let (from, to) = (absolute(from)?, absolute(to)?);
     let Ok(store) = Store::open_writable(&to) else { return Ok(None) };
     let Some(_guard) = store.hold(Wait::Forever, |_| {})? else { return Ok(None) };

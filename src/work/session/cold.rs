@@ -18,8 +18,7 @@ use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
 
 /// A build in an empty directory.
-pub struct Cold {
-    /// Where it is.
+pub(crate) struct Cold {
     pub dir: PathBuf,
     /// The command's exit code.
     pub code: i32,
@@ -33,7 +32,7 @@ pub struct Cold {
 
 impl Use<'_> {
     /// Whether the policy wants the next use to be verified.
-    pub fn is_due(&self, every: u64) -> bool {
+    pub(crate) fn is_due(&self, every: u64) -> bool {
         every > 0
             && self.target.is_some()
             && self.entry.identity().is_exact()
@@ -41,17 +40,17 @@ impl Use<'_> {
     }
 
     /// The target directory as it was left.
-    pub fn kept(&self) -> PathBuf {
+    pub(crate) fn kept(&self) -> PathBuf {
         self.entry.paths().target.clone()
     }
 
     /// The checkout.
-    pub fn checkout(&self) -> &Path {
+    pub(crate) fn checkout(&self) -> &Path {
         &self.sources.source
     }
 
     /// Runs the command with an empty directory in place of the kept one.
-    pub fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
+    pub(crate) fn build_cold(&self, words: &[OsString], number: u32) -> Result<Cold> {
         let project = &self.entry.record().project;
         let why = if number == 1 { "to compare" } else { "because it differs" };
         self.output.note(&format!("building {project} cold beside the warm one, {why}"));
@@ -113,7 +112,7 @@ impl Use<'_> {
     }
 
     /// Removes the copies and what the cold builds made.
-    pub fn clear_cold(&self) -> Result<()> {
+    pub(crate) fn clear_cold(&self) -> Result<()> {
         let paths = self.entry.paths();
         let mut trash = Trash::new(self.store);
         trash.take(&paths.copies)?;
@@ -126,7 +125,7 @@ impl Use<'_> {
     }
 
     /// Removes them after a comparison: where nothing can be mounted the way led to the cold builds.
-    pub fn leave_cold(&self) -> Result<()> {
+    pub(crate) fn leave_cold(&self) -> Result<()> {
         self.clear_cold()?;
         if let Some(target) = &self.target {
             link::leave(target, &self.entry.paths().target)?;
@@ -135,7 +134,7 @@ impl Use<'_> {
     }
 
     /// Records what the cold builds told; a stale directory is set aside.
-    pub fn end_cold(&mut self, verdict: Verdict) -> Result<()> {
+    pub(crate) fn end_cold(&mut self, verdict: Verdict) -> Result<()> {
         if verdict == Verdict::Stale {
             self.entry.remake(self.store)?;
         }

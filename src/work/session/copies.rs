@@ -30,7 +30,7 @@ pub(super) struct Beside {
 
 impl Use<'_> {
     /// Copies the sources as they are before the command, once for each cold build.
-    pub fn copy_sources(&mut self) -> Result<()> {
+    pub(crate) fn copy_sources(&mut self) -> Result<()> {
         let paths = self.entry.paths().clone();
         Trash::new(self.store).take(&paths.copies)?;
         let why = if self.way == Way::Symlink {
@@ -113,12 +113,12 @@ impl Use<'_> {
     }
 
     /// The copy that a cold build has, or is about to have.
-    pub fn copied(&self, number: u32) -> Option<PathBuf> {
+    pub(crate) fn copied(&self, number: u32) -> Option<PathBuf> {
         Some(self.entry.paths().cold_source(number)).filter(|copy| copy.is_dir())
     }
 
     /// Where Cargo puts finished artifacts, and the copy that a cold build has of that.
-    pub fn results(&self, number: u32) -> Vec<(PathBuf, PathBuf)> {
+    pub(crate) fn results(&self, number: u32) -> Vec<(PathBuf, PathBuf)> {
         let all = self.beside.iter().enumerate().filter(|(_, beside)| beside.is_result);
         let paths = self.entry.paths();
         all.map(|(index, it)| (it.place.clone(), paths.cold_beside(number, index))).collect()

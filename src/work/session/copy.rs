@@ -18,7 +18,7 @@ use crate::base::fault;
 
 /// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`. Returns every `.git` in
 /// it, relative to it.
-pub fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(super) fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut copy = Copy { links: HashMap::new() };
     let mut dot_gits = Vec::new();
     let mut directories = Vec::new();

@@ -20,7 +20,7 @@ use crate::work::sweep;
 
 impl<'a> Use<'a> {
     /// Locks and opens the directory that the answer asks for.
-    pub fn open(
+    pub(crate) fn open(
         store: &'a Store,
         guard: &'a Guard,
         project: &Project,

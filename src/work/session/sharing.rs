@@ -10,7 +10,7 @@ use crate::work::project::Project;
 use crate::work::share::{Captured, Share, ShareError, Whose};
 
 /// Sharing, if it is configured and can be; what is wrong is said.
-pub fn configured(store: &Store, output: Output) -> Option<Share<'_>> {
+pub(crate) fn configured(store: &Store, output: Output) -> Option<Share<'_>> {
     Share::configured(store, output).unwrap_or_else(|error| {
         output.warning(&one_line(&error.into()));
         None
@@ -74,7 +74,7 @@ fn is_cold(paths: &EntryPaths) -> bool {
 impl Use<'_> {
     /// Begins to push a build that compiled something, if the policy says so. The rest of the push does not need
     /// the directory.
-    pub fn capture<'s, 'a>(
+    pub(crate) fn capture<'s, 'a>(
         &self,
         share: &'s Share<'a>,
         output: Output,
@@ -92,7 +92,7 @@ impl Use<'_> {
 }
 
 /// Makes what was captured a push.
-pub fn publish(store: &Store, captured: Captured<'_, '_>, output: Output) {
+pub(crate) fn publish(store: &Store, captured: Captured<'_, '_>, output: Output) {
     match captured.publish() {
         Ok(pushed) => {
             let (added, time) = (size(pushed.bytes_added), seconds(pushed.seconds));

@@ -52,10 +52,8 @@ impl fmt::Display for FullId {
 
 /// A snapshot as the repository lists it: anybody who may write there may have put it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Its id.
+pub(crate) struct Snapshot {
     pub id: FullId,
-    /// Its tags.
     pub tags: Vec<String>,
     /// Bytes that it added to the repository, as it says itself.
     pub added: u64,
@@ -65,7 +63,7 @@ pub struct Snapshot {
 
 /// A lock in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RepositoryLock {
+pub(crate) struct RepositoryLock {
     /// Whose it says to be, in words.
     pub by: String,
     /// Since when, as it says itself.
@@ -76,7 +74,7 @@ pub struct RepositoryLock {
 
 /// What kind of thing a name in a snapshot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A regular file.
     File,
     /// A directory.
@@ -89,12 +87,10 @@ pub enum Kind {
 
 /// A name in a snapshot, as the listing says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// The name itself.
+pub(crate) struct Node {
     pub name: String,
     /// Where it is in the snapshot: `/` and the path.
     pub path: String,
-    /// What it is.
     pub kind: Kind,
     /// What it is in the repository's own word, for messages.
     pub word: String,
@@ -108,8 +104,7 @@ pub struct Node {
 
 /// What a backup came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The snapshot.
+pub(crate) struct Stored {
     pub id: FullId,
     /// Bytes that the repository had not.
     pub added: u64,
@@ -117,16 +112,16 @@ pub struct Stored {
 
 /// What a restoration came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// Bytes that were written, where that is known.
     pub bytes: Option<u64>,
 }
 
 /// Gets the names of a snapshot one by one.
-pub type Visit<'v> = &'v mut dyn FnMut(Node) -> Result<(), ShareError>;
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(Node) -> Result<(), ShareError>;
 
 /// A repository of snapshots. Nothing that it returns is trusted: whoever may write to it may have put it.
-pub trait Engine: Sync {
+pub(crate) trait Engine: Sync {
     /// The repository's own id.
     fn repository(&self) -> Result<FullId, ShareError>;
 

@@ -27,7 +27,6 @@ pub enum ShareError {
     /// `[share]` lacks a key.
     #[error("[share] in {} has no {key}, without which nothing can be {without}; docs/sharing.md says how to get one", policy.display())]
     Lacks {
-        /// The key.
         key: &'static str,
         /// What it is needed for.
         without: &'static str,
@@ -36,22 +35,13 @@ pub enum ShareError {
     },
     /// A program is not there.
     #[error("cannot find {program}; install Debian's package {package}, or put it into PATH")]
-    NoProgram {
-        /// The program.
-        program: String,
-        /// What brings it.
-        package: &'static str,
-    },
+    NoProgram { program: String, package: &'static str },
     /// restic is too old, or says nothing that is understood.
     #[error("restic {found} cannot be used: it has to be 0.17 or newer; Debian 13 has it")]
-    OldRestic {
-        /// What it says.
-        found: String,
-    },
+    OldRestic { found: String },
     /// A program took too long.
     #[error("gave up {doing} after {}: {program} got no answer, or there is too much to do; [share] timeout limits it", humantime::format_duration(*limit))]
     Stalled {
-        /// The program.
         program: String,
         /// What it was doing.
         doing: String,
@@ -63,11 +53,9 @@ pub enum ShareError {
         "{program} failed {doing}: {why}; `larder share status` shows whether the repository answers"
     )]
     Failed {
-        /// The program.
         program: String,
         /// What it was doing.
         doing: String,
-        /// What it said.
         why: String,
     },
     /// The repository is not there.
@@ -80,10 +68,7 @@ pub enum ShareError {
     },
     /// Somebody has the repository alone.
     #[error("the repository is locked: {why}; try again later, `larder share status` says by whom")]
-    Locked {
-        /// What restic said.
-        why: String,
-    },
+    Locked { why: String },
     /// There is nothing of this scope.
     #[error("nothing of it is in the repository; `larder push` after a build puts it there")]
     Nothing,
@@ -91,12 +76,7 @@ pub enum ShareError {
     #[error(
         "refused {what}: {why}; nothing of it was used, `larder share status` says who pushed what"
     )]
-    Refused {
-        /// What.
-        what: String,
-        /// Why.
-        why: String,
-    },
+    Refused { what: String, why: String },
     /// Cargo works there.
     #[error("a cargo that larder did not start builds in {}; try again later", .0.display())]
     Busy(PathBuf),
@@ -106,11 +86,8 @@ pub enum ShareError {
     /// The system refused.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
         verb: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

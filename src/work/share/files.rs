@@ -13,20 +13,20 @@ use crate::base::fault;
 use crate::base::tree::{Nanoseconds, file_time};
 
 /// Makes a directory that nobody else may enter.
-pub fn make_dir(dir: &Path) -> Result<(), ShareError> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), ShareError> {
     fault::point("share.make");
     fs::DirBuilder::new().mode(0o700).create(dir).map_err(ShareError::io("make", dir))
 }
 
 /// Makes a file share the blocks of another one where nothing is. If the filesystem cannot, says so, and leaves an
 /// empty one.
-pub fn reflink(from: &Path, to: &Path) -> Result<bool, ShareError> {
+pub(super) fn reflink(from: &Path, to: &Path) -> Result<bool, ShareError> {
     let (source, copy) = open_both(from, to)?;
     Ok(rustix::fs::ioctl_ficlone(&copy, &source).is_ok())
 }
 
 /// The same where the filesystem can, else a copy; never a link.
-pub fn copy(from: &Path, to: &Path) -> Result<(), ShareError> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ShareError> {
     let (mut source, mut copy) = open_both(from, to)?;
     if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
         return Ok(());
@@ -45,20 +45,20 @@ fn open_both(from: &Path, to: &Path) -> Result<(File, File), ShareError> {
 }
 
 /// Gives a file one more name.
-pub fn link_to(first: &Path, name: &Path) -> Result<(), ShareError> {
+pub(super) fn link_to(first: &Path, name: &Path) -> Result<(), ShareError> {
     fault::point("share.link");
     fs::hard_link(first, name).map_err(ShareError::io("make", name))
 }
 
 /// Sets the permission bits of a file or directory.
-pub fn set_mode(path: &Path, mode: u32) -> Result<(), ShareError> {
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), ShareError> {
     fault::point("share.set-mode");
     let mode = fs::Permissions::from_mode(mode);
     fs::set_permissions(path, mode).map_err(ShareError::io("set the mode of", path))
 }
 
 /// Gives a name its modification time.
-pub fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
+pub(super) fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
     fault::point("share.set-time");
     filetime::set_symlink_file_times(path, FileTime::now(), file_time(mtime))
         .map_err(ShareError::io("set the time of", path))

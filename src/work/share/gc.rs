@@ -19,27 +19,23 @@ const UNDER_WAY: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// A push that goes, or the data of none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     /// The number of the push; nothing for data that no manifest names.
     pub counter: Option<u64>,
     /// The tag of its scope.
     pub scope: Option<String>,
-    /// The snapshots.
     pub snapshots: Vec<FullId>,
-    /// Why.
     pub why: String,
 }
 
 /// What a collection came to, or would.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tidied {
+pub(crate) struct Tidied {
     /// The repository, without what is secret.
     pub repository: String,
     /// Whether it was only looked at.
     pub dry_run: bool,
-    /// Pushes that stay.
     pub kept: usize,
-    /// What goes.
     pub gone: Vec<Forgotten>,
     /// What all snapshots took.
     pub bytes_before: u64,
@@ -57,7 +53,7 @@ struct Kept {
 
 impl Share<'_> {
     /// Decides what goes, and removes it unless it is only to be shown.
-    pub fn tidy(&self, dry_run: bool) -> Result<Tidied, ShareError> {
+    pub(crate) fn tidy(&self, dry_run: bool) -> Result<Tidied, ShareError> {
         let started = std::time::Instant::now();
         if !dry_run {
             self.engine.unlock()?;

@@ -7,7 +7,7 @@ use super::engine::{Kind, Node};
 use super::manifest::{Entry, What};
 
 /// What is still expected of a listing.
-pub struct Listing<'m> {
+pub(super) struct Listing<'m> {
     expected: HashMap<&'m str, &'m Entry>,
     /// By inode as the listing has it: the manifest's number, or the path of a file with one name.
     inodes: HashMap<u64, Owner<'m>>,
@@ -23,13 +23,13 @@ enum Owner<'m> {
 
 impl<'m> Listing<'m> {
     /// Of what a manifest holds.
-    pub fn of(entries: &'m [Entry]) -> Self {
+    pub(super) fn of(entries: &'m [Entry]) -> Self {
         let expected = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         Self { expected, inodes: HashMap::new(), links: HashMap::new() }
     }
 
     /// Takes a name; why it cannot be one of the manifest's otherwise.
-    pub fn take(&mut self, node: &Node) -> Result<(), String> {
+    pub(super) fn take(&mut self, node: &Node) -> Result<(), String> {
         let shown = node.path.escape_debug().to_string();
         let refuse = |why: &str| Err(format!("{shown} {why}"));
         // The path is what the repository's program makes of the names; the names are what it would write.
@@ -88,7 +88,7 @@ impl<'m> Listing<'m> {
     }
 
     /// Whether all names came.
-    pub fn finish(self) -> Result<(), String> {
+    pub(super) fn finish(self) -> Result<(), String> {
         let mut left: Vec<&str> = self.expected.into_keys().collect();
         left.sort_unstable();
         match left.first() {

@@ -79,9 +79,7 @@ pub struct Entry {
     pub path: String,
     /// Permission bits, nine of them.
     pub mode: u32,
-    /// The modification time.
     pub mtime: Nanoseconds,
-    /// What it is.
     pub what: What,
 }
 
@@ -94,7 +92,6 @@ pub enum What {
     File {
         /// Its size in bytes.
         size: u64,
-        /// Its content.
         digest: Digest,
         /// The number that all names of one inode share; 0 for a file with one name.
         link: u32,

@@ -27,7 +27,12 @@ struct Nearest {
 
 impl Share<'_> {
     /// Why nothing of a project fits here, in words.
-    pub fn why_nothing(&self, looked: &Looked, project: &ProjectName, whose: Whose<'_>) -> String {
+    pub(crate) fn why_nothing(
+        &self,
+        looked: &Looked,
+        project: &ProjectName,
+        whose: Whose<'_>,
+    ) -> String {
         match self.nearest(looked, project, whose) {
             Some(nearest) => nearest.to_string(),
             None => "there is no push of it that counts".to_owned(),

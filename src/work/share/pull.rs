@@ -19,18 +19,15 @@ use crate::store::{EntryPaths, EntryRecord, Lock};
 
 /// What was pulled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pulled {
-    /// The directory.
+pub(crate) struct Pulled {
     pub toolchain: ToolchainId,
     /// The snapshot with the data.
     pub snapshot: FullId,
     /// The number of the push.
     pub counter: u64,
-    /// Who signed it.
     pub signer: String,
     /// Names in the directory.
     pub files: u64,
-    /// Their bytes.
     pub bytes: u64,
     /// Of these, what was here already.
     pub bytes_kept: u64,
@@ -42,7 +39,7 @@ pub struct Pulled {
 
 impl Pulled {
     /// For the store's history.
-    pub fn event(&self, project: &ProjectName) -> Event {
+    pub(crate) fn event(&self, project: &ProjectName) -> Event {
         Event::Pull(Transfer {
             project: project.clone(),
             toolchain: self.toolchain,
@@ -57,7 +54,7 @@ impl Pulled {
 
 impl Found {
     /// Where a directory was last pulled from or pushed to, if it was.
-    pub fn is_there_already(&self, paths: &EntryPaths) -> bool {
+    pub(crate) fn is_there_already(&self, paths: &EntryPaths) -> bool {
         let record = atomic::read_json::<EntryRecord>(&paths.record).ok().flatten();
         let shared = record.and_then(|record| record.shared);
         shared.is_some_and(|shared| {
@@ -70,7 +67,7 @@ impl Found {
 
 impl Share<'_> {
     /// Restores what was found in the place of the directory that the lock is of.
-    pub fn take(
+    pub(crate) fn take(
         &self,
         found: &Found,
         paths: &EntryPaths,

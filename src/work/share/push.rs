@@ -26,10 +26,8 @@ use crate::work::sweep;
 
 /// What was pushed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pushed {
-    /// The project.
+pub(crate) struct Pushed {
     pub project: ProjectName,
-    /// The directory.
     pub toolchain: ToolchainId,
     /// The snapshot with the data.
     pub snapshot: FullId,
@@ -49,7 +47,7 @@ pub struct Pushed {
 
 impl Pushed {
     /// For the store's history.
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         Event::Push(Transfer {
             project: self.project.clone(),
             toolchain: self.toolchain,
@@ -63,7 +61,7 @@ impl Pushed {
 }
 
 /// A push that was begun: this machine may push.
-pub struct Pushing<'s, 'a> {
+pub(crate) struct Pushing<'s, 'a> {
     share: &'s Share<'a>,
     scope: Scope,
     identity: Identity,
@@ -74,7 +72,7 @@ pub struct Pushing<'s, 'a> {
 }
 
 /// A push for which the directory is not needed any more.
-pub struct Captured<'s, 'a> {
+pub(crate) struct Captured<'s, 'a> {
     pushing: Pushing<'s, 'a>,
     data: Data<'a>,
     before: Before,
@@ -101,7 +99,7 @@ enum Data<'a> {
 
 impl<'a> Share<'a> {
     /// Looks whether this machine may push. Nothing else is asked yet.
-    pub fn begin_push<'s>(
+    pub(crate) fn begin_push<'s>(
         &'s self,
         project: &ProjectName,
         identity: &Identity,
@@ -126,7 +124,11 @@ impl<'a> Share<'a> {
 impl<'s, 'a> Pushing<'s, 'a> {
     /// Does all for which the directory has to be locked: where the filesystem has reflinks its data are set aside,
     /// and stored afterwards; elsewhere they are stored now.
-    pub fn capture(self, paths: &EntryPaths, lock: &Lock) -> Result<Captured<'s, 'a>, ShareError> {
+    pub(crate) fn capture(
+        self,
+        paths: &EntryPaths,
+        lock: &Lock,
+    ) -> Result<Captured<'s, 'a>, ShareError> {
         let locked = Instant::now();
         let _cargo = super::hold_cargo(&paths.target)?;
         let record = record(paths)?;
@@ -169,7 +171,7 @@ impl<'s, 'a> Pushing<'s, 'a> {
 
 impl Captured<'_, '_> {
     /// Stores what is not stored yet, looks whether what was stored is what was seen, signs the manifest, and stores that.
-    pub fn publish(self) -> Result<Pushed, ShareError> {
+    pub(crate) fn publish(self) -> Result<Pushed, ShareError> {
         let Self { pushing, data, before, entries, records, locked_seconds } = self;
         let share = pushing.share;
         let data = match data {

@@ -22,7 +22,7 @@ pub(super) struct Replica<'a> {
 impl<'a> Replica<'a> {
     /// Makes one of these entries, under the lock of the directory that they are in. Nothing where the filesystem
     /// has no reflinks, or where another push has its replica still.
-    pub fn make(
+    pub(super) fn make(
         store: &'a Store,
         paths: &EntryPaths,
         _lock: &Lock,
@@ -44,7 +44,7 @@ impl<'a> Replica<'a> {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.dir
     }
 

@@ -40,7 +40,7 @@ const RETRY_LOCK: &str = "30s";
 
 /// A repository that restic is called for.
 #[derive(Clone)]
-pub struct Restic {
+pub(super) struct Restic {
     repository: String,
     password: PathBuf,
     cache: PathBuf,
@@ -51,7 +51,7 @@ pub struct Restic {
 
 impl Restic {
     /// As `[share]` has it; `cache` is where restic keeps what it would have to fetch again.
-    pub fn new(settings: &Sharing, cache: PathBuf) -> Self {
+    pub(super) fn new(settings: &Sharing, cache: PathBuf) -> Self {
         Self {
             repository: settings.repository.clone(),
             password: settings.password_file.clone(),
@@ -63,12 +63,12 @@ impl Restic {
 
     /// The same repository, for what may not take longer than this.
     #[must_use]
-    pub fn within(&self, limit: Duration) -> Self {
+    pub(super) fn within(&self, limit: Duration) -> Self {
         Self { limit: self.limit.min(limit), ..self.clone() }
     }
 
     /// What the program says of its version, if it can be used.
-    pub fn version(&self) -> Result<String, ShareError> {
+    pub(super) fn version(&self) -> Result<String, ShareError> {
         let mut command = Command::new("restic");
         command.args(["version", "--json"]);
         let call = self.call(command, "asking for its version", None);
@@ -145,7 +145,7 @@ impl Restic {
     }
 
     /// The repository without the password that its address may hold.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         shown(&self.repository)
     }
 

@@ -9,7 +9,6 @@ use crate::observe::identity::{CanonicalError, Identity};
 /// The identity holds the paths already; they are named once more so that a manifest says what it is of.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Scope {
-    /// The project.
     pub project: ProjectName,
     /// The digest of the identity.
     pub toolchain: ToolchainId,
@@ -20,10 +19,10 @@ pub struct Scope {
 }
 
 /// The tag of all snapshots that are larder's.
-pub const OURS: &str = "larder-share";
+pub(crate) const OURS: &str = "larder-share";
 
 /// The tag of snapshots with the data of a directory, which nothing but a manifest names.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 impl Scope {
     /// The scope of a directory with an identity.

@@ -34,7 +34,7 @@ const AHEAD_TIME: Duration = Duration::from_secs(20);
 
 /// Whose pushes are looked for.
 #[derive(Clone, Copy)]
-pub enum Whose<'a> {
+pub(crate) enum Whose<'a> {
     /// Those of one command.
     Command(&'a Identity),
     /// Those of all commands; the identity is that of none.
@@ -43,7 +43,7 @@ pub enum Whose<'a> {
 
 /// A manifest that is accepted.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     pub(super) manifest: Manifest,
     pub(super) identity: Identity,
     /// Others of the same scope that came before it and were not accepted, in words.
@@ -54,7 +54,7 @@ pub struct Found {
 
 impl Found {
     /// The directory that it is of.
-    pub fn toolchain(&self) -> ToolchainId {
+    pub(crate) fn toolchain(&self) -> ToolchainId {
         self.manifest.scope.toolchain
     }
 }
@@ -72,12 +72,11 @@ pub(super) fn tags(scope: &Scope, place: &str, counter: u64, data: &FullId) -> V
 
 /// A manifest as its tags show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
+pub(super) struct Hint {
     /// The snapshot that holds it.
     pub snapshot: FullId,
     /// The tag of its scope.
     pub scope: String,
-    /// Its counter.
     pub counter: u64,
     /// The snapshot with the data.
     pub data: FullId,
@@ -87,7 +86,7 @@ pub struct Hint {
 
 impl Hint {
     /// What a snapshot's tags say, if it holds a manifest.
-    pub fn of(snapshot: &Snapshot) -> Option<Self> {
+    pub(super) fn of(snapshot: &Snapshot) -> Option<Self> {
         let tag = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
         let whole = |start: &str| snapshot.tags.iter().find(|tag| tag.starts_with(start)).cloned();
         Some(Self {
@@ -101,7 +100,7 @@ impl Hint {
 }
 
 /// Manifests by scope, the highest counter first.
-pub fn by_scope<'s>(
+pub(super) fn by_scope<'s>(
     snapshots: impl IntoIterator<Item = &'s Snapshot>,
 ) -> BTreeMap<String, Vec<Hint>> {
     let mut all: BTreeMap<String, Vec<Hint>> = BTreeMap::new();
@@ -115,7 +114,7 @@ pub fn by_scope<'s>(
 }
 
 /// What a repository lists of a project.
-pub struct Looked {
+pub(crate) struct Looked {
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) repository: FullId,
 }
@@ -163,7 +162,7 @@ impl Share<'_> {
     }
 
     /// Looks what is there of a project. That takes half a second, and needs nothing but its name.
-    pub fn look(&self, project: &ProjectName) -> Result<Looked, ShareError> {
+    pub(crate) fn look(&self, project: &ProjectName) -> Result<Looked, ShareError> {
         let tag = Scope::project_tag(project);
         let (snapshots, repository) =
             rayon::join(|| self.engine.snapshots(&tag), || self.engine.repository());
@@ -172,7 +171,7 @@ impl Share<'_> {
 
     /// Finds what can be pulled of it, one push of each scope; says why if there is something and nothing of it is
     /// accepted.
-    pub fn find(
+    pub(crate) fn find(
         &self,
         looked: &Looked,
         project: &ProjectName,

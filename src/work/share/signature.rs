@@ -30,7 +30,6 @@ pub struct Signed<'a> {
     /// The principal that the signature is said to be of.
     pub signer: &'a str,
     signature: &'a str,
-    /// What was signed.
     pub message: &'a [u8],
 }
 

@@ -44,7 +44,6 @@ pub(super) struct Staging<'a> {
 pub(super) struct Seeded {
     /// The files, one name of each.
     pub paths: Vec<PathBuf>,
-    /// Their bytes.
     pub bytes: u64,
 }
 
@@ -52,13 +51,12 @@ pub(super) struct Seeded {
 pub(super) struct Settled {
     /// Everything, and the directory that it is in.
     pub paths: Vec<PathBuf>,
-    /// Since when.
     at: Instant,
 }
 
 impl<'a> Staging<'a> {
     /// An empty one, in place of what a pull that was cut off left.
-    pub fn begin(
+    pub(super) fn begin(
         store: &'a Store,
         paths: &'a EntryPaths,
         lock: &'a Lock,
@@ -73,12 +71,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Where it is restored to.
-    pub fn target(&self) -> &Path {
+    pub(super) fn target(&self) -> &Path {
         &self.target
     }
 
     /// Takes over what the kept directory has already: files with the same path, size and content.
-    pub fn seed(&self) -> Result<Seeded, ShareError> {
+    pub(super) fn seed(&self) -> Result<Seeded, ShareError> {
         if !self.paths.target.is_dir() {
             return Ok(Seeded::default());
         }
@@ -122,7 +120,7 @@ impl<'a> Staging<'a> {
 
     /// Gives everything the owner, the mode and the time that it is to have, after looking whether each name is
     /// what it has to be.
-    pub fn settle(&self) -> Result<Settled, ShareError> {
+    pub(super) fn settle(&self) -> Result<Settled, ShareError> {
         let expected: HashMap<&str, &Entry> =
             self.manifest.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         let mut places = Vec::with_capacity(expected.len());
@@ -162,12 +160,12 @@ impl<'a> Staging<'a> {
     }
 
     /// Brings what was put here to disk.
-    pub fn sync(&self, paths: &[PathBuf]) -> Result<(), ShareError> {
+    pub(super) fn sync(&self, paths: &[PathBuf]) -> Result<(), ShareError> {
         Ok(sync_files(&self.target, paths)?)
     }
 
     /// Looks at all of it, content too: it is what the manifest says, or it is refused.
-    pub fn verify(&self, settled: &Settled) -> Result<Tree, ShareError> {
+    pub(super) fn verify(&self, settled: &Settled) -> Result<Tree, ShareError> {
         std::thread::sleep(GRAIN.saturating_sub(settled.at.elapsed()));
         let tree = Tree::observe_all(&self.target, None)?;
         let found = manifest::entries(&tree)
@@ -193,7 +191,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Writes the records, as if the close of the machine that pushed had happened here, and puts all in its place.
-    pub fn complete(mut self, identity: &Identity, tree: Tree) -> Result<(), ShareError> {
+    pub(super) fn complete(mut self, identity: &Identity, tree: Tree) -> Result<(), ShareError> {
         let damaged = |what: &str| {
             ShareError::refused(format!("the {what} in the manifest"), "it is damaged")
         };

@@ -14,10 +14,8 @@ use crate::store::rfc3339;
 
 /// The latest push of a scope that is accepted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ScopeRow {
-    /// The project.
+pub(crate) struct ScopeRow {
     pub project: ProjectName,
-    /// The directory.
     pub toolchain: ToolchainId,
     /// Where its sources are.
     pub source: String,
@@ -25,7 +23,6 @@ pub struct ScopeRow {
     pub counter: u64,
     /// The snapshot with the data.
     pub snapshot: FullId,
-    /// Who signed it.
     pub signer: String,
     /// When it was pushed.
     #[serde(with = "rfc3339")]
@@ -35,7 +32,6 @@ pub struct ScopeRow {
     pub expires: SystemTime,
     /// Names in the directory.
     pub files: u64,
-    /// Their bytes.
     pub bytes: u64,
     /// How many pushes of the scope there are.
     pub pushes: usize,
@@ -43,10 +39,9 @@ pub struct ScopeRow {
 
 /// What is in a repository.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// The repository, without what is secret.
     pub repository: String,
-    /// Its id.
     pub id: FullId,
     /// The version of restic.
     pub restic: String,
@@ -68,7 +63,7 @@ fn moment(seconds: u64) -> SystemTime {
 
 impl Share<'_> {
     /// Looks at the repository; changes nothing.
-    pub fn status(&self) -> Result<Status, ShareError> {
+    pub(crate) fn status(&self) -> Result<Status, ShareError> {
         let restic = self.engine.version()?;
         let trust = self.trust("judged")?;
         let id = self.engine.repository()?;

@@ -16,7 +16,7 @@ use crate::store::Manifest;
 
 /// What stands where users take their artifacts.
 #[derive(Debug, Default)]
-pub struct Uplifted {
+pub(crate) struct Uplifted {
     /// Files that share their inode with a cached one.
     pub shared: Vec<PathBuf>,
     /// Files that are not Cargo's, relative to the target directory.
@@ -25,7 +25,7 @@ pub struct Uplifted {
 
 /// Looks at what a build left where users take it. To be called before anything is unshared:
 /// sharing an inode is how Cargo's own files are known.
-pub fn uplifted(layout: &Layout) -> Uplifted {
+pub(crate) fn uplifted(layout: &Layout) -> Uplifted {
     let shares = |path: &&PathBuf| {
         let metadata = std::fs::symlink_metadata(layout.absolute(path));
         metadata.is_ok_and(|file| file.is_file() && file.nlink() > 1)
@@ -40,7 +40,7 @@ pub fn uplifted(layout: &Layout) -> Uplifted {
 
 /// The dep-info beside the artifacts as a build without larder has it, where it is another; also in the
 /// directory where artifacts go instead, absolute then.
-pub fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Rewrites {
+pub(crate) fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Rewrites {
     let all = layout.profiles.iter().flat_map(|profile| &profile.uplifted).cloned();
     let elsewhere = results.into_iter().flat_map(|results| {
         let profiles = layout.profiles.iter().map(|profile| results.join(&profile.path));
@@ -57,8 +57,7 @@ pub fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Rewrites 
 
 /// What a build left: for the records.
 #[derive(Debug)]
-pub struct Aftermath {
-    /// The new manifest.
+pub(crate) struct Aftermath {
     pub manifest: Manifest,
     /// How many packages were compiled.
     pub compiled: usize,
@@ -70,7 +69,7 @@ pub struct Aftermath {
 
 /// Looks at the target directory after the command. `started` is the moment before it began;
 /// `findings` are those of this use.
-pub fn look_after(
+pub(crate) fn look_after(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
     findings: &Findings,
@@ -208,7 +207,7 @@ fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
 }
 
 /// Takes what a build brought by itself into the state of its sources. Says whether it changed.
-pub fn learn(
+pub(crate) fn learn(
     state: &mut SourceState,
     place: &mut Where,
     view: &View,

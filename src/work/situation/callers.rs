@@ -100,7 +100,7 @@ impl Source<'_> {
 
 impl Callers<'_> {
     /// The units that may have read one of the variables.
-    pub fn of(&self, variables: &[String], memory: &mut Memory) -> Result<Found, LookError> {
+    pub(super) fn of(&self, variables: &[String], memory: &mut Memory) -> Result<Found, LookError> {
         let mut found = Found::default();
         if variables.is_empty() {
             return Ok(found);
@@ -118,7 +118,7 @@ impl Callers<'_> {
     }
 
     /// Everything that is to be remembered of what is there now, with the help of what is.
-    pub fn remember(&self, known: &Memory) -> Result<Memory, LookError> {
+    pub(super) fn remember(&self, known: &Memory) -> Result<Memory, LookError> {
         let mut sources = Vec::new();
         for unit in self.layout.units() {
             sources.extend(self.programs(unit)?);

@@ -19,7 +19,7 @@ use crate::observe::sources::{SourceChanges, SourceState, Where, plain};
 
 /// What is known of units, by their place in [`Layout::units`].
 #[derive(Clone, Debug, Default)]
-pub struct Freshness {
+pub(crate) struct Freshness {
     /// Units that Cargo has to find fresh, and the newest time that it compares them with.
     pub raises: BTreeMap<usize, Nanoseconds>,
     /// Runs of build scripts that asked for nothing to be watched, where Cargo goes by the newest time of the
@@ -46,7 +46,7 @@ enum Seen {
 }
 
 /// Looks at everything whose time Cargo is going to compare.
-pub fn look(
+pub(super) fn look(
     layout: &Layout,
     place: &Where,
     view: &View,
@@ -91,7 +91,7 @@ pub fn look(
 
 /// What is to be done inside the target directory so that Cargo finds fresh what is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refresh {
+pub(crate) struct Refresh {
     /// Files that get another content.
     pub rewrites: Rewrites,
     /// Files that get another modification time, and which.
@@ -102,7 +102,7 @@ pub struct Refresh {
 
 impl Freshness {
     /// What has to be done about the units for which `stays` says yes.
-    pub fn refresh(
+    pub(crate) fn refresh(
         &self,
         layout: &Layout,
         place: &Where,

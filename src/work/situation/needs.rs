@@ -16,7 +16,7 @@ use crate::store::watch_reads;
 
 /// How it is found out what a use needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watch {
+pub(crate) enum Watch {
     /// Not at all: nothing changed, so that it needs what the last one needed.
     #[default]
     Unchanged,
@@ -30,7 +30,7 @@ impl Findings {
     /// Begins to watch what the command is going to need. To be called after all that larder itself
     /// reads or removes before the command. Setting an access time sets the change time, by which files
     /// are known to be untouched: so this is done only where something changed.
-    pub fn begin_watch(&mut self, plan: &Plan) -> Result<(), LookError> {
+    pub(crate) fn begin_watch(&mut self, plan: &Plan) -> Result<(), LookError> {
         let known = self.manifest.as_ref().map_or(Known::Not, |manifest| manifest.needed.known);
         let changed = !plan.why.is_empty() || !self.succeeded || self.manifest.is_none();
         if !changed && known != Known::Not {
@@ -50,7 +50,7 @@ impl Findings {
 
 /// Which units the directory's successful uses needed, after this one; `number` is that of a use that
 /// succeeded. To be called on the first look after the command, before anything is unshared.
-pub fn needed(
+pub(crate) fn needed(
     layout: &Layout,
     findings: &Findings,
     started: Nanoseconds,
@@ -85,13 +85,13 @@ fn places(layout: &Layout, wanted: impl Fn(&Unit) -> bool) -> BTreeSet<usize> {
 }
 
 /// What units are remembered by.
-pub fn names(layout: &Layout) -> Vec<&[u8]> {
+pub(crate) fn names(layout: &Layout) -> Vec<&[u8]> {
     layout.units().map(|unit| unit.fingerprint.as_os_str().as_bytes()).collect()
 }
 
 /// What belongs to no unit and is removed at each use: strays, and `incremental/`, which Cargo makes
 /// even if nothing is ever in it.
-pub fn leftovers(layout: &Layout) -> impl Iterator<Item = &PathBuf> {
+pub(crate) fn leftovers(layout: &Layout) -> impl Iterator<Item = &PathBuf> {
     let is_filled = |dir: &&PathBuf| {
         let inside = std::fs::read_dir(layout.absolute(dir));
         inside.is_ok_and(|mut inside| inside.next().is_some())
@@ -103,7 +103,7 @@ pub fn leftovers(layout: &Layout) -> impl Iterator<Item = &PathBuf> {
 }
 
 /// What a directory takes, and what of that the last successful use did not need.
-pub fn held(dir: &Path, layout: &Layout, needed: &Needed) -> (Usage, Vec<Unused>) {
+pub(crate) fn held(dir: &Path, layout: &Layout, needed: &Needed) -> (Usage, Vec<Unused>) {
     let units = layout.units().filter_map(|unit| {
         let since = needed.since.get(unit.fingerprint.as_os_str().as_bytes())?;
         Some(unit.paths.iter().map(|path| (*since, path)))
@@ -113,7 +113,10 @@ pub fn held(dir: &Path, layout: &Layout, needed: &Needed) -> (Usage, Vec<Unused>
 }
 
 /// What paths take, in groups by number.
-pub fn unused<'p>(layout: &Layout, paths: impl Iterator<Item = (u64, &'p PathBuf)>) -> Vec<Unused> {
+pub(crate) fn unused<'p>(
+    layout: &Layout,
+    paths: impl Iterator<Item = (u64, &'p PathBuf)>,
+) -> Vec<Unused> {
     let mut groups: BTreeMap<u64, Usage> = BTreeMap::new();
     let mut counter = Counter::default();
     for (since, path) in paths {

@@ -16,7 +16,7 @@ use crate::observe::cargo_layout::{Layout, NOTES};
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Thing {
+pub(super) enum Thing {
     /// A file with a mode; without content where it cannot be read.
     File(u32, Option<Digest>),
     /// A symlink and where it points.
@@ -28,11 +28,11 @@ pub enum Thing {
 }
 
 /// What stands at paths.
-pub type Left = BTreeMap<PathBuf, Thing>;
+pub(super) type Left = BTreeMap<PathBuf, Thing>;
 
 /// What stands in `target/` where users take it: artifacts of all profiles, and what is not Cargo's. Dep-info
 /// is Cargo's own.
-pub fn in_target(target: &Path) -> Result<Left> {
+pub(super) fn in_target(target: &Path) -> Result<Left> {
     let layout = Layout::scan(target)?;
     let mut left = Left::new();
     let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
@@ -46,7 +46,7 @@ pub fn in_target(target: &Path) -> Result<Left> {
 }
 
 /// Everything below the top of the sources but every `.git`, and but the paths in `without`.
-pub fn in_sources(source: &Path, without: &[PathBuf]) -> Result<Left> {
+pub(super) fn in_sources(source: &Path, without: &[PathBuf]) -> Result<Left> {
     let is_git = |path: &Path| path.file_name().is_some_and(|name| name == ".git");
     let is_wanted = |path: &Path| !is_git(path) && !without.iter().any(|other| path == other);
     let mut left = Left::new();
@@ -58,7 +58,7 @@ pub fn in_sources(source: &Path, without: &[PathBuf]) -> Result<Left> {
 
 /// What stands in a directory where Cargo puts finished artifacts and nothing else is its own; by paths below
 /// `place`, where it belongs.
-pub fn in_results(dir: &Path, place: &Path) -> Result<Left> {
+pub(super) fn in_results(dir: &Path, place: &Path) -> Result<Left> {
     let is_wanted = |path: &Path| {
         let is_dep_info = path.extension() == Some(OsStr::new("d"));
         let is_lock = path.extension() == Some(OsStr::new("lock")) && dir.join(path).is_file();
@@ -77,7 +77,7 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// The paths at which one has something else than the other.
-pub fn differing(one: &Left, other: &Left) -> Vec<PathBuf> {
+pub(super) fn differing(one: &Left, other: &Left) -> Vec<PathBuf> {
     let mut names: Vec<&PathBuf> = one.keys().chain(other.keys()).collect();
     names.sort();
     names.dedup();

@@ -12,13 +12,13 @@ use crate::image::mkosi::{self, Summary};
 
 /// The command that starts mkosi.
 #[derive(Clone, Debug)]
-pub struct Mkosi {
+pub(crate) struct Mkosi {
     words: Vec<String>,
 }
 
 impl Mkosi {
     /// Splits the command at spaces.
-    pub fn new(command: &str) -> Result<Self> {
+    pub(crate) fn new(command: &str) -> Result<Self> {
         let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         if words.is_empty() {
             bail!("--mkosi names no command; give it one, such as --mkosi 'sudo mkosi'");
@@ -27,12 +27,12 @@ impl Mkosi {
     }
 
     /// As the user wrote it.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.words.join(" ")
     }
 
     /// Its version.
-    pub fn version(&self) -> Result<String> {
+    pub(crate) fn version(&self) -> Result<String> {
         let said = self.run(&[OsStr::new("--version")])?;
         let text = String::from_utf8_lossy(&said.text);
         match mkosi::version(&text) {
@@ -45,7 +45,11 @@ impl Mkosi {
     }
 
     /// What it says of an image.
-    pub fn summary(&self, arguments: &[OsString], include: Option<&Path>) -> Result<Summary> {
+    pub(crate) fn summary(
+        &self,
+        arguments: &[OsString],
+        include: Option<&Path>,
+    ) -> Result<Summary> {
         let include = include.map(|path| format!("--include={}", path.display()));
         let mut words: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
         words.extend(include.as_ref().map(OsStr::new));
@@ -63,7 +67,7 @@ impl Mkosi {
 
     /// The user who owns files that mkosi makes, if what starts it says so: `sudo mkosi` makes them
     /// as root. It is found out by making one; where none is made, nothing is said.
-    pub fn owner(&self) -> Result<Option<u32>> {
+    pub(crate) fn owner(&self) -> Result<Option<u32>> {
         let is_mkosi = |word: &String| {
             Path::new(word)
                 .file_name()

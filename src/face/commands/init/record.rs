@@ -14,8 +14,7 @@ use crate::store::{Store, evict};
 
 /// What was done for one repository.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Record {
-    /// The repository.
+pub(crate) struct Record {
     pub repository: PathBuf,
     /// The include files that its images take.
     pub includes: Vec<Include>,
@@ -27,45 +26,44 @@ pub struct Record {
 
 /// What was changed in a file at one time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// The file, relative to the repository.
     pub file: PathBuf,
-    /// Its lines.
     pub hunks: Vec<Hunk>,
 }
 
 impl Record {
     /// What is recorded of a repository, or nothing yet.
-    pub fn read(store: &Store, repository: &Path) -> Result<Self> {
+    pub(crate) fn read(store: &Store, repository: &Path) -> Result<Self> {
         let new = || Self { repository: repository.to_owned(), ..Self::default() };
         Ok(atomic::read_json(&path(store, repository))?.unwrap_or_else(new))
     }
 
     /// Whether there is one.
-    pub fn exists(store: &Store, repository: &Path) -> bool {
+    pub(crate) fn exists(store: &Store, repository: &Path) -> bool {
         path(store, repository).exists()
     }
 
     /// Adds include files to those that are in use.
-    pub fn use_includes(&mut self, includes: Vec<Include>) {
+    pub(crate) fn use_includes(&mut self, includes: Vec<Include>) {
         self.includes.retain(|include| !includes.contains(include));
         self.includes.extend(includes);
     }
 
     /// Records it, durably.
-    pub fn write(&self, store: &Store) -> Result<()> {
+    pub(crate) fn write(&self, store: &Store) -> Result<()> {
         store.make_inner(DIRECTORY)?;
         Ok(atomic::write_json(&path(store, &self.repository), self)?)
     }
 
     /// Forgets it.
-    pub fn remove(&self, store: &Store) -> Result<()> {
+    pub(crate) fn remove(&self, store: &Store) -> Result<()> {
         Ok(evict::remove_record(store, &path(store, &self.repository))?)
     }
 }
 
 /// All that is recorded in a store.
-pub fn all(store: &Store) -> Result<Vec<Record>> {
+pub(crate) fn all(store: &Store) -> Result<Vec<Record>> {
     let names = std::fs::read_dir(store.root().join(DIRECTORY)).into_iter().flatten().flatten();
     let mut records = Vec::new();
     for name in names.filter(|name| name.path().extension().is_some_and(|ending| ending == "json"))

@@ -12,7 +12,7 @@ use crate::store::Store;
 
 /// What was found and done.
 #[derive(Serialize)]
-pub struct Initialised {
+pub(super) struct Initialised {
     store: PathBuf,
     /// The include file of the first image.
     include: PathBuf,
@@ -38,7 +38,7 @@ pub struct Initialised {
 
 /// One image.
 #[derive(Serialize)]
-pub struct Image {
+pub(super) struct Image {
     name: Option<String>,
     include: PathBuf,
     /// The store that its builds work with.
@@ -53,7 +53,12 @@ pub struct Image {
 
 impl Image {
     /// What was chosen for an image.
-    pub fn new(name: Option<String>, include: Include, summary: &Summary, store: &Path) -> Self {
+    pub(super) fn new(
+        name: Option<String>,
+        include: Include,
+        summary: &Summary,
+        store: &Path,
+    ) -> Self {
         Self {
             name,
             include: include.path(store),
@@ -69,7 +74,7 @@ impl Image {
 
 impl Initialised {
     /// Before any image was asked about.
-    pub fn new(store: &Store, mkosi: String, binary_replaced: bool) -> Self {
+    pub(super) fn new(store: &Store, mkosi: String, binary_replaced: bool) -> Self {
         let mut notes = Vec::new();
         if !mkosi::is_known(&mkosi) {
             notes.push(format!("mkosi {mkosi} is none that larder is tested with (25.3 to 27.1)"));
@@ -93,7 +98,7 @@ impl Initialised {
     }
 
     /// The include files in use.
-    pub fn includes(&mut self) -> Vec<Include> {
+    pub(super) fn includes(&mut self) -> Vec<Include> {
         let mut kinds: Vec<Include> = Vec::new();
         for image in &self.images {
             if !kinds.contains(&image.kind) {
@@ -105,7 +110,7 @@ impl Initialised {
     }
 
     /// Takes what is still to be done in the scripts.
-    pub fn take(&mut self, work: &Work, applied: bool) {
+    pub(super) fn take(&mut self, work: &Work, applied: bool) {
         if !applied {
             self.diff = work.diff();
         }

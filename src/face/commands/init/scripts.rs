@@ -19,7 +19,7 @@ use crate::store::Store;
 
 /// What the scripts of a repository need.
 #[derive(Debug, Default)]
-pub struct Work {
+pub(super) struct Work {
     repository: PathBuf,
     changes: Vec<FileChange>,
     /// The snippet, if it is not where scripts find it yet.
@@ -39,18 +39,17 @@ struct FileChange {
 
 /// A line that somebody has to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub(super) struct Place {
     /// The file, relative to the repository if it is inside.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// Why.
     pub why: String,
 }
 
 impl Work {
     /// Reads the scripts of an image, and the files that they source.
-    pub fn find(repository: &Path, summary: &Summary) -> Self {
+    pub(super) fn find(repository: &Path, summary: &Summary) -> Self {
         let mut work = Self { repository: repository.to_owned(), ..Self::default() };
         let Some((shared, seen_as)) = summary.shared_directory(repository) else {
             if !summary.scripts().is_empty() {
@@ -81,7 +80,7 @@ impl Work {
     }
 
     /// Takes another image of the same repository in.
-    pub fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         for change in other.changes {
             if self.changes.iter().all(|own| own.file != change.file) {
                 self.changes.push(change);
@@ -123,17 +122,17 @@ impl Work {
     }
 
     /// Whether nothing has to be changed.
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.changes.is_empty() && self.snippet.is_none()
     }
 
     /// Whether no script compiles anything that larder knows.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.is_done() && self.done == 0 && self.left.is_empty()
     }
 
     /// The changes as a diff.
-    pub fn diff(&self) -> String {
+    pub(super) fn diff(&self) -> String {
         let name = |path: &Path| path.to_string_lossy().into_owned();
         let change =
             |change: &FileChange| patch::diff(&name(&change.file), &change.text, &change.hunks);
@@ -145,7 +144,12 @@ impl Work {
     }
 
     /// Makes the changes; says which files they are in. What is made is recorded before.
-    pub fn apply(&self, store: &Store, record: &mut Record, force: bool) -> Result<Vec<PathBuf>> {
+    pub(super) fn apply(
+        &self,
+        store: &Store,
+        record: &mut Record,
+        force: bool,
+    ) -> Result<Vec<PathBuf>> {
         if !force {
             self.refuse_uncommitted()?;
         }

@@ -26,7 +26,7 @@ struct Undone {
     projects: Vec<String>,
 }
 
-pub fn undo(store: PathBuf, repository: &Path, json: bool, output: Output) -> Result<u8> {
+pub(super) fn undo(store: PathBuf, repository: &Path, json: bool, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(Some(store), output)?;
     if !Record::exists(&store, repository) {
         bail!(

@@ -13,7 +13,7 @@ const USES: usize = 8;
 
 impl Line {
     /// Why the last use of this directory was cold, or what it rebuilt; and the uses before.
-    pub fn story(&self, now: SystemTime) -> String {
+    pub(crate) fn story(&self, now: SystemTime) -> String {
         let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
             return String::new();
         };

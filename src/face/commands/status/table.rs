@@ -24,7 +24,7 @@ const COLUMNS: [Column; 11] = [
 const BAR: usize = 8;
 
 /// The directories, a line each.
-pub fn table(status: &Status, screen: Screen) -> String {
+pub(super) fn table(status: &Status, screen: Screen) -> String {
     let has_budget = status.overview.max_size.is_some();
     let columns = COLUMNS.into_iter().filter(|column| has_budget || column.name != "BUDGET");
     let columns: Vec<Column> = columns.collect();

@@ -16,9 +16,9 @@ use super::{Packages, PackagesError, Question, short};
 use crate::observe::identity::{PackageMode, places};
 
 /// The list of packages, relative to the root.
-pub const STATUS: &str = "var/lib/dpkg/status";
+pub(super) const STATUS: &str = "var/lib/dpkg/status";
 /// What each package installed, relative to the root.
-pub const INFO: &str = "var/lib/dpkg/info";
+pub(super) const INFO: &str = "var/lib/dpkg/info";
 
 /// Programs that make their package count, with or without a version behind the name.
 const BUILD_TOOLS: [&str; 32] = [
@@ -79,7 +79,7 @@ struct Package {
 }
 
 /// The packages that count, of those that are installed.
-pub fn observe(question: &Question<'_>) -> Result<Packages, PackagesError> {
+pub(super) fn observe(question: &Question<'_>) -> Result<Packages, PackagesError> {
     let status = question.root.join(STATUS);
     let text = std::fs::read(&status).map_err(PackagesError::new(&status))?;
     let text = String::from_utf8_lossy(&text);

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{Packages, PackagesError, listing, short};
 
 /// The database, relative to the root.
-pub const LOCAL: &str = "var/lib/pacman/local";
+pub(super) const LOCAL: &str = "var/lib/pacman/local";
 
 /// All installed packages. Arch has no split into runtime and development packages.
-pub fn observe(root: &Path) -> Result<Packages, PackagesError> {
+pub(super) fn observe(root: &Path) -> Result<Packages, PackagesError> {
     let local = root.join(LOCAL);
     let mut packages = Packages { manager: "pacman".to_owned(), ..Packages::default() };
     for name in listing(&local)? {

@@ -8,14 +8,14 @@ use super::{Packages, PackagesError};
 use crate::base::program::{self, Answer};
 
 /// Where the database may be, relative to the root.
-pub const DATABASES: [&str; 2] = ["usr/lib/sysimage/rpm", "var/lib/rpm"];
+pub(super) const DATABASES: [&str; 2] = ["usr/lib/sysimage/rpm", "var/lib/rpm"];
 
 /// One line a package: what it is, and the digest of its header and files.
 const FORMAT: &str = "%{NAME}.%{ARCH}\t%{EVR} %{SHA256HEADER}\n";
 
 /// All installed packages, or nothing where there is no rpm database. That rpm cannot be started
 /// although it has a database is an error: nothing then says what is installed.
-pub fn observe(root: &Path) -> Result<Option<Packages>, PackagesError> {
+pub(super) fn observe(root: &Path) -> Result<Option<Packages>, PackagesError> {
     let Some(database) = DATABASES.iter().map(|path| root.join(path)).find(|path| path.is_dir())
     else {
         return Ok(None);

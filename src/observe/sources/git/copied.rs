@@ -42,7 +42,7 @@ const NOTED: [usize; 9] = [0, 4, 8, 12, 16, 20, 28, 32, 36];
 type Numbers = [u32; NOTED.len()];
 
 /// A repository of a checkout that is copied.
-pub struct Original {
+pub(crate) struct Original {
     home: Home,
     source: PathBuf,
     git_dir: GitDir,
@@ -56,7 +56,7 @@ enum GitDir {
 }
 
 /// The repositories of a checkout, by every `.git` in it.
-pub fn originals(place: &Where, dot_gits: &[PathBuf]) -> Vec<Original> {
+pub(crate) fn originals(place: &Where, dot_gits: &[PathBuf]) -> Vec<Original> {
     let homes = repository::find(place, dot_gits).into_iter();
     homes.filter_map(|home| Original::of(home, &place.source)).collect()
 }
@@ -74,7 +74,7 @@ impl Original {
     }
 
     /// Its git directory, if that is outside of the checkout.
-    pub fn elsewhere(&self) -> Option<&Path> {
+    pub(crate) fn elsewhere(&self) -> Option<&Path> {
         match &self.git_dir {
             GitDir::Inside(_) => None,
             GitDir::Elsewhere(path) => Some(path),
@@ -83,7 +83,7 @@ impl Original {
 
     /// Carries over what the index notes: `copy` is that of the checkout, `git_dir` that of a git directory
     /// outside of it.
-    pub fn carry_over(&self, copy: &Path, git_dir: Option<&Path>) -> io::Result<()> {
+    pub(crate) fn carry_over(&self, copy: &Path, git_dir: Option<&Path>) -> io::Result<()> {
         let (top, inside) = match (&self.git_dir, git_dir) {
             (GitDir::Inside(inside), _) => (copy, inside.as_path()),
             (GitDir::Elsewhere(_), Some(git_dir)) => (git_dir, Path::new("")),
@@ -103,7 +103,7 @@ impl Original {
 }
 
 /// What in a git directory is mounted in its copy instead of being copied.
-pub fn shared(git_dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn shared(git_dir: &Path) -> Vec<PathBuf> {
     let is_there = |path: &PathBuf| path.symlink_metadata().is_ok_and(|it| it.is_dir());
     SHARED.iter().map(|name| git_dir.join(name)).filter(is_there).collect()
 }

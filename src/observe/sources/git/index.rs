@@ -22,7 +22,7 @@ const MODE: std::ops::Range<usize> = 24..28;
 
 /// An index as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
+pub(super) struct Index {
     /// What its entries say.
     pub digest: Digest,
     stamp: Stamp,
@@ -35,7 +35,7 @@ impl Index {
     }
 
     /// Reads an index, unless it is the one of before; nothing if there is none.
-    pub fn read(path: &Path, oid: usize, before: Option<&Self>) -> io::Result<Option<Self>> {
+    pub(super) fn read(path: &Path, oid: usize, before: Option<&Self>) -> io::Result<Option<Self>> {
         let started = now();
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

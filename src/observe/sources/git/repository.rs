@@ -50,7 +50,7 @@ pub(super) struct Home {
 
 /// The state of one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repository {
+pub(crate) struct Repository {
     /// The object that `HEAD` stands for, unless the branch has none yet.
     pub head: Option<String>,
     short_head: Option<Vec<u8>>,

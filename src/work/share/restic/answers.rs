@@ -6,26 +6,26 @@ use crate::work::share::engine::{FullId, Kind, Node, RepositoryLock, Snapshot};
 
 /// `restic version`
 #[derive(Deserialize)]
-pub struct Version {
+pub(super) struct Version {
     pub version: String,
 }
 
 /// `restic cat config`
 #[derive(Deserialize)]
-pub struct Config {
+pub(super) struct Config {
     pub version: u32,
     pub id: FullId,
 }
 
 /// `restic init`
 #[derive(Deserialize)]
-pub struct Initialized {
+pub(super) struct Initialized {
     pub id: FullId,
 }
 
 /// One of `restic snapshots`.
 #[derive(Deserialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     pub id: FullId,
     #[serde(default)]
     pub tags: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Listed {
 
 /// What a snapshot says of its own making.
 #[derive(Deserialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     #[serde(default)]
     pub data_added_packed: u64,
 }
@@ -52,13 +52,13 @@ impl From<Listed> for Snapshot {
 
 /// `restic stats`
 #[derive(Deserialize)]
-pub struct Statistics {
+pub(super) struct Statistics {
     pub total_size: u64,
 }
 
 /// `restic cat lock`
 #[derive(Deserialize)]
-pub struct ListedLock {
+pub(crate) struct ListedLock {
     #[serde(default)]
     time: String,
     #[serde(default)]
@@ -82,7 +82,7 @@ impl From<ListedLock> for RepositoryLock {
 /// A line of what restic says while it works.
 #[derive(Deserialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
-pub enum Message {
+pub(super) enum Message {
     /// The end of a backup or of a restoration.
     Summary {
         #[serde(default)]
@@ -110,13 +110,13 @@ pub enum Message {
 
 /// Why something could not be done.
 #[derive(Deserialize)]
-pub struct Reason {
+pub(super) struct Reason {
     pub message: Option<String>,
 }
 
 /// A name as `restic ls` shows it.
 #[derive(Deserialize)]
-pub struct ListedNode {
+pub(crate) struct ListedNode {
     name: String,
     path: String,
     #[serde(rename = "type")]
@@ -170,7 +170,7 @@ impl From<ListedNode> for Node {
 
 /// What restic says on stderr when it ends.
 #[derive(Deserialize)]
-pub struct Complaint {
+pub(super) struct Complaint {
     #[serde(default)]
     message: Option<String>,
     #[serde(default)]
@@ -179,7 +179,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// Its first line, without the word that it begins with.
-    pub fn text(&self) -> Option<String> {
+    pub(super) fn text(&self) -> Option<String> {
         let inner = self.error.as_ref().and_then(|error| error.message.as_ref());
         let text = self.message.as_ref().or(inner)?;
         let line = text.trim_start_matches("Fatal: ").lines().next()?;

@@ -8,10 +8,10 @@ use super::answers::Version;
 use crate::work::share::error::ShareError;
 
 /// What restic says when it is going to try something once more (`internal/backend/retry/backend_retry.go`).
-pub const RETRY: &str = " returned error, retrying after ";
+pub(super) const RETRY: &str = " returned error, retrying after ";
 
 /// Variables that would contradict the options it is called with.
-pub const CONTRADICTING: [&str; 5] = [
+pub(super) const CONTRADICTING: [&str; 5] = [
     "RESTIC_REPOSITORY",
     "RESTIC_REPOSITORY_FILE",
     "RESTIC_PASSWORD",
@@ -24,7 +24,7 @@ pub const CONTRADICTING: [&str; 5] = [
 const OLDEST: [u64; 2] = [0, 17];
 
 /// An address without the password that it may hold.
-pub fn shown(repository: &str) -> String {
+pub(super) fn shown(repository: &str) -> String {
     let Some((scheme, rest)) = repository.split_once("://") else {
         return repository.to_owned();
     };
@@ -34,7 +34,7 @@ pub fn shown(repository: &str) -> String {
 }
 
 /// The version in what restic says of it, if it is new enough.
-pub fn judge_version(found: &str, succeeded: bool) -> Result<String, ShareError> {
+pub(super) fn judge_version(found: &str, succeeded: bool) -> Result<String, ShareError> {
     let said: Option<Version> = serde_json::from_str(found).ok();
     let version = said.map(|said| said.version).unwrap_or_default();
     let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u64>().ok());
@@ -48,14 +48,14 @@ pub fn judge_version(found: &str, succeeded: bool) -> Result<String, ShareError>
 }
 
 /// What it tried once more, without that it did.
-pub fn tried(line: &str) -> &str {
+pub(super) fn tried(line: &str) -> &str {
     let after = line.split_once(RETRY).and_then(|(_, after)| after.split_once(": "));
     after.map_or(line, |(_, why)| why)
 }
 
 /// The patterns that leave some paths out (`doc/040_backup.rst`, "Excluding Files"): `*`, `?`, `[` and `\` mean
 /// something to Go's `filepath.Match`, `$` names a variable, and space at the ends is cut off.
-pub fn exclusions(dir: &Path, without: &[&Path]) -> Result<Vec<u8>, ShareError> {
+pub(super) fn exclusions(dir: &Path, without: &[&Path]) -> Result<Vec<u8>, ShareError> {
     let mut text = Vec::new();
     for path in without {
         let path = dir.join(path);

@@ -14,7 +14,7 @@ use crate::observe::cargo_layout::number_of;
 
 /// Which layout it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     V1,
     V2,
 }
@@ -26,7 +26,6 @@ struct Unit {
     note: &'static str,
     /// The file with what it makes.
     artifact: &'static str,
-    /// What rustc reads.
     sources: &'static [&'static str],
     deps: &'static [usize],
 }
@@ -77,7 +76,7 @@ const UNITS: [Unit; 5] = [
 ];
 
 /// Cargo, in one target directory.
-pub struct Cargo<'a> {
+pub(super) struct Cargo<'a> {
     pub source: &'a Path,
     pub target: &'a Path,
     pub form: Form,
@@ -89,7 +88,7 @@ pub struct Cargo<'a> {
 }
 
 /// What a build came to.
-pub struct Built {
+pub(super) struct Built {
     /// How many units were made.
     pub made: usize,
     pub succeeded: bool,
@@ -97,7 +96,7 @@ pub struct Built {
 
 impl Cargo<'_> {
     /// Builds everything; if it is to fail, the library does not compile.
-    pub fn build(&mut self, fails: bool) -> Built {
+    pub(super) fn build(&mut self, fails: bool) -> Built {
         fs::create_dir_all(self.target.join("release")).unwrap();
         fs::write(self.target.join("release/.cargo-lock"), "").unwrap();
         let mut built = Built { made: 0, succeeded: true };
@@ -130,7 +129,7 @@ impl Cargo<'_> {
     }
 
     /// What a cold build makes of the present contents, for each unit.
-    pub fn cold(&self) -> Vec<String> {
+    pub(super) fn cold(&self) -> Vec<String> {
         let mut products: Vec<String> = Vec::new();
         for index in 0..UNITS.len() {
             products.push(self.product(index, &products));
@@ -139,7 +138,7 @@ impl Cargo<'_> {
     }
 
     /// What is there.
-    pub fn products(&self) -> Vec<String> {
+    pub(super) fn products(&self) -> Vec<String> {
         (0..UNITS.len()).map(|index| self.made(index)).collect()
     }
 
@@ -335,7 +334,7 @@ fn recursive(path: &Path) -> Option<Nanoseconds> {
 }
 
 /// The time of now in the world of the model.
-pub fn stamp(path: &Path, at: Nanoseconds) {
+pub(super) fn stamp(path: &Path, at: Nanoseconds) {
     let time: FileTime = file_time(at);
     filetime::set_symlink_file_times(path, time, time).unwrap();
 }

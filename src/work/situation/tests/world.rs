@@ -21,7 +21,7 @@ const SECOND: Nanoseconds = 1_000_000_000;
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// In one of two target directories.
     Build(usize),
     BuildThatEdits(usize, &'static str),
@@ -53,7 +53,7 @@ struct Kept {
     seen: Option<Seen>,
 }
 
-pub struct World {
+pub(super) struct World {
     dir: tempfile::TempDir,
     source: PathBuf,
     form: Form,
@@ -68,7 +68,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(form: Form, script: Script) -> Self {
+    pub(super) fn new(form: Form, script: Script) -> Self {
         let shm = Path::new("/dev/shm");
         let place = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
         let dir = tempfile::tempdir_in(place).unwrap();
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    pub fn take(&mut self, step: Step) {
+    pub(super) fn take(&mut self, step: Step) {
         self.clock += SECOND;
         self.counter += 1;
         match step {
