@@ -79,7 +79,9 @@ pub struct Entry {
     pub path: String,
     /// Permission bits, nine of them.
     pub mode: u32,
+    /// The modification time, in nanoseconds since the epoch.
     pub mtime: Nanoseconds,
+    /// What the name stands for.
     pub what: What,
 }
 
@@ -92,6 +94,7 @@ pub enum What {
     File {
         /// Its size in bytes.
         size: u64,
+        /// The BLAKE3 of its content.
         digest: Digest,
         /// The number that all names of one inode share; 0 for a file with one name.
         link: u32,

@@ -30,6 +30,7 @@ pub struct Signed<'a> {
     /// The principal that the signature is said to be of.
     pub signer: &'a str,
     signature: &'a str,
+    /// The bytes that are signed: a manifest.
     pub message: &'a [u8],
 }
 
