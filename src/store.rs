@@ -77,7 +77,7 @@ pub(crate) use listing::{Names, Row};
 pub(crate) use lock::{Claim, Lock, LockError, Wait};
 pub(crate) use marker::TAG;
 pub(crate) use open::{OpenEntry, OpenError, sync_files};
-pub(crate) use target::{Manifest, restore_times, rewrite, unshare, watch_reads};
+pub(crate) use target::{TargetManifest, restore_times, rewrite, unshare, watch_reads};
 
 /// The number of the store's format that this larder writes.
 pub(crate) const FORMAT: u32 = 3;

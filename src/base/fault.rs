@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal};
 const VARIABLE: &str = "LARDER_FAULT";
 
 /// What is to happen at the points of this process.
-struct Plan {
+struct Orders {
     /// The process that read it: its children between `fork` and `exec` are others.
     owner: Pid,
     act: Act,
@@ -37,13 +37,13 @@ enum Act {
     Log(File),
 }
 
-static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+static PLAN: OnceLock<Option<Orders>> = OnceLock::new();
 
 /// Something is about to change. The name is `room.verb`.
 #[inline]
 pub(crate) fn point(name: &'static str) {
     if cfg!(debug_assertions) {
-        if let Some(plan) = PLAN.get_or_init(Plan::read) {
+        if let Some(plan) = PLAN.get_or_init(Orders::read) {
             plan.pass(name);
         }
     }
@@ -60,7 +60,7 @@ pub(crate) fn point_after_fork(name: &'static str) {
     }
 }
 
-impl Plan {
+impl Orders {
     fn read() -> Option<Self> {
         let act = parse(&std::env::var(VARIABLE).ok()?)?;
         let passed = shared_counter()?;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::base::quantity::Usage;
 use crate::base::tree::below;
-use crate::base::tree::descend::{self, Dir, Found, Then, Visitor};
+use crate::base::tree::descend::{self, Dir, Item, Then, Visitor};
 
 /// How a name in a directory looks.
 struct Look {
@@ -90,7 +90,7 @@ impl Measuring<'_> {
     }
 
     /// Adds what a piece of a directory's names takes; says which of them are directories.
-    fn take_in(&self, dir: BorrowedFd<'_>, names: Vec<Found>) -> Vec<CString> {
+    fn take_in(&self, dir: BorrowedFd<'_>, names: Vec<Item>) -> Vec<CString> {
         let mut below = Vec::new();
         let looks = names.into_iter().filter_map(|found| {
             let look = Look::at(dir, &found.name).filter(|look| look.is_at(self.place))?;
@@ -125,7 +125,7 @@ struct Level {
 }
 
 impl Visitor for Measuring<'_> {
-    fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString> {
+    fn visit(&self, dir: &Dir, names: Vec<Item>) -> Vec<CString> {
         self.take_in(dir.fd.as_fd(), names)
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Candidate {
 
 /// A store as it was observed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Observed {
+pub(crate) struct StoreView {
     pub candidates: Vec<Candidate>,
     /// What is in the trash, as far as it is known without looking at every file.
     pub trash: Usage,
@@ -75,7 +75,7 @@ pub(crate) struct Observed {
     pub downloads_in_use: bool,
 }
 
-impl Observed {
+impl StoreView {
     /// What everything takes.
     pub(crate) fn usage(&self) -> Usage {
         let all = self.candidates.iter().map(|candidate| candidate.usage);

@@ -90,7 +90,7 @@ pub(crate) struct Situation<'a> {
 
 /// What must go, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct Removals {
     /// The directory cannot be used at all: begin anew.
     pub everything: bool,
     /// Packages all of whose units go.
@@ -102,15 +102,15 @@ pub(crate) struct Plan {
 }
 
 /// Decides what may stay.
-pub(crate) fn plan(situation: &Situation<'_>) -> Plan {
+pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
     let (Some(changes), Some(damage)) = (situation.changes, situation.damage) else {
-        return Plan::everything("no record tells what the directory was made from");
+        return Removals::everything("no record tells what the directory was made from");
     };
     let mut doomed = Doomed::default();
     situation.judge_sources(changes, &mut doomed);
     let loose = situation.judge_damage(damage, &mut doomed);
     if situation.layout.version == Version::Unknown && !doomed.why.is_empty() {
-        let mut plan = Plan::everything("the directory has a layout that larder does not know");
+        let mut plan = Removals::everything("the directory has a layout that larder does not know");
         plan.why.splice(0..0, doomed.why);
         return plan;
     }
@@ -123,14 +123,14 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Plan {
     }
     let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
     paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
-    Plan { everything: false, packages, paths, why }
+    Removals { everything: false, packages, paths, why }
 }
 
 /// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
 /// tell what Cargo has to judge.
-pub(crate) fn lenient(situation: &Situation<'_>) -> Plan {
+pub(crate) fn lenient(situation: &Situation<'_>) -> Removals {
     let plan = plan(situation);
-    if plan.everything { plan } else { Plan { why: plan.why, ..Plan::default() } }
+    if plan.everything { plan } else { Removals { why: plan.why, ..Removals::default() } }
 }
 
 #[derive(Default)]
@@ -146,7 +146,7 @@ impl Doomed {
     }
 }
 
-impl Plan {
+impl Removals {
     fn everything(why: &str) -> Self {
         Self { everything: true, why: vec![why.to_owned()], ..Self::default() }
     }

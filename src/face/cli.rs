@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::base::names::ProjectName;
 use crate::base::quantity::{Amount, ByteSize, Span};
-use crate::observe::identity::{Fidelity, Kept, PackageMode};
+use crate::observe::identity::{CacheKind, Fidelity, PackageMode};
 use crate::output::{Color, LogFormat};
 use crate::store::Wait;
 
@@ -156,7 +156,7 @@ pub(crate) struct ProvisionArgs {
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]
     #[arg(long, value_enum, value_name = "CACHE")]
-    pub with: Vec<Kept>,
+    pub with: Vec<CacheKind>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -175,7 +175,7 @@ pub(crate) struct RunArgs {
     pub source: Option<PathBuf>,
     /// What is kept warm; can be given more than once [default: cargo]
     #[arg(long, value_enum, value_name = "CACHE")]
-    pub with: Vec<Kept>,
+    pub with: Vec<CacheKind>,
     /// Which of the sandbox's packages make a directory of their own [default: as in larder.toml]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub packages: Option<PackageMode>,

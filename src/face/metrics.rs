@@ -18,7 +18,7 @@ use crate::store::history::{Collector, ProjectTotals, Totals};
 pub(crate) struct Snapshot {
     pub store: PathBuf,
     /// What each project takes, and in how many directories.
-    pub projects: BTreeMap<ProjectName, Project>,
+    pub projects: BTreeMap<ProjectName, ProjectMetrics>,
     pub downloads: Usage,
     pub trash: Usage,
     pub max_size: Option<u64>,
@@ -30,7 +30,7 @@ pub(crate) struct Snapshot {
 
 /// A project as it is to be shown.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Project {
+pub(crate) struct ProjectMetrics {
     pub directories: u64,
     pub in_use: u64,
     /// Those that cannot be used any more.
@@ -95,7 +95,7 @@ fn of_store(snapshot: &Snapshot, text: &mut Exposition) {
 }
 
 fn of_projects(snapshot: &Snapshot, text: &mut Exposition) {
-    type Value = fn(&Project) -> Option<u64>;
+    type Value = fn(&ProjectMetrics) -> Option<u64>;
     let families: [(&str, &str, Value); 6] = [
         ("larder_project_directories", "Target directories of a project.", |it| {
             Some(it.directories)

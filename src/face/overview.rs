@@ -15,7 +15,7 @@ use crate::base::quantity::{ByteSize, Usage};
 use crate::decide::policy::Disk;
 use crate::observe::cargo_layout::LayoutError;
 use crate::store::config::{self, ConfigError};
-use crate::store::history::{self, Event, Happened, MONTH, Sums, Use, WEEK};
+use crate::store::history::{self, Event, Happened, MONTH, Sums, UseEvent, WEEK};
 use crate::store::{EntryRecord, Outcome, Row, Store, StoreError, evict};
 use crate::work::collect::{self, CollectError};
 
@@ -80,10 +80,10 @@ pub(crate) struct Line {
     /// Seconds that its warm builds saved, as far back as the history goes.
     pub saved_seconds: f64,
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: Listed,
     /// Its last uses, if one project was asked for.
     #[serde(skip)]
-    pub uses: Vec<(Use, SystemTime)>,
+    pub uses: Vec<(UseEvent, SystemTime)>,
     /// What its crates take, if that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<Part>,
@@ -92,7 +92,7 @@ pub(crate) struct Line {
 /// What is known of a target directory.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Entry {
+pub(crate) enum Listed {
     /// All that there is to know.
     Known { record: Box<EntryRecord> },
     /// No build can use it.
@@ -167,8 +167,8 @@ impl Line {
             Vec::new()
         };
         let entry = match row.record {
-            Ok(record) => Entry::Known { record: Box::new(record) },
-            Err(damaged) => Entry::Damaged { damaged },
+            Ok(record) => Listed::Known { record: Box::new(record) },
+            Err(damaged) => Listed::Damaged { damaged },
         };
         let Row { project, toolchain, pinned, .. } = row;
         let (saved_seconds, uses) = (0.0, Vec::new());
@@ -178,8 +178,8 @@ impl Line {
     /// The record, unless it is damaged.
     pub(crate) fn record(&self) -> Option<&EntryRecord> {
         match &self.entry {
-            Entry::Known { record } => Some(record),
-            Entry::Damaged { .. } => None,
+            Listed::Known { record } => Some(record),
+            Listed::Damaged { .. } => None,
         }
     }
 

@@ -35,7 +35,7 @@ use crate::base::quantity::{ByteSize, Usage};
 use crate::decide::policy::{Disk, Plan, Policy};
 use crate::face::overview::Overview;
 use crate::store::history::{
-    Event, Happened, LastCollection, MONTH, ProjectTotals, Sums, Totals, Use, WEEK,
+    Event, Happened, LastCollection, MONTH, ProjectTotals, Sums, Totals, UseEvent, WEEK,
 };
 use crate::store::rfc3339;
 
@@ -77,7 +77,7 @@ pub(crate) struct Data {
     /// What should be looked at, in words.
     pub attention: Vec<String>,
     /// What each project takes, did and saved; the largest first.
-    pub projects: Vec<Project>,
+    pub projects: Vec<ProjectFigures>,
     /// Since when anything is known of what happened.
     pub since: Option<Moment>,
     /// What each week came to, counted back from now.
@@ -97,7 +97,7 @@ pub(crate) struct Data {
 
 /// What a project takes, did and saved.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Project {
+pub(crate) struct ProjectFigures {
     pub project: ProjectName,
     pub directories: usize,
     /// What they take, as recorded.
@@ -177,8 +177,8 @@ fn projects(
     history: &[Happened],
     totals: &Totals,
     weeks: Spans,
-) -> Vec<Project> {
-    let mut uses: BTreeMap<&ProjectName, Vec<(SystemTime, &Use)>> = BTreeMap::new();
+) -> Vec<ProjectFigures> {
+    let mut uses: BTreeMap<&ProjectName, Vec<(SystemTime, &UseEvent)>> = BTreeMap::new();
     for happened in history {
         if let Event::Use(used) = &happened.event {
             if weeks.index(happened.at) < WEEKS {
@@ -202,7 +202,7 @@ fn projects(
         for (_, used) in uses {
             sums.add(used);
         }
-        Project {
+        ProjectFigures {
             project: name.clone(),
             directories,
             size,
@@ -218,7 +218,7 @@ fn projects(
             weeks: builds::times(uses.iter().copied(), |at| weeks.start(weeks.index(at))),
         }
     };
-    let mut projects: Vec<Project> = names.into_iter().map(project).collect();
+    let mut projects: Vec<ProjectFigures> = names.into_iter().map(project).collect();
     projects.sort_by(|a, b| b.size.cmp(&a.size).then(a.project.cmp(&b.project)));
     projects
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::atomic;
 use crate::base::program::{Call, last_line};
 use crate::image::mkosi;
-use crate::observe::identity::{Answer, IdentifyError, Observed, Request, identify};
+use crate::observe::identity::{Answer, IdentifyError, IdentityCache, Request, identify};
 
 /// mkosi's command that runs another one inside the sandbox's root.
 const ENTER: &str = "mkosi-chroot";
@@ -118,7 +118,7 @@ impl Place {
 /// Identifies in this process, with the environment that the command will get.
 pub(crate) fn identify_here(request: &Request) -> Result<Answer, IdentifyError> {
     // Only a cache: without it an identification takes longer.
-    let before: Observed =
+    let before: IdentityCache =
         atomic::read_binary(&request.observed).ok().flatten().unwrap_or_default();
     let (answer, observed) = identify(request, &std::env::vars_os().collect(), &before)?;
     if observed != before {

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use command::{Kind, Tool};
-use directory::Directory;
+use command::{CommandKind, Tool};
+use directory::ScriptDirectory;
 use lexer::{Before, Piece, Word};
 use patch::Hunk;
 
@@ -31,7 +31,7 @@ pub(crate) struct Surroundings {
 
 /// What is to be done with a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct ScriptPlan {
     pub hunks: Vec<Hunk>,
     /// Commands that seem to compile and stay as they are.
     pub left: Vec<Left>,
@@ -60,21 +60,21 @@ pub(crate) fn is_shell(text: &str) -> bool {
 }
 
 /// Says what a script needs.
-pub(crate) fn plan(text: &str, surroundings: &Surroundings) -> Plan {
+pub(crate) fn plan(text: &str, surroundings: &Surroundings) -> ScriptPlan {
     if !is_shell(text) {
         let seems = text.lines().enumerate().filter(|(_, line)| command::seems_to_compile(line));
         let why = "it is no shell script; larder can only be called from one".to_owned();
         let left = seems.take(1).map(|(index, _)| Left { line: index + 1, why: why.clone() });
-        return Plan { left: left.collect(), ..Plan::default() };
+        return ScriptPlan { left: left.collect(), ..ScriptPlan::default() };
     }
     match lexer::pieces(text) {
         Ok(pieces) => Reader::new(text, surroundings).read(&pieces),
         Err(lexer::Unclosed(at)) if command::seems_to_compile(text) => {
             let why = "what begins here has no end that larder finds; change the script by hand";
             let left = vec![Left { line: line_of(text, at) + 1, why: why.to_owned() }];
-            Plan { left, ..Plan::default() }
+            ScriptPlan { left, ..ScriptPlan::default() }
         }
-        Err(_) => Plan::default(),
+        Err(_) => ScriptPlan::default(),
     }
 }
 
@@ -86,7 +86,7 @@ fn line_of(text: &str, at: usize) -> usize {
 struct Reader<'a> {
     text: &'a str,
     surroundings: &'a Surroundings,
-    plan: Plan,
+    plan: ScriptPlan,
     /// Offsets at which something is put in.
     inserts: Vec<(usize, String)>,
     directory: directory::Tracker,
@@ -95,10 +95,10 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(text: &'a str, surroundings: &'a Surroundings) -> Self {
         let directory = directory::Tracker::default();
-        Self { text, surroundings, plan: Plan::default(), inserts: Vec::new(), directory }
+        Self { text, surroundings, plan: ScriptPlan::default(), inserts: Vec::new(), directory }
     }
 
-    fn read(mut self, pieces: &[Piece]) -> Plan {
+    fn read(mut self, pieces: &[Piece]) -> ScriptPlan {
         let mut last: Option<(&[Word], Before)> = None;
         for piece in pieces {
             if let Piece::Command { words, before } = piece {
@@ -129,13 +129,13 @@ impl<'a> Reader<'a> {
             self.plan.sourced.extend(directory::sourced(file.raw));
         }
         match command::kind(words) {
-            Kind::Other => {}
-            Kind::Done => self.plan.done += 1,
-            Kind::Unknown(why) => self.leave(words[0].at, &why),
-            Kind::Compiles { .. } if !alone => {
+            CommandKind::Other => {}
+            CommandKind::Done => self.plan.done += 1,
+            CommandKind::Unknown(why) => self.leave(words[0].at, &why),
+            CommandKind::Compiles { .. } if !alone => {
                 self.leave(words[0].at, "it does not stand alone; put larder_run before it");
             }
-            Kind::Compiles { tool, inside, directory } => {
+            CommandKind::Compiles { tool, inside, directory } => {
                 let start = self.directory.now();
                 match self.call(tool, inside, directory.as_ref().unwrap_or(&start)) {
                     Ok(text) => self.inserts.push((words[0].at, text)),
@@ -146,7 +146,12 @@ impl<'a> Reader<'a> {
     }
 
     /// What is put before a command that compiles in a directory.
-    fn call(&self, tool: Tool, inside: bool, directory: &Directory) -> Result<String, String> {
+    fn call(
+        &self,
+        tool: Tool,
+        inside: bool,
+        directory: &ScriptDirectory,
+    ) -> Result<String, String> {
         let unclear = || {
             "it is not clear which project it compiles; put `larder_run NAME --source DIR --` before it"
                 .to_owned()
@@ -163,7 +168,7 @@ impl<'a> Reader<'a> {
         self.plan.left.push(Left { line: line_of(self.text, at) + 1, why: why.to_owned() });
     }
 
-    fn finish(mut self, pieces: &[Piece]) -> Plan {
+    fn finish(mut self, pieces: &[Piece]) -> ScriptPlan {
         if self.inserts.is_empty() {
             return self.plan;
         }

@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::base::tree::{Change, Entry, Node};
-use crate::observe::cargo_layout::{Input, Kind, Layout, LayoutError, Unit};
+use crate::observe::cargo_layout::{Input, Layout, LayoutError, Unit, UnitKind};
 use crate::observe::sources::{Lockfile, SourceChanges, SourceState, plain};
 
 /// Proc macros from the registry that read nothing but what they are given, as their sources show:
@@ -191,10 +191,10 @@ fn open_packages(layout: &Layout, lock: &Lockfile) -> (BTreeSet<String>, BTreeSe
     let is_known = |name: &str| PURE.contains(&name) && from_registry(name);
     let (mut open, mut macros) = (BTreeSet::new(), BTreeSet::new());
     for unit in layout.units() {
-        if unit.is(Kind::BuildScriptCompile) || unit.is(Kind::BuildScriptRun) {
+        if unit.is(UnitKind::BuildScriptCompile) || unit.is(UnitKind::BuildScriptRun) {
             open.insert(unit.package.clone());
         }
-        if unit.is(Kind::Lib) && !is_known(&unit.package) && has_shared_library(layout, unit) {
+        if unit.is(UnitKind::Lib) && !is_known(&unit.package) && has_shared_library(layout, unit) {
             macros.insert(unit.package.clone());
         }
     }

@@ -71,7 +71,7 @@ pub(crate) enum Version {
 /// Cargo names them `[test-|doc-|run-]<kind>-<target>` (`core/compiler/fingerprint/mod.rs` and
 /// `compilation_files.rs`, `fingerprint_file_path`, Cargo 1.95).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum UnitKind {
     /// A library, a proc macro too.
     Lib,
     /// An executable.
@@ -97,7 +97,7 @@ pub(crate) struct Unit {
     /// The 16 hexadecimal digits that Cargo gave this unit.
     pub hash: String,
     /// What it is; empty when Cargo was stopped before it wrote anything about it.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<UnitKind>,
     /// The crate names (`-` written as `_`) of the targets that it compiles.
     pub crates: BTreeSet<String>,
     /// Everything that must go together so that Cargo makes this unit anew.
@@ -196,7 +196,7 @@ impl Layout {
         };
         let is_inside = self.profiles.iter().any(|profile| path.starts_with(&profile.path));
         let docs = path.ancestors().find(is_docs).filter(|_| !is_inside);
-        docs.filter(|_| self.units().any(|unit| unit.is(Kind::Doc)))
+        docs.filter(|_| self.units().any(|unit| unit.is(UnitKind::Doc)))
     }
 
     /// Cargo's memory of what `rustc -vV` says (`util/rustc.rs`), by path, size and times only.
@@ -207,7 +207,7 @@ impl Layout {
 
 impl Unit {
     /// Whether it is of a kind.
-    pub(crate) fn is(&self, kind: Kind) -> bool {
+    pub(crate) fn is(&self, kind: UnitKind) -> bool {
         self.kinds.contains(&kind)
     }
 }

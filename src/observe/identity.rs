@@ -47,7 +47,7 @@ use crate::base::digest::Digest;
 use crate::base::tree::{ObserveError, Tree};
 
 pub(crate) use ccache::{CAREFUL, CcachePlace};
-pub(crate) use choices::{Fidelity, Kept, PackageMode};
+pub(crate) use choices::{CacheKind, Fidelity, PackageMode};
 pub(crate) use compare::{Difference, differences};
 pub(crate) use environment::is_of_services;
 pub(crate) use error::{CanonicalError, IdentifyError};
@@ -78,7 +78,7 @@ pub(crate) enum Way {
 pub(crate) struct Request {
     /// The directory with the project's `Cargo.toml` or `go.mod`.
     pub source: PathBuf,
-    pub with: BTreeSet<Kept>,
+    pub with: BTreeSet<CacheKind>,
     /// The command that will run, as bytes.
     pub command: Vec<Vec<u8>>,
     /// Where it is started, if that is known: Cargo looks for its configuration from there.
@@ -139,7 +139,7 @@ pub(crate) struct Answer {
 
 /// What was observed the last time, by stamp: without it everything is read again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Observed {
+pub(crate) struct IdentityCache {
     packages: Option<packages::PackageCache>,
     places: places::PlacesCache,
     versions: Option<rust::Versions>,
@@ -153,8 +153,8 @@ pub(crate) type Environment = BTreeMap<OsString, OsString>;
 pub(crate) fn identify(
     request: &Request,
     environment: &Environment,
-    before: &Observed,
-) -> Result<(Answer, Observed), IdentifyError> {
+    before: &IdentityCache,
+) -> Result<(Answer, IdentityCache), IdentifyError> {
     if !request.source.is_dir() {
         return Err(IdentifyError::NoSource(request.source.clone()));
     }
@@ -207,7 +207,7 @@ pub(crate) fn identify(
     };
     let mut surroundings = Surroundings::new(cargo_home, directories, config, environment);
     (surroundings.go, surroundings.ccache) = (go_place, ccache_place);
-    let observed = Observed {
+    let observed = IdentityCache {
         packages: Some(package_cache),
         places: places.cache,
         versions: toolchains.versions.or_else(|| before.versions.clone()),
@@ -223,7 +223,7 @@ fn read_config(
     cargo_home: &Path,
     environment: &Environment,
 ) -> Result<cargo_config::CargoConfig, IdentifyError> {
-    if request.with.contains(&Kept::Cargo) {
+    if request.with.contains(&CacheKind::Cargo) {
         let base = said.base(request);
         cargo_config::read(&request.source, &base, &said.configs, cargo_home, environment)
     } else {
@@ -231,13 +231,13 @@ fn read_config(
     }
 }
 
-type Around = ((packages::Packages, packages::PackageCache), places::Observed);
+type Around = ((packages::Packages, packages::PackageCache), places::SeenPlaces);
 
 /// The packages, and the places in which they may have put something.
 fn look_around(
     request: &Request,
     search: &search::Search,
-    before: &Observed,
+    before: &IdentityCache,
 ) -> Result<Around, IdentifyError> {
     let (root, packages) = (Path::new("/"), before.packages.as_ref());
     let found = packages::observe(root, request.packages, &request.build_packages, packages)?;

@@ -27,4 +27,4 @@ mod tests;
 pub(crate) use git::{Original, originals, shared};
 pub(crate) use lockfile::{Lockfile, Package};
 pub(crate) use place::{Where, plain};
-pub(crate) use state::{SourceChanges, SourceState, Use, observe, observe_checkout};
+pub(crate) use state::{Attempt, SourceChanges, SourceState, observe, observe_checkout};

@@ -12,7 +12,7 @@ use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::Usage;
 use crate::decide::policy::Unused;
 use crate::decide::verdict::Verdict;
-use crate::observe::identity::{Fidelity, Identity, Kept};
+use crate::observe::identity::{CacheKind, Fidelity, Identity};
 
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub(crate) struct EntryRecord {
     pub fidelity: Fidelity,
     /// What is attached; of older directories, Cargo's alone.
     #[serde(default = "cargo_alone")]
-    pub with: BTreeSet<Kept>,
+    pub with: BTreeSet<CacheKind>,
     /// When the directory was made.
     #[serde(with = "rfc3339")]
     pub created: SystemTime,
@@ -138,7 +138,7 @@ impl EntryRecord {
 
     /// Whether the number of compiled packages tells something: only Cargo's are counted.
     pub(crate) fn compiles_with_cargo(&self) -> bool {
-        self.with.contains(&Kept::Cargo)
+        self.with.contains(&CacheKind::Cargo)
     }
 
     /// What the directory took when it was last measured.
@@ -179,8 +179,8 @@ impl EntryRecord {
     }
 }
 
-fn cargo_alone() -> BTreeSet<Kept> {
-    BTreeSet::from([Kept::Cargo])
+fn cargo_alone() -> BTreeSet<CacheKind> {
+    BTreeSet::from([CacheKind::Cargo])
 }
 
 /// The kernel's id of this boot, or an empty text where it cannot be read.

@@ -42,7 +42,7 @@ pub(crate) struct Happened {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// A command was run on a target directory.
-    Use(Use),
+    Use(UseEvent),
     /// A warm build was compared with a cold one.
     Comparison {
         project: ProjectName,
@@ -60,7 +60,7 @@ pub(crate) enum Event {
 
 /// A command that was run on a target directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Use {
+pub(crate) struct UseEvent {
     pub project: ProjectName,
     pub toolchain: ToolchainId,
     /// What compiled, in a few words.
@@ -146,7 +146,7 @@ impl Event {
     }
 }
 
-impl Use {
+impl UseEvent {
     /// The last use of a directory, once it is over.
     pub(crate) fn of(record: &EntryRecord) -> Option<Self> {
         let last = record.last.as_ref()?;
@@ -295,7 +295,7 @@ impl Totals {
         }
     }
 
-    fn add_use(&mut self, used: &Use) {
+    fn add_use(&mut self, used: &UseEvent) {
         let of_project = self.projects.entry(used.project.clone()).or_default();
         let count = match (used.cold, used.outcome == Outcome::Succeeded) {
             (true, true) => &mut of_project.cold,
@@ -325,7 +325,7 @@ pub(crate) struct Sums {
 
 impl Sums {
     /// Counts a use.
-    pub(crate) fn add(&mut self, used: &Use) {
+    pub(crate) fn add(&mut self, used: &UseEvent) {
         self.uses += 1;
         self.cold += usize::from(used.cold);
         self.failed += usize::from(used.outcome != Outcome::Succeeded);
@@ -360,7 +360,7 @@ mod tests {
     use crate::base::digest::Digest;
 
     fn used(project: &str, cold: bool, seconds: f64, outcome: Outcome) -> Event {
-        Event::Use(Use {
+        Event::Use(UseEvent {
             project: project.parse().unwrap(),
             toolchain: ToolchainId(Digest::of(b"x")),
             summary: String::new(),

@@ -17,7 +17,7 @@ use crate::observe::identity::Mentions;
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Manifest {
+pub(crate) struct TargetManifest {
     /// All that stays; no uplifted files and no `incremental/`.
     pub tree: Tree,
     /// What is beside Cargo's files, single files and whole directories, relative, as bytes; and the
@@ -40,7 +40,7 @@ pub(crate) struct Manifest {
     pub needed: Needed,
 }
 
-impl Manifest {
+impl TargetManifest {
     /// Everything that has another stamp than in an older manifest, or that is not in it: files
     /// whose data, and directories whose entries, may not be on disk yet.
     pub(crate) fn fresh_since(&self, before: Option<&Self>) -> Vec<PathBuf> {

@@ -66,7 +66,7 @@ pub(crate) struct Caches {
 
 /// What the last close left in `caches/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct CacheRecord {
     trees: BTreeMap<Part, Tree>,
     /// What Go may know of the sources.
     memory: Memory,
@@ -74,8 +74,8 @@ struct Kept {
 
 /// What was found when they were looked at.
 #[derive(Default)]
-pub(crate) struct Found {
-    before: Kept,
+pub(crate) struct CacheFindings {
+    before: CacheRecord,
     trees: BTreeMap<Part, Tree>,
     /// What is to be removed, absolute.
     gone: Vec<PathBuf>,
@@ -169,13 +169,14 @@ impl Caches {
     }
 
     /// Looks at what is there and at the sources, and decides what has to go. Changes nothing.
-    pub(crate) fn look(&self, place: &Where, findings: &Findings) -> Result<Found> {
-        let mut found = Found { why: self.foreign.clone(), ..Found::default() };
+    pub(crate) fn look(&self, place: &Where, findings: &Findings) -> Result<CacheFindings> {
+        let mut found = CacheFindings { why: self.foreign.clone(), ..CacheFindings::default() };
         if self.attached.is_empty() {
             found.is_cold = true;
             return Ok(found);
         }
-        let recorded: Option<Kept> = atomic::undamaged(atomic::read_binary(&self.paths.kept))?;
+        let recorded: Option<CacheRecord> =
+            atomic::undamaged(atomic::read_binary(&self.paths.kept))?;
         let is_recorded = recorded.is_some();
         found.before = recorded.unwrap_or_default();
         let nothing = Tree::default();
@@ -213,7 +214,7 @@ impl Caches {
         place: &Where,
         findings: &Findings,
         mut spoilt: bool,
-        found: &mut Found,
+        found: &mut CacheFindings,
     ) -> Result<()> {
         let judged = go::judge(go, place, findings, &found.before.memory)?;
         let kept = self.kept(Part::GoModules);
@@ -246,7 +247,7 @@ impl Caches {
     }
 
     /// Removes what has to go, and makes what is mounted, and on what.
-    pub(crate) fn prepare(&self, store: &Store, found: &Found) -> Result<()> {
+    pub(crate) fn prepare(&self, store: &Store, found: &CacheFindings) -> Result<()> {
         let mut trash = Trash::new(store);
         for path in &found.gone {
             trash.take(path)?;
@@ -307,12 +308,17 @@ impl Caches {
     }
 
     /// Looks at what the command left, and records it.
-    pub(crate) fn close(&self, found: &Found, place: &Where, findings: &Findings) -> Result<Left> {
+    pub(crate) fn close(
+        &self,
+        found: &CacheFindings,
+        place: &Where,
+        findings: &Findings,
+    ) -> Result<Left> {
         let mut left = Left { fresh: Vec::new(), changed: !found.gone.is_empty() };
         if self.attached.is_empty() {
             return Ok(left);
         }
-        let mut now = Kept { trees: BTreeMap::new(), memory: found.memory.clone() };
+        let mut now = CacheRecord { trees: BTreeMap::new(), memory: found.memory.clone() };
         let nothing = Tree::default();
         for Attached { part, kept, .. } in &self.attached {
             let before = found.trees.get(part).unwrap_or(&nothing);

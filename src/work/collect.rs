@@ -18,7 +18,7 @@ use crate::base::fault;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::Usage;
 use crate::decide::policy::{
-    self, Candidate, Disk, Headroom, Observed, Plan, Policy, Step, Unmet, What,
+    self, Candidate, Disk, Headroom, Plan, Policy, Step, StoreView, Unmet, What,
 };
 use crate::observe::cargo_layout::{CargoLocks, LayoutError};
 use crate::store::evict::{self, EvictError, Trash};
@@ -98,10 +98,10 @@ fn gone_of(step: &Step) -> Gone {
 }
 
 /// Looks at a store: its records, its trash and its downloads.
-pub(crate) fn observe(store: &Store) -> Result<Observed, CollectError> {
+pub(crate) fn observe(store: &Store) -> Result<StoreView, CollectError> {
     let candidates = store.map_all_rows(|row| candidate(store, row))?;
     let (trashed, trash) = evict::in_trash(store);
-    Ok(Observed {
+    Ok(StoreView {
         candidates,
         trash,
         trashed,
@@ -152,7 +152,7 @@ pub(crate) fn disk(store: &Store) -> Result<Disk, CollectError> {
 /// nothing of that kind.
 pub(crate) fn decide(
     store: &Store,
-    observed: &mut Observed,
+    observed: &mut StoreView,
     policy: &Policy,
     headroom: Headroom,
     now: SystemTime,
@@ -169,7 +169,7 @@ pub(crate) fn decide(
 /// The budgets that do not hold as things are.
 pub(crate) fn unmet(
     store: &Store,
-    observed: &Observed,
+    observed: &StoreView,
     policy: &Policy,
     now: SystemTime,
 ) -> Result<Vec<Unmet>, CollectError> {
@@ -178,7 +178,7 @@ pub(crate) fn unmet(
 }
 
 /// Marks what is in use of what a plan would take; says whether there was any.
-fn mark_in_use(store: &Store, observed: &mut Observed, plan: &Plan) -> Result<bool, CollectError> {
+fn mark_in_use(store: &Store, observed: &mut StoreView, plan: &Plan) -> Result<bool, CollectError> {
     let mut wanted: BTreeSet<(&ProjectName, ToolchainId)> = BTreeSet::new();
     let mut downloads = false;
     for step in &plan.steps {
@@ -230,7 +230,7 @@ pub(crate) fn built_by_others(
 
 /// Carries a plan out, but for the trash, which is left to whoever has time: what a plan takes is
 /// renamed there, and costs nobody anything.
-pub(crate) fn carry_out(store: &Store, observed: &Observed, plan: &Plan) -> Vec<Taken> {
+pub(crate) fn carry_out(store: &Store, observed: &StoreView, plan: &Plan) -> Vec<Taken> {
     let mut trash = Trash::new(store);
     let steps = plan.steps.iter().filter(|step| !matches!(step.what, What::Trash { .. }));
     steps
@@ -245,7 +245,7 @@ pub(crate) fn carry_out(store: &Store, observed: &Observed, plan: &Plan) -> Vec<
 
 fn take(
     store: &Store,
-    observed: &Observed,
+    observed: &StoreView,
     step: &Step,
     trash: &mut Trash<'_>,
 ) -> Result<Fate, CollectError> {

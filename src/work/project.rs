@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::host::attach;
 use crate::host::place::Place;
-use crate::observe::identity::{self, Answer, Kept, Request, Way};
+use crate::observe::identity::{self, Answer, CacheKind, Request, Way};
 use crate::output::Output;
 use crate::store::config::Settings;
 use crate::store::{Claim, Lock, Store};
@@ -23,7 +23,7 @@ pub(crate) struct Project {
     /// The directory with its `Cargo.toml` or `go.mod`, as seen from here.
     pub source: PathBuf,
     /// What is kept warm for it.
-    pub with: BTreeSet<Kept>,
+    pub with: BTreeSet<CacheKind>,
     /// Where the compiler will run.
     pub place: Place,
     /// How the target directory can be attached here.
@@ -38,7 +38,7 @@ impl Project {
         store: &Store,
         name: ProjectName,
         source: Option<PathBuf>,
-        with: &[Kept],
+        with: &[CacheKind],
         command: &[OsString],
     ) -> Result<Self> {
         let settings = Settings::of(store, &name)?;
@@ -59,7 +59,7 @@ impl Project {
         let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
         let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
-        let with = if with.is_empty() { &[Kept::Cargo] } else { with };
+        let with = if with.is_empty() { &[CacheKind::Cargo] } else { with };
         let with = with.iter().copied().collect();
         Ok(Self { name, settings, source, with, place, way, cannot_mount, command })
     }
@@ -126,7 +126,7 @@ impl Project {
 
     /// Whether Cargo's target directory is kept.
     pub(crate) fn keeps_cargo(&self) -> bool {
-        self.with.contains(&Kept::Cargo)
+        self.with.contains(&CacheKind::Cargo)
     }
 
     /// Says that paths will differ, or that nothing is attached, if so.
@@ -137,7 +137,7 @@ impl Project {
                 "{why}; target/ is a symlink instead, so paths in the artifacts may differ"
             ));
         }
-        for kept in self.with.iter().filter(|kept| **kept != Kept::Cargo) {
+        for kept in self.with.iter().filter(|kept| **kept != CacheKind::Cargo) {
             let name = kept.name();
             output.note(&format!("{why}; what {name} caches is not attached, and not kept"));
         }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::base::{atomic, tree};
-use crate::decide::reconcile::{self, Plan};
+use crate::decide::reconcile::{self, Removals};
 use crate::host::attach::Mounts;
 use crate::host::command::{self, CommandError, Ended};
 use crate::host::home::Home;
@@ -32,7 +32,7 @@ use crate::store::history::{self, Event};
 use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
 };
-use crate::work::caches::{Caches, Found};
+use crate::work::caches::{CacheFindings, Caches};
 use crate::work::situation::{self, Findings, View};
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
@@ -53,7 +53,7 @@ pub(crate) struct Done {
 }
 
 /// One command on one locked target directory.
-pub(crate) struct Use<'a> {
+pub(crate) struct Session<'a> {
     store: &'a Store,
     output: Output,
     entry: OpenEntry,
@@ -76,7 +76,7 @@ pub(crate) struct Use<'a> {
     wait: Wait,
 }
 
-impl Use<'_> {
+impl Session<'_> {
     /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
     fn locks(&self) -> Vec<BorrowedFd<'_>> {
         let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
@@ -107,14 +107,14 @@ impl Use<'_> {
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, Found)> {
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
         let mut findings =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
         self.renew_downloads(&mut findings)?;
         let plan = if self.entry.is_new() {
-            Plan::default()
+            Removals::default()
         } else if self.entry.identity().is_exact() {
             reconcile::plan(&findings.situation())
         } else {
@@ -142,7 +142,12 @@ impl Use<'_> {
         Ok((findings, found))
     }
 
-    fn reasons(&self, findings: &Findings, plan: &Plan, found: &Found) -> (bool, Vec<String>) {
+    fn reasons(
+        &self,
+        findings: &Findings,
+        plan: &Removals,
+        found: &CacheFindings,
+    ) -> (bool, Vec<String>) {
         if !self.entry.is_new() {
             let is_cold = plan.everything || (findings.is_empty() && found.is_cold);
             let why = plan.why.iter().chain(&found.why).cloned().collect();
@@ -159,7 +164,7 @@ impl Use<'_> {
         (true, why)
     }
 
-    fn remove(&self, findings: &Findings, plan: &Plan) -> Result<()> {
+    fn remove(&self, findings: &Findings, plan: &Removals) -> Result<()> {
         if plan.everything {
             return Ok(());
         }
@@ -174,7 +179,7 @@ impl Use<'_> {
     }
 
     /// Has Cargo find fresh what is, whatever the times of the sources are.
-    fn refresh(&self, findings: &mut Findings, plan: &Plan) -> Result<()> {
+    fn refresh(&self, findings: &mut Findings, plan: &Removals) -> Result<()> {
         if plan.everything {
             return Ok(());
         }
@@ -215,7 +220,7 @@ impl Use<'_> {
         outcome: Outcome,
         seconds: f64,
         findings: &Findings,
-        found: &Found,
+        found: &CacheFindings,
         started: tree::Nanoseconds,
         led_to: Option<&Path>,
     ) -> Result<bool> {
@@ -265,7 +270,7 @@ impl Use<'_> {
         let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
         self.leave_links(led_to.filter(|_| built_nothing), &layout);
         self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
-        if let Some(used) = history::Use::of(self.entry.record()) {
+        if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
         }
         if self.home.as_ref().is_some_and(Home::is_shared) {

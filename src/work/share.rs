@@ -42,7 +42,7 @@ pub(crate) use error::ShareError;
 pub(crate) use gc::Tidied;
 pub(crate) use pull::Pulled;
 pub(crate) use push::{Captured, Pushed};
-pub(crate) use select::{Found, Whose};
+pub(crate) use select::{AcceptedPush, Whose};
 pub(crate) use status::{ScopeRow, Status};
 
 use std::path::Path;

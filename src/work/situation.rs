@@ -18,15 +18,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use self::callers::{Callers, Found, Memory};
+use self::callers::{Callers, Memory, NamedBy};
 use crate::base::atomic::{self, RecordError};
 use crate::base::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Stamp, Tree};
-use crate::decide::reconcile::{Plan, Situation};
+use crate::decide::reconcile::{Removals, Situation};
 use crate::observe::affected::{affected, reached_outside};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
 use crate::output::Stopwatch;
-use crate::store::{EntryPaths, Manifest};
+use crate::store::{EntryPaths, TargetManifest};
 
 /// Something that could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub(crate) struct Findings {
     /// The target directory as it is now.
     pub tree: Tree,
     /// What the last close recorded.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<TargetManifest>,
     /// Whether `state` is what is recorded already.
     pub state_is_recorded: bool,
     /// How it is going to be found out what this use needs.
@@ -83,7 +83,7 @@ pub(crate) struct Findings {
     outsiders: BTreeSet<String>,
     unmade: Vec<PathBuf>,
     readers: BTreeSet<usize>,
-    callers: Found,
+    callers: NamedBy,
     memory: Memory,
     dated: BTreeSet<usize>,
     tampered: BTreeSet<String>,
@@ -100,7 +100,7 @@ pub(crate) fn look(
     watch: &mut Stopwatch,
 ) -> Result<Findings, LookError> {
     let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
-    let manifest: Option<Manifest> = read_or_nothing(&paths.manifest)?;
+    let manifest: Option<TargetManifest> = read_or_nothing(&paths.manifest)?;
     place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
     if let (Some(manifest), Some(recorded)) = (&manifest, &recorded) {
         place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
@@ -133,7 +133,7 @@ pub(crate) fn look(
         had_leftovers,
         restamped: false,
         readers: BTreeSet::new(),
-        callers: Found::default(),
+        callers: NamedBy::default(),
         memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
         dated: BTreeSet::new(),
         state,
@@ -186,7 +186,7 @@ impl Findings {
     /// What is to be done so that Cargo finds fresh what stays.
     pub(crate) fn refresh(
         &self,
-        plan: &Plan,
+        plan: &Removals,
         place: &Where,
         view: &View,
     ) -> Result<Refresh, LookError> {

@@ -23,7 +23,7 @@ use crate::base::usage::Counter;
 use crate::decide::policy::Unused;
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::store::evict::{EvictError, Trash};
-use crate::store::{EntryPaths, EntryRecord, Manifest, Store};
+use crate::store::{EntryPaths, EntryRecord, Store, TargetManifest};
 use crate::work::situation::{leftovers, names, unused};
 
 /// Units that could not be removed.
@@ -65,7 +65,7 @@ pub(crate) fn sweep(
     record: &EntryRecord,
     until: u64,
 ) -> Result<Option<Usage>, SweepError> {
-    let Some(manifest) = undamaged(atomic::read_binary::<Manifest>(&paths.manifest))? else {
+    let Some(manifest) = undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest))? else {
         return Ok(None);
     };
     let layout = Layout::scan(&paths.target)?;
@@ -132,7 +132,9 @@ impl Sweep {
         for parent in parents.collect::<BTreeSet<&Path>>() {
             sync(&paths.target.join(parent))?;
         }
-        if let Some(mut manifest) = undamaged(atomic::read_binary::<Manifest>(&paths.manifest))? {
+        if let Some(mut manifest) =
+            undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest))?
+        {
             for path in &gone {
                 manifest.tree.forget(path);
             }

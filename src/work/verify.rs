@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::base::tree::Tree;
 use crate::decide::verdict::Verdict;
 use crate::observe::cargo_layout::{Layout, Unit};
-use crate::work::session::{Cold, Use};
+use crate::work::session::{Cold, Session};
 
 use self::left::{Left, Thing, differing};
 
@@ -88,7 +88,7 @@ impl Build {
 /// aside if it is stale. Nothing where there is nothing to compare.
 ///
 /// The sources are to be copied before the warm build.
-pub(crate) fn compare(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
+pub(crate) fn compare(warm: &mut Session<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
     let compared = compare_and_leave(warm, command);
     if compared.is_err() {
         // Why it failed is what is to be said; what cannot be removed now, a collection removes.
@@ -97,7 +97,7 @@ pub(crate) fn compare(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option
     compared
 }
 
-fn compare_and_leave(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
+fn compare_and_leave(warm: &mut Session<'_>, command: &[OsString]) -> Result<Option<Comparison>> {
     let cold = warm.build_cold(command, 1)?;
     let (mine, one) = (left_warm(warm, &cold)?, Build::of(&cold)?);
     let mut comparison = compared(warm, &cold, &mine, &one)?;
@@ -119,7 +119,7 @@ fn compare_and_leave(warm: &mut Use<'_>, command: &[OsString]) -> Result<Option<
 }
 
 /// The warm build and one cold one.
-fn compared(warm: &Use<'_>, cold: &Cold, mine: &Build, one: &Build) -> Result<Comparison> {
+fn compared(warm: &Session<'_>, cold: &Cold, mine: &Build, one: &Build) -> Result<Comparison> {
     let [differing, differing_in_sources, differing_elsewhere] = mine.differs(one);
     let in_target = union(mine.target.keys(), one.target.keys());
     Ok(Comparison {
@@ -148,7 +148,7 @@ fn is_stale(comparison: &Comparison, one: &Build, other: &Build) -> bool {
 }
 
 /// What the warm build left; the sources and what is beside them only where the cold one had others.
-fn left_warm(warm: &Use<'_>, cold: &Cold) -> Result<Build> {
+fn left_warm(warm: &Session<'_>, cold: &Cold) -> Result<Build> {
     let sources = || left::in_sources(warm.checkout(), &cold.apart);
     let sources = if cold.source.is_some() { sources()? } else { Left::new() };
     let mut results = Left::new();
@@ -160,7 +160,7 @@ fn left_warm(warm: &Use<'_>, cold: &Cold) -> Result<Build> {
 
 /// How many files outside of `target/` the builds wrote, changed or deleted: the copies for the second cold
 /// build are what they were before.
-fn written(warm: &Use<'_>, cold: &Cold, mine: &Build, one: &Build) -> Result<usize> {
+fn written(warm: &Session<'_>, cold: &Cold, mine: &Build, one: &Build) -> Result<usize> {
     let (Some(copy), Some(before)) = (&cold.source, warm.copied(2)) else { return Ok(0) };
     let left = left::in_sources(&before, &cold.apart)?;
     let (mine, its) = (differing(&left, &mine.sources), differing(&left, &one.sources));

@@ -4,7 +4,7 @@
 use std::fs;
 
 use larder::FullId;
-use larder::manifest::{Manifest, What};
+use larder::manifest::{PushManifest, What};
 use larder::signature::Signed;
 
 use crate::share_forge::{Attack, Forge, YEAR, file, try_all, with_entry};
@@ -25,7 +25,7 @@ const CLAIMS: &[Attack] = &[
         forge.lab.store_manifest(&bytes, &forge.tags_of(&manifest));
     }),
     ("a stranger's name", &["the signature of stranger@example"], |forge, manifest| {
-        let message = Manifest { signer: "stranger@example".to_owned(), ..manifest.clone() }
+        let message = PushManifest { signer: "stranger@example".to_owned(), ..manifest.clone() }
             .encode()
             .unwrap();
         let signature = forge.sign("stranger", NAMESPACE, &message);
@@ -93,7 +93,7 @@ const CLAIMS: &[Attack] = &[
         forge.publish(&manifest);
     }),
     ("an old one with a new number on it", &["tags are not its own"], |forge, manifest| {
-        let tags = forge.tags_of(&Manifest { counter: 99, ..manifest.clone() });
+        let tags = forge.tags_of(&PushManifest { counter: 99, ..manifest.clone() });
         forge.lab.store_manifest(&forge.joined("builder", NAMESPACE, &manifest), &tags);
     }),
     ("a manifest without end", &["more than", "bytes"], |forge, manifest| {
@@ -157,7 +157,7 @@ fn a_manifest_that_holds_what_it_may_not_is_refused() {
 fn a_counter_never_goes_back() {
     let forge = Forge::new();
     let good = forge.begin();
-    forge.publish(&Manifest { counter: 5, ..good.clone() });
+    forge.publish(&PushManifest { counter: 5, ..good.clone() });
     forge.lab.pull().succeeds();
     forge.lab.share("b", &["rm", "bread"]).succeeds();
     let seen = fs::read_dir(forge.lab.path("b/share")).unwrap().count();
@@ -166,13 +166,13 @@ fn a_counter_never_goes_back() {
     fs::rename(forge.lab.path("b/share"), &keep).unwrap();
     let good = forge.begin();
     fs::rename(&keep, forge.lab.path("b/share")).unwrap();
-    forge.publish(&Manifest { counter: 4, ..good.clone() });
+    forge.publish(&PushManifest { counter: 4, ..good.clone() });
     forge.lab.pull().refuses(1, &["push 4", "older than push 5", "seen here"]);
     forge.lab.has_nothing("b");
     assert_eq!(fs::read_dir(forge.lab.path("b/share")).unwrap().count(), seen);
     // A newer one is passed over if it is not signed, and the best that is accepted is taken.
-    forge.publish(&Manifest { counter: 6, ..good.clone() });
-    let unsigned = Manifest { counter: 7, ..good };
+    forge.publish(&PushManifest { counter: 6, ..good.clone() });
+    let unsigned = PushManifest { counter: 7, ..good };
     forge.lab.store_manifest(&unsigned.encode().unwrap(), &forge.tags_of(&unsigned));
     let said = forge.lab.pull().succeeds();
     assert!(said.stderr.contains("passed over: refused push 7"), "{said:#?}");

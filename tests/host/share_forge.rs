@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use larder::Digest;
 use larder::FullId;
-use larder::manifest::{Entry, Manifest, What, totals};
+use larder::manifest::{PushEntry, PushManifest, What, totals};
 use larder::signature::Signed;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub const YEAR: u64 = 365 * 86_400;
 /// A repository in which somebody puts a manifest of his own in the place of the good one.
 pub struct Forge {
     pub lab: Lab,
-    good: Manifest,
+    good: PushManifest,
     tags: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl Forge {
     pub fn new() -> Self {
         let lab = Lab::new();
         let (bytes, tags, id) = lab.manifest();
-        let good = Manifest::decode(Signed::split(&bytes).unwrap().message).unwrap();
+        let good = PushManifest::decode(Signed::split(&bytes).unwrap().message).unwrap();
         // Whoever may write may delete, or hide.
         fs::remove_file(lab.path("repository/snapshots").join(id)).unwrap();
         let done = lab.command("cp").args(["-a", "repository", "kept"]).output().unwrap();
@@ -47,7 +47,7 @@ impl Forge {
     }
 
     /// Everything as it was, but that machine `b` keeps nothing.
-    pub fn begin(&self) -> Manifest {
+    pub fn begin(&self) -> PushManifest {
         let script =
             "rm -rf repository tree b/projects/bread b/share b/trash && cp -a kept repository
             cp -a kept-tree tree && mkdir b/trash";
@@ -71,13 +71,13 @@ impl Forge {
         Said::of(&child.wait_with_output().unwrap()).succeeds().stdout
     }
 
-    pub fn joined(&self, key: &str, namespace: &str, manifest: &Manifest) -> Vec<u8> {
+    pub fn joined(&self, key: &str, namespace: &str, manifest: &PushManifest) -> Vec<u8> {
         let message = manifest.encode().unwrap();
         Signed::join("builder@example", &self.sign(key, namespace, &message), &message)
     }
 
     /// The tags that larder would give it.
-    pub fn tags_of(&self, manifest: &Manifest) -> Vec<String> {
+    pub fn tags_of(&self, manifest: &PushManifest) -> Vec<String> {
         let other = |tag: &&String| !tag.starts_with("counter-") && !tag.starts_with("data-");
         let mut tags: Vec<String> = self.tags.iter().filter(other).cloned().collect();
         tags.push(format!("counter-{}", manifest.counter));
@@ -86,13 +86,13 @@ impl Forge {
     }
 
     /// Puts a manifest into the repository, signed as it should be.
-    pub fn publish(&self, manifest: &Manifest) {
+    pub fn publish(&self, manifest: &PushManifest) {
         let bytes = self.joined("builder", NAMESPACE, manifest);
         self.lab.store_manifest(&bytes, &self.tags_of(manifest));
     }
 
     /// Stores the changed tree, and puts a manifest into the repository that names it.
-    pub fn publish_tree(&self, manifest: &mut Manifest) {
+    pub fn publish_tree(&self, manifest: &mut PushManifest) {
         manifest.snapshot = FullId::try_from(self.lab.store_tree(&self.path(""))).unwrap();
         self.publish(manifest);
     }
@@ -106,7 +106,7 @@ impl Forge {
         self.lab.configure("b", &self.lab.path("repository").display().to_string(), more);
     }
 
-    pub fn forge(&self, manifest: &mut Manifest, nodes: &[Value]) {
+    pub fn forge(&self, manifest: &mut PushManifest, nodes: &[Value]) {
         let tree = self.lab.path("tree.json");
         fs::write(&tree, json!({ "nodes": nodes }).to_string()).unwrap();
         let python = tools().parent().unwrap().join("s3-server/bin/python3");
@@ -126,12 +126,12 @@ pub fn node(name: &str, kind: &str, mode: u32) -> Value {
         "content": ["CONTENT"] })
 }
 
-pub fn retotal(manifest: &mut Manifest) {
+pub fn retotal(manifest: &mut PushManifest) {
     (manifest.files, manifest.bytes) = totals(&manifest.entries).unwrap();
 }
 
-pub fn with_entry(manifest: &mut Manifest, path: &str, mode: u32, what: What) {
-    manifest.entries.push(Entry { path: path.to_owned(), mode, mtime: 0, what });
+pub fn with_entry(manifest: &mut PushManifest, path: &str, mode: u32, what: What) {
+    manifest.entries.push(PushEntry { path: path.to_owned(), mode, mtime: 0, what });
     retotal(manifest);
 }
 
@@ -140,8 +140,8 @@ pub fn file(size: u64) -> What {
 }
 
 /// A regular file of the manifest, by its place.
-pub fn some_file(manifest: &Manifest) -> usize {
-    let is_file = |entry: &Entry| matches!(entry.what, What::File { size: 1.., link: 0, .. });
+pub fn some_file(manifest: &PushManifest) -> usize {
+    let is_file = |entry: &PushEntry| matches!(entry.what, What::File { size: 1.., link: 0, .. });
     manifest.entries.iter().position(is_file).unwrap()
 }
 
@@ -151,7 +151,7 @@ pub fn mknod(path: &Path, kind: rustix::fs::FileType) {
 }
 
 /// A name, what larder says of it, and what is done.
-pub type Attack = (&'static str, &'static [&'static str], fn(&Forge, Manifest));
+pub type Attack = (&'static str, &'static [&'static str], fn(&Forge, PushManifest));
 
 pub fn try_all(attacks: &[Attack]) {
     let forge = Forge::new();

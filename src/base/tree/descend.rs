@@ -32,7 +32,7 @@ const DEEPEST: usize = 24;
 const MOST_ROUNDS: usize = 64;
 
 /// A name in a directory.
-pub(crate) struct Found {
+pub(crate) struct Item {
     pub name: CString,
     /// What it was when the directory was read.
     pub kind: FileType,
@@ -66,7 +66,7 @@ pub(crate) enum Then {
 /// Whoever wants to do something with what a tree holds. Called from several threads.
 pub(crate) trait Visitor: Sync {
     /// Gets a piece of the names of a directory, and says which directories are to be entered.
-    fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString>;
+    fn visit(&self, dir: &Dir, names: Vec<Item>) -> Vec<CString>;
 
     /// Opens a directory that is to be entered, if it can be.
     fn open(&self, dir: &Dir, name: &CStr) -> Option<OwnedFd>;
@@ -139,14 +139,14 @@ fn leave<'s, V: Visitor>(scope: &Scope<'s>, visitor: &'s V, mut dir: Arc<Dir>) {
 
 /// Some more names of an open directory, in the order of their inodes, which is mostly that on the
 /// disk; and whether there are no more. What cannot be read has ended.
-pub(crate) fn piece(dir: impl AsFd, buffer: &mut Vec<u8>) -> (Vec<Found>, bool) {
+pub(crate) fn piece(dir: impl AsFd, buffer: &mut Vec<u8>) -> (Vec<Item>, bool) {
     buffer.clear();
     let mut names = Vec::new();
     let mut raw = RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
     let has_ended = loop {
         match raw.next() {
             Some(Ok(entry)) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-            Some(Ok(entry)) => names.push(Found {
+            Some(Ok(entry)) => names.push(Item {
                 name: entry.file_name().to_owned(),
                 kind: entry.file_type(),
                 ino: entry.ino(),

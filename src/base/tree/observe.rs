@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::directory::{Child, Directory};
-use super::walk::{self, Found, Seen, Wanted, below, join};
+use super::walk::{self, Seen, Top, Wanted, below, join};
 use super::{Entry, Nanoseconds, Node, ObserveError, now};
 use crate::base::digest::Digest;
 
@@ -42,9 +42,9 @@ pub(super) fn observe(
         walk::lock(&found).push((path.to_vec(), Names::of(seen, known)));
     };
     let mut found = match walk::walk(root, wanted, &arrive)? {
-        Found::Nothing => return Ok(Arc::default()),
-        Found::File(seen) => vec![(Vec::new(), Names::of(vec![seen], before))],
-        Found::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),
+        Top::Nothing => return Ok(Arc::default()),
+        Top::File(seen) => vec![(Vec::new(), Names::of(vec![seen], before))],
+        Top::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),
     };
     // Only now: most of what the walk touched is then older than the clock's grain.
     let started = now();

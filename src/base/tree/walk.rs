@@ -28,7 +28,7 @@ pub(crate) struct Seen {
 }
 
 /// What a walk found at its root.
-pub(crate) enum Found {
+pub(crate) enum Top {
     /// Nothing.
     Nothing,
     /// Something else than a directory.
@@ -57,22 +57,22 @@ pub(crate) fn walk(
     root: &Path,
     wanted: Wanted<'_>,
     arrive: Arrive<'_>,
-) -> Result<Found, ObserveError> {
+) -> Result<Top, ObserveError> {
     let failed = |errno: Errno| ObserveError { path: root.to_owned(), source: errno.into() };
     let stat = match rustix::fs::lstat(root) {
         Ok(stat) => stat,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Found::Nothing),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Top::Nothing),
         Err(errno) => return Err(failed(errno)),
     };
     if !is_directory(&stat) {
-        return Ok(Found::File(Seen::new(b"", &stat)));
+        return Ok(Top::File(Seen::new(b"", &stat)));
     }
     let device = stat.st_dev;
     let walk = Walk { root, device, wanted, arrive, failure: Mutex::new(None) };
     rayon::scope(|scope| walk.enter(scope, &[]));
     match lock(&walk.failure).take() {
         Some(failure) => Err(failure),
-        None => Ok(Found::Directory),
+        None => Ok(Top::Directory),
     }
 }
 

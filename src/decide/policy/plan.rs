@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::limits::Policy;
-use super::{Candidate, Disk, Headroom, Observed, Plan, Step, TooSmall, Unmet, What, Why};
+use super::{Candidate, Disk, Headroom, Plan, Step, StoreView, TooSmall, Unmet, What, Why};
 use crate::base::names::ProjectName;
 use crate::base::quantity::{ByteSize, Usage};
 
@@ -17,7 +17,7 @@ const SPARE: u64 = 20;
 
 /// Decides what goes.
 pub(crate) fn plan(
-    observed: &Observed,
+    observed: &StoreView,
     policy: &Policy,
     disk: &Disk,
     headroom: Headroom,
@@ -35,7 +35,7 @@ pub(crate) fn plan(
 }
 
 struct Draft<'a> {
-    observed: &'a Observed,
+    observed: &'a StoreView,
     policy: &'a Policy,
     disk: &'a Disk,
     headroom: Headroom,
@@ -48,7 +48,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(
-        observed: &'a Observed,
+        observed: &'a StoreView,
         policy: &'a Policy,
         disk: &'a Disk,
         headroom: Headroom,

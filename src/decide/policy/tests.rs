@@ -41,8 +41,8 @@ fn candidate(project: u8, number: u64, last_use: u64) -> Candidate {
     }
 }
 
-fn observed(candidates: Vec<Candidate>) -> Observed {
-    Observed { candidates, ..Observed::default() }
+fn observed(candidates: Vec<Candidate>) -> StoreView {
+    StoreView { candidates, ..StoreView::default() }
 }
 
 /// A disk on which nothing is missing.
@@ -64,7 +64,7 @@ fn gone(plan: &Plan) -> Vec<ToolchainId> {
     directories.collect()
 }
 
-fn decide(observed: &Observed, policy: &Policy, now: u64) -> Plan {
+fn decide(observed: &StoreView, policy: &Policy, now: u64) -> Plan {
     plan(observed, policy, &roomy(), Headroom::Exact, at(now))
 }
 
@@ -242,7 +242,7 @@ fn sizes_that_overflow_are_the_largest_there_are() {
 /// What may be in a store and in its policy, in numbers small enough to meet each other.
 #[derive(Clone, Debug)]
 struct World {
-    store: Observed,
+    store: StoreView,
     policy: Policy,
     disk: Disk,
     headroom: Headroom,
@@ -312,7 +312,7 @@ prop_compose! {
             let seed = [one.toolchain.0.as_bytes().as_slice(), &index.to_be_bytes()].concat();
             one.toolchain = ToolchainId(Digest::of(&seed));
         }
-        let store = Observed {
+        let store = StoreView {
             candidates,
             trash: Usage { bytes: trash, inodes: 0 },
             trashed: u64::from(trash > 0),
@@ -479,8 +479,8 @@ fn expected(world: &World) -> Vec<ToolchainId> {
 }
 
 /// The store after a plan was carried out.
-fn after(world: &World, plan: &Plan) -> (Observed, Disk) {
-    let mut store = Observed { trash: Usage::default(), trashed: 0, ..world.store.clone() };
+fn after(world: &World, plan: &Plan) -> (StoreView, Disk) {
+    let mut store = StoreView { trash: Usage::default(), trashed: 0, ..world.store.clone() };
     for step in &plan.steps {
         match &step.what {
             What::Directory { toolchain, .. } => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Doomed, Situation, is_harmless, some_of};
 use crate::base::tree::{Change, ChangeKind};
-use crate::observe::cargo_layout::{Kind, Layout, Owner, Owners, Unit};
+use crate::observe::cargo_layout::{Layout, Owner, Owners, Unit, UnitKind};
 
 /// What goes alone, with no package.
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Situation<'_> {
                 shared.push(unit);
             } else {
                 loose.paths.extend(unit.paths.iter().cloned());
-                loose.docs |= unit.is(Kind::Doc);
+                loose.docs |= unit.is(UnitKind::Doc);
             }
         }
         shared
@@ -124,7 +124,9 @@ fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
     let stem = stem.strip_prefix("lib").unwrap_or(&stem);
     let is_tmp = path.ends_with("tmp") && path.components().count() < 3;
     let owns = |unit: &&Unit| {
-        text.contains(&unit.hash) || unit.crates.contains(stem) || (is_tmp && unit.is(Kind::Test))
+        text.contains(&unit.hash)
+            || unit.crates.contains(stem)
+            || (is_tmp && unit.is(UnitKind::Test))
     };
     let left = layout.units().filter(owns).map(|unit| unit.package.clone());
     left.chain(package_of_unit_directory(path)).collect()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Doomed, Situation, is_harmless};
 use crate::observe::affected::concerns_cargo;
-use crate::observe::cargo_layout::Kind;
+use crate::observe::cargo_layout::UnitKind;
 use crate::observe::sources::SourceChanges;
 
 impl Situation<'_> {
@@ -55,7 +55,7 @@ impl Situation<'_> {
     pub(super) fn docs(&self) -> BTreeSet<PathBuf> {
         let all = self.layout.foreign.iter();
         let docs = all.filter(|path| self.layout.docs_above(path).is_some()).cloned();
-        let units = self.layout.units().filter(|unit| unit.is(Kind::Doc));
+        let units = self.layout.units().filter(|unit| unit.is(UnitKind::Doc));
         docs.chain(units.flat_map(|unit| unit.paths.iter().cloned())).collect()
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::tree::ChangeKind;
-use crate::observe::cargo_layout::{Kind, ProfileDir, Unit};
+use crate::observe::cargo_layout::{ProfileDir, Unit, UnitKind};
 use crate::observe::sources::Package;
 
 /// Packages `p0`, `p1`, …; each may depend on those with a lower number, so there is no cycle.
@@ -48,7 +48,7 @@ impl World {
         let unit = |package: usize| Unit {
             package: name(package),
             hash: format!("{package:016x}"),
-            kinds: [Kind::Lib].into(),
+            kinds: [UnitKind::Lib].into(),
             crates: [name(package)].into(),
             paths: vec![
                 fingerprint(package),
@@ -82,7 +82,7 @@ impl World {
         Lockfile { packages: (0..PACKAGES).map(package).collect() }
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> Removals {
         let change = |path: &Path| Change { path: path.to_owned(), kind: ChangeKind::Changed };
         let changes = SourceChanges {
             checkout: self
@@ -230,7 +230,7 @@ fn situation_of(
     layout: &Layout,
     changes: Option<&SourceChanges>,
     damage: Option<&[Change]>,
-) -> Plan {
+) -> Removals {
     let (none, units, extras) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
     plan(&Situation {
         layout,
@@ -316,7 +316,7 @@ impl Beside {
         Self { layout, lock: world.lock(), extras }
     }
 
-    fn unit(&mut self, package: usize, hash: u64, kind: Kind) -> PathBuf {
+    fn unit(&mut self, package: usize, hash: u64, kind: UnitKind) -> PathBuf {
         let fingerprint = PathBuf::from(format!("release/.fingerprint/p{package}-{hash:016x}"));
         let mut unit = self.layout.units().next().unwrap().clone();
         unit.package = name(package);
@@ -328,7 +328,12 @@ impl Beside {
         fingerprint
     }
 
-    fn plan(&self, checkout: &[&str], affected: &[usize], damage: &[(&str, ChangeKind)]) -> Plan {
+    fn plan(
+        &self,
+        checkout: &[&str],
+        affected: &[usize],
+        damage: &[(&str, ChangeKind)],
+    ) -> Removals {
         let change = |path: &str, kind: ChangeKind| Change { path: PathBuf::from(path), kind };
         let checkout = checkout.iter().map(|path| change(path, ChangeKind::Changed)).collect();
         let changes = SourceChanges { checkout, ..SourceChanges::default() };
@@ -358,7 +363,7 @@ impl Beside {
 
 /// The packages and, of some paths, those that go.
 #[track_caller]
-fn goes(plan: &Plan, packages: &[usize], beside: &Beside, paths: &[&str]) {
+fn goes(plan: &Removals, packages: &[usize], beside: &Beside, paths: &[&str]) {
     let expected: BTreeSet<String> = packages.iter().map(|package| name(*package)).collect();
     assert_eq!(plan.packages, expected, "{plan:?}");
     let gone = |path: &&PathBuf| plan.paths.contains(*path);
@@ -395,7 +400,7 @@ fn an_extra_that_somebody_changed_is_made_anew() {
 #[test]
 fn documentation_goes_as_a_whole_with_its_own_units() {
     let mut beside = Beside::of(&[("doc", &[]), ("x86/doc", &[]), ("gen/deep/doc", &[])]);
-    let doc = beside.unit(2, 0xd0c, Kind::Doc);
+    let doc = beside.unit(2, 0xd0c, UnitKind::Doc);
     goes(&beside.plan(&[], &[], &[]), &[], &beside, &["gen/deep/doc"]);
     let plan = beside.plan(&["a.rs"], &[0], &[]);
     goes(&plan, &[0], &beside, &["doc", "x86/doc", "gen/deep/doc"]);
@@ -413,7 +418,7 @@ fn documentation_goes_as_a_whole_with_its_own_units() {
 #[test]
 fn units_that_nobody_knew_go_alone() {
     let mut beside = Beside::of(&[]);
-    let new = beside.unit(1, 0xadd, Kind::Lib);
+    let new = beside.unit(1, 0xadd, UnitKind::Lib);
     let new_text = new.to_str().unwrap();
     let file = format!("{new_text}/lib-p1");
     let added = [(new_text, ChangeKind::Added), (file.as_str(), ChangeKind::Added)];
@@ -444,7 +449,7 @@ fn units_that_nobody_knew_go_alone() {
 #[test]
 fn tests_need_their_directory() {
     let mut beside = Beside::of(&[]);
-    beside.unit(2, 0x7e57, Kind::Test);
+    beside.unit(2, 0x7e57, UnitKind::Test);
     for (path, packages) in [("tmp", &[2][..]), ("x86/tmp", &[2]), ("a/b/tmp", &[])] {
         goes(&beside.plan(&[], &[], &[(path, ChangeKind::Removed)]), packages, &beside, &[]);
     }

@@ -17,7 +17,7 @@ use crate::store::{EntryRecord, Store, UseRecord};
 /// What became of the last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum Told {
     /// A new directory, or one that was begun anew.
     Cold,
     /// Something had to go.
@@ -33,7 +33,7 @@ pub(super) struct Explanation {
     pub(super) project: ProjectName,
     pub(super) toolchain: ToolchainId,
     pub(super) summary: String,
-    pub(super) kind: Kind,
+    pub(super) kind: Told,
     /// Packages that were compiled, if the use came to its end.
     pub(super) compiled: Option<usize>,
     /// What was recorded when the use began.
@@ -71,7 +71,7 @@ fn find<'a>(records: &'a [EntryRecord], text: &str) -> Result<&'a EntryRecord> {
 
 fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explanation> {
     Ok(Explanation {
-        kind: Kind::Compared,
+        kind: Told::Compared,
         why: Vec::new(),
         compiled: None,
         compared_with: Some(old.toolchain),
@@ -96,7 +96,7 @@ fn of(record: &EntryRecord) -> Explanation {
         project: record.project.clone(),
         toolchain: record.toolchain,
         summary: record.summary.clone(),
-        kind: last.map_or(Kind::Unchanged, kind),
+        kind: last.map_or(Told::Unchanged, kind),
         compiled: last
             .and_then(|last| last.closed.as_ref())
             .filter(|_| record.compiles_with_cargo())
@@ -107,11 +107,11 @@ fn of(record: &EntryRecord) -> Explanation {
     }
 }
 
-fn kind(last: &UseRecord) -> Kind {
+fn kind(last: &UseRecord) -> Told {
     match (last.cold, last.why.is_empty()) {
-        (true, _) => Kind::Cold,
-        (false, false) => Kind::Rebuilt,
-        (false, true) => Kind::Unchanged,
+        (true, _) => Told::Cold,
+        (false, false) => Told::Rebuilt,
+        (false, true) => Told::Unchanged,
     }
 }
 
@@ -145,14 +145,14 @@ impl Report for Explanation {
         };
         let with = self.compared_with.map(|id| format!("compared with {}", id.short()));
         let mut text = match (self.kind, with) {
-            (Kind::Compared, Some(with)) if self.differences.is_empty() => {
+            (Told::Compared, Some(with)) if self.differences.is_empty() => {
                 format!("{head}, {with}: no difference")
             }
-            (Kind::Compared, with) => format!("{head}, {}:", with.unwrap_or_default()),
-            (Kind::Cold, None) => format!("{head}: cold{compiled}"),
-            (Kind::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}"),
-            (Kind::Rebuilt, _) => format!("{head}: warm{compiled}"),
-            (Kind::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed"),
+            (Told::Compared, with) => format!("{head}, {}:", with.unwrap_or_default()),
+            (Told::Cold, None) => format!("{head}: cold{compiled}"),
+            (Told::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}"),
+            (Told::Rebuilt, _) => format!("{head}: warm{compiled}"),
+            (Told::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed"),
         };
         let differences: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
         let lines = if differences.is_empty() { &self.why } else { &differences };

@@ -14,7 +14,7 @@ use crate::face::cli::HistoryArgs;
 use crate::output::{self, Column, Output, Report, Screen};
 use crate::store::Store;
 use crate::store::config::StorePath;
-use crate::store::history::{Collection, Collector, Event, Happened, Transfer, Use, first_of};
+use crate::store::history::{Collection, Collector, Event, Happened, Transfer, UseEvent, first_of};
 
 /// So many lines are shown to people who do not say how many.
 const SCREEN: usize = 50;
@@ -72,7 +72,9 @@ pub(super) fn history(
 
 fn is_of(event: &Event, wanted: &ProjectName) -> bool {
     match event {
-        Event::Use(Use { project, .. }) | Event::Comparison { project, .. } => project == wanted,
+        Event::Use(UseEvent { project, .. }) | Event::Comparison { project, .. } => {
+            project == wanted
+        }
         Event::Push(transfer) | Event::Pull(transfer) => transfer.project == *wanted,
         Event::Collection(collection) => {
             collection.gone.iter().any(|gone| gone.project.as_ref() == Some(wanted))
@@ -126,7 +128,7 @@ fn nothing(count: usize) -> impl Iterator<Item = String> {
     std::iter::repeat_n("-".to_owned(), count)
 }
 
-fn of_use(used: &Use) -> Vec<String> {
+fn of_use(used: &UseEvent) -> Vec<String> {
     vec![
         used.project.to_string(),
         used.toolchain.short(),

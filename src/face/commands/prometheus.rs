@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::base::names::ProjectName;
-use crate::face::metrics::{self, Project, Snapshot};
+use crate::face::metrics::{self, ProjectMetrics, Snapshot};
 use crate::store::{Store, config, evict};
 use crate::work::collect;
 
@@ -15,11 +15,11 @@ pub(super) fn exposition(store: &Store) -> Result<String> {
     let disk = collect::disk(store)?;
     let rows = store.all_rows()?;
     let users = store.users(&rows);
-    let mut projects: BTreeMap<ProjectName, Project> = BTreeMap::new();
+    let mut projects: BTreeMap<ProjectName, ProjectMetrics> = BTreeMap::new();
     for (row, user) in rows.iter().zip(users) {
-        let project = projects.entry(row.project.clone()).or_insert_with(|| Project {
+        let project = projects.entry(row.project.clone()).or_insert_with(|| ProjectMetrics {
             max_size: policy.limits(&row.project).max_size.map(|size| size.0),
-            ..Project::default()
+            ..ProjectMetrics::default()
         });
         project.directories += 1;
         project.in_use += u64::from(user.is_some());

@@ -19,11 +19,11 @@ pub(super) struct Provisioned {
     pub(super) store: PathBuf,
     pub(super) project: ProjectName,
     pub(super) summary: String,
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<Made>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Entry {
+pub(super) struct Made {
     pub(super) toolchain: ToolchainId,
     pub(super) target: PathBuf,
     pub(super) new: bool,
@@ -60,10 +60,10 @@ fn make_entry(
     project: &Project,
     identity: Identity,
     output: Output,
-) -> Result<Entry> {
+) -> Result<Made> {
     let lock = project.lock(store, identity.id(), output)?;
     let (entry, _) = OpenEntry::open(store, &project.name, identity, lock)?;
-    Ok(Entry {
+    Ok(Made {
         toolchain: entry.record().toolchain,
         target: entry.paths().target.clone(),
         new: entry.is_new(),
@@ -80,7 +80,7 @@ impl Report for Provisioned {
         let store = self.store.display();
         let text = match &self.entry {
             None => format!("{project}: {summary} in {store}\n"),
-            Some(Entry { toolchain, target, new }) => {
+            Some(Made { toolchain, target, new }) => {
                 let made = if *new { "made" } else { "there already" };
                 let (id, target) = (toolchain.short(), target.display());
                 format!("{project} {id}: {summary}, {made}\n{target}\n")

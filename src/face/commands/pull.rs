@@ -13,7 +13,7 @@ use crate::face::cli::PullArgs;
 use crate::output::{self, Output, Report, seconds, size};
 use crate::store::{Store, Wait, history};
 use crate::work::project::Project;
-use crate::work::share::{Found, Pulled, Share, ShareError, Whose};
+use crate::work::share::{AcceptedPush, Pulled, Share, ShareError, Whose};
 
 #[derive(Serialize)]
 struct PullReport {
@@ -99,7 +99,7 @@ fn take(
     store: &Store,
     share: &Share<'_>,
     project: &Project,
-    found: &Found,
+    found: &AcceptedPush,
     output: Output,
 ) -> Result<Option<Pulled>, ShareError> {
     let id = found.toolchain();

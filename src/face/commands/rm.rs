@@ -19,11 +19,11 @@ use crate::work::collect::{self, Fate};
 #[derive(Serialize)]
 pub(super) struct Removed {
     pub(super) project: ProjectName,
-    pub(super) directories: Vec<Directory>,
+    pub(super) directories: Vec<Unwanted>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Directory {
+pub(super) struct Unwanted {
     pub(super) toolchain: ToolchainId,
     pub(super) usage: Usage,
     #[serde(flatten)]
@@ -42,7 +42,7 @@ pub(super) fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> 
     for row in rows {
         let usage = row.record.as_ref().map(EntryRecord::usage).unwrap_or_default();
         let fate = collect::take_directory(&store, &row.project, row.toolchain, None, &mut trash)?;
-        directories.push(Directory { toolchain: row.toolchain, usage, fate });
+        directories.push(Unwanted { toolchain: row.toolchain, usage, fate });
     }
     let gone = directories.iter().filter(|directory| directory.fate == Fate::Gone);
     let gone = gone.map(|directory| Gone {
@@ -70,7 +70,7 @@ impl Report for Removed {
     }
 
     fn text_for(&self, screen: Screen) -> String {
-        let line = |directory: &Directory| {
+        let line = |directory: &Unwanted| {
             let (project, id) = (&self.project, directory.toolchain.short());
             match &directory.fate {
                 Fate::Gone => {

@@ -13,7 +13,7 @@ use crate::observe::identity::Answer;
 use crate::output::{self, Output, Progress, Stopwatch};
 use crate::store::{Store, Wait, evict};
 use crate::work::project::Project;
-use crate::work::session::{Done, Use, sharing};
+use crate::work::session::{Done, Session, sharing};
 use crate::work::verify::{self, NOTHING};
 
 pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
@@ -28,7 +28,7 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     watch.step("prepare");
     let answer = identify(&project, &store, output)?;
     watch.step("identify");
-    let mut warm = Use::open(&store, &guard, &project, answer, output)?;
+    let mut warm = Session::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
     room::make(&store, output);
     watch.step("make room");
@@ -108,7 +108,7 @@ pub(super) fn empty_scraps(store: &Store, output: Output) {
 }
 
 /// Copies the sources for a verification that is due. A build does not fail because that cannot be done.
-fn copy_sources(warm: &mut Use<'_>, output: Output) -> bool {
+fn copy_sources(warm: &mut Session<'_>, output: Output) -> bool {
     let copied = warm.copy_sources();
     if let Err(error) = &copied {
         output.warning(&format!("this use is not verified: {}", output::one_line(error)));
@@ -120,7 +120,7 @@ fn copy_sources(warm: &mut Use<'_>, output: Output) -> bool {
 
 /// The verification that the policy asks for. A stale build must not pass as a good one.
 fn verify_by_itself(
-    warm: &mut Use<'_>,
+    warm: &mut Session<'_>,
     command: &[OsString],
     project: &Project,
     output: Output,

@@ -15,7 +15,7 @@ use crate::face::doctor::Check;
 use crate::observe::identity::Difference;
 use crate::output::{Report, Screen};
 use crate::store::Outcome;
-use crate::store::history::{Collection, Collector, Event, Gone, Happened, Use};
+use crate::store::history::{Collection, Collector, Event, Gone, Happened, UseEvent};
 use crate::work::collect::{Fate, Taken};
 
 const STORE: &str = "/var/cache/larder";
@@ -84,7 +84,7 @@ fn provisioned() -> provision::Provisioned {
         store: STORE.into(),
         project: project("pantry"),
         summary: "rustc 1.96.0 · trixie".to_owned(),
-        entry: Some(provision::Entry { toolchain: id("new"), target, new: true }),
+        entry: Some(provision::Made { toolchain: id("new"), target, new: true }),
     }
 }
 
@@ -102,8 +102,8 @@ fn told() -> status::Status {
     report
 }
 
-fn used(name: &str, cold: bool, seconds: f64, why: &str) -> Use {
-    Use {
+fn used(name: &str, cold: bool, seconds: f64, why: &str) -> UseEvent {
+    UseEvent {
         project: project(name),
         toolchain: id(name),
         summary: "rustc 1.95.0 · bookworm".to_owned(),
@@ -157,7 +157,7 @@ fn explained(cold: bool) -> explain::Explanation {
         project: project("pantry"),
         toolchain: id("new"),
         summary: "rustc 1.96.0 · trixie · 3 flags".to_owned(),
-        kind: if cold { explain::Kind::Cold } else { explain::Kind::Rebuilt },
+        kind: if cold { explain::Told::Cold } else { explain::Told::Rebuilt },
         compiled: Some(if cold { 61 } else { 1 }),
         why: vec!["checkout changed: crates/label/src/lib.rs".to_owned(), why.to_owned()],
         compared_with: cold.then(|| id("old")),
@@ -223,7 +223,7 @@ fn diagnosis() -> doctor::Diagnosis {
 
 fn removed() -> rm::Removed {
     let directory =
-        |name: &str, fate| rm::Directory { toolchain: id(name), usage: usage(93_800_000), fate };
+        |name: &str, fate| rm::Unwanted { toolchain: id(name), usage: usage(93_800_000), fate };
     let directories = vec![
         directory("old", Fate::Gone),
         directory("new", Fate::Stays { because: "in use by larder run (process 4711)".to_owned() }),

@@ -13,7 +13,7 @@ use crate::decide::verdict::Verdict;
 use crate::face::cli::VerifyArgs;
 use crate::output::{Output, Report, Stopwatch};
 use crate::store::Wait;
-use crate::work::session::Use;
+use crate::work::session::Session;
 use crate::work::verify::{self, Comparison, NOTHING};
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Outp
     watch.step("prepare");
     let answer = run::identify(&project, &store, output)?;
     watch.step("identify");
-    let mut warm = Use::open(&store, &guard, &project, answer, output)?;
+    let mut warm = Session::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
     let command = project.words();
     let code = build_warm(&mut warm, &command, &mut watch, output);
@@ -67,7 +67,7 @@ pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Outp
 
 /// The build that is compared, with copies of the sources made before it.
 fn build_warm(
-    warm: &mut Use<'_>,
+    warm: &mut Session<'_>,
     command: &[OsString],
     watch: &mut Stopwatch,
     output: Output,

@@ -9,7 +9,7 @@ use rustix::fs::{Access, FlockOperation, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::{Check, State};
-use crate::decide::policy::{self, Disk, Headroom, Observed, Policy, Unmet};
+use crate::decide::policy::{self, Disk, Headroom, Policy, StoreView, Unmet};
 use crate::output;
 use crate::store::{FORMAT, Store, StoreError};
 
@@ -190,7 +190,12 @@ pub(crate) fn free(policy: &Policy, disk: &Disk) -> Check {
 }
 
 /// Whether what builds leave fits into what they may take.
-pub(crate) fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: SystemTime) -> Check {
+pub(crate) fn budgets(
+    policy: &Policy,
+    observed: &StoreView,
+    disk: &Disk,
+    now: SystemTime,
+) -> Check {
     const NAME: &str = "budgets";
     let plan = policy::plan(observed, policy, disk, Headroom::Exact, now);
     if let Some(small) = plan.too_small.first() {
@@ -209,7 +214,7 @@ pub(crate) fn budgets(policy: &Policy, observed: &Observed, disk: &Disk, now: Sy
 }
 
 /// What was set aside and waits to be deleted.
-pub(crate) fn leftovers(observed: &Observed) -> Check {
+pub(crate) fn leftovers(observed: &StoreView) -> Check {
     const NAME: &str = "trash";
     match observed.trashed {
         0 => Check::ok(NAME, "empty"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Moment;
 use crate::store::Outcome;
-use crate::store::history::{Event, Happened, Sums, Use};
+use crate::store::history::{Event, Happened, Sums, UseEvent};
 
 /// Seconds that several builds took.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -111,7 +111,7 @@ pub(super) fn periods(history: &[Happened], spans: Spans, most: u32) -> Vec<Peri
 
 /// The times of builds that succeeded, by where each belongs; the earliest first.
 pub(super) fn times<'a>(
-    uses: impl IntoIterator<Item = (SystemTime, &'a Use)>,
+    uses: impl IntoIterator<Item = (SystemTime, &'a UseEvent)>,
     start: impl Fn(SystemTime) -> SystemTime,
 ) -> Vec<Times> {
     let mut groups: BTreeMap<SystemTime, [Vec<f64>; 2]> = BTreeMap::new();

@@ -8,7 +8,7 @@ use super::html::Html;
 use super::table::{Cell, Head, dash, table};
 use super::tables::left_out;
 use super::words::epoch;
-use super::{Data, Project, words};
+use super::{Data, ProjectFigures, words};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::decide::verdict::Verdict;
 use crate::face::overview::Line;
@@ -98,7 +98,7 @@ fn collection(happened: &Happened) -> Option<Vec<Cell>> {
 
 /// Comparisons with cold builds.
 pub(super) fn verified(data: &Data, html: &mut Html) {
-    let sum = |of: fn(&Project) -> u64| data.projects.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&ProjectFigures) -> u64| data.projects.iter().map(of).sum::<u64>();
     let [same, stale, not] = [sum(|it| it.same), sum(|it| it.stale), sum(|it| it.not_reproducible)];
     let mut kept: Vec<Vec<Cell>> = data.overview.entries.iter().filter_map(of_directory).collect();
     if same + stale + not == 0 && kept.is_empty() {

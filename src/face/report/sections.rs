@@ -7,7 +7,7 @@ use super::builds::{Period, Spread, Times};
 use super::html::Html;
 use super::table::{Cell, table};
 use super::words::{epoch, frees};
-use super::{Data, Project, map as treemap, plot, words};
+use super::{Data, ProjectFigures, map as treemap, plot, words};
 use crate::output;
 
 /// So many projects have a chart of their own.
@@ -156,7 +156,7 @@ pub(super) fn map(data: &Data, html: &mut Html) {
 
 /// Build times.
 pub(super) fn builds(data: &Data, html: &mut Html) {
-    let mut shown: Vec<&Project> =
+    let mut shown: Vec<&ProjectFigures> =
         data.projects.iter().filter(|project| !project.days.is_empty()).collect();
     if shown.is_empty() {
         html.raw("<p>No build that succeeded is known of yet.</p>");
@@ -203,7 +203,7 @@ pub(super) fn builds(data: &Data, html: &mut Html) {
     html.raw("</details>");
 }
 
-fn of_week(project: &Project, week: &Times) -> Vec<Cell> {
+fn of_week(project: &ProjectFigures, week: &Times) -> Vec<Cell> {
     let mut cells = vec![
         Cell::Name(project.project.to_string()),
         Cell::Time(epoch(week.start.0), words::day(week.start.0)),
@@ -218,7 +218,7 @@ fn of_week(project: &Project, week: &Times) -> Vec<Cell> {
 }
 
 /// The builds of a project in a few words.
-fn told(project: &Project) -> String {
+fn told(project: &ProjectFigures) -> String {
     let sums = &project.uses;
     let saved = words::duration(sums.saved_seconds);
     format!("{}, {} cold, {saved} saved", words::count(sums.uses, "build", "builds"), sums.cold)

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::html::Html;
 use super::table::{Cell, dash, table};
 use super::words::{epoch, frees};
-use super::{Data, Project, words};
+use super::{Data, ProjectFigures, words};
 use crate::base::quantity::Span;
 use crate::decide::policy::Step;
 use crate::face::overview::Line;
@@ -202,7 +202,7 @@ pub(super) fn projects(data: &Data, html: &mut Html) {
     );
 }
 
-fn project(project: &Project) -> Vec<Cell> {
+fn project(project: &ProjectFigures) -> Vec<Cell> {
     let max_size =
         project.max_size.map_or_else(|| Cell::Number(-1.0, dash()), |max| Cell::size(max.0));
     let age = project.max_age_seconds;

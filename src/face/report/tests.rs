@@ -6,7 +6,7 @@ use super::*;
 use crate::base::digest::Digest;
 use crate::base::names::ToolchainId;
 use crate::decide::policy::{Step, What, Why};
-use crate::face::overview::{Entry, Line};
+use crate::face::overview::{Line, Listed};
 use crate::store::history::{Collection, Collector, Gone};
 use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
 
@@ -17,7 +17,7 @@ const HOSTILE: &str =
     "</script></style><img src=x onerror=alert(1)>\" onload='x' <!-- {{script}} ]]>";
 
 pub(super) fn used(at: SystemTime, project: &str, cold: bool, seconds: f64) -> Happened {
-    let event = Event::Use(Use {
+    let event = Event::Use(UseEvent {
         project: project.parse().unwrap(),
         toolchain: ToolchainId(Digest::of(project.as_bytes())),
         summary: HOSTILE.to_owned(),
@@ -56,7 +56,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         shared: None,
         verified: None,
     };
-    let entry = Entry::Known { record: Box::new(record) };
+    let entry = Listed::Known { record: Box::new(record) };
     Line {
         project,
         toolchain,

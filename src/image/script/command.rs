@@ -1,6 +1,6 @@
 //! What a command does: compiles, does so already by larder, or something else.
 
-use super::directory::{Directory, Tracker};
+use super::directory::{ScriptDirectory, Tracker};
 use super::lexer::{self, Before, Piece, Word};
 
 /// What compiles.
@@ -14,7 +14,7 @@ pub(super) enum Tool {
 
 /// What a command is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CommandKind {
     /// Nothing that compiles.
     Other,
     /// It is run by larder already.
@@ -25,7 +25,7 @@ pub(super) enum Kind {
         /// Inside of the sandbox, by `mkosi-chroot`.
         inside: bool,
         /// Where, if the command itself says so.
-        directory: Option<Directory>,
+        directory: Option<ScriptDirectory>,
     },
     /// It seems to compile, but not in a way that is understood.
     Unknown(String),
@@ -81,17 +81,17 @@ fn has_word(text: &str, wanted: &str) -> bool {
 }
 
 /// What a command is.
-pub(super) fn kind(words: &[Word]) -> Kind {
+pub(super) fn kind(words: &[Word]) -> CommandKind {
     if words[0].raw == "larder_run" || words[0].raw.ends_with("/bin/larder") {
-        return Kind::Done;
+        return CommandKind::Done;
     }
     let found = match words {
         [Word { raw: "mkosi-chroot", .. }, rest @ ..] => program(rest, true),
         _ => program(words, false),
     };
     match found {
-        Kind::Other if !TALKERS.contains(&words[0].raw) && is_hidden(words) => {
-            Kind::Unknown("it seems to compile in a way that larder does not know; put `larder_run NAME --source DIR --` before the command that compiles".to_owned())
+        CommandKind::Other if !TALKERS.contains(&words[0].raw) && is_hidden(words) => {
+            CommandKind::Unknown("it seems to compile in a way that larder does not know; put `larder_run NAME --source DIR --` before the command that compiles".to_owned())
         }
         kind => kind,
     }
@@ -103,11 +103,11 @@ fn is_hidden(words: &[Word]) -> bool {
     seems_to_compile(&line)
 }
 
-fn program(words: &[Word], inside: bool) -> Kind {
+fn program(words: &[Word], inside: bool) -> CommandKind {
     match words {
         [Word { raw: "env", .. }, rest @ ..] => {
             let plain = rest.iter().position(|word| !is_assignment(word.raw));
-            plain.map_or(Kind::Other, |at| program(&rest[at..], inside))
+            plain.map_or(CommandKind::Other, |at| program(&rest[at..], inside))
         }
         [Word { raw: "cargo", .. }, rest @ ..] => cargo(rest, inside),
         [Word { raw: "go", .. }, rest @ ..] => go(rest, inside),
@@ -116,10 +116,10 @@ fn program(words: &[Word], inside: bool) -> Kind {
         }
         [first, rest @ ..]
             if is_assignment(first.raw) && is_hidden(rest) && !is_assignment(rest[rest.len() - 1].raw) =>
-        Kind::Unknown(
+        CommandKind::Unknown(
             "it sets variables for this command alone; export them, or set them with `env` behind larder_run".to_owned(),
         ),
-        _ => Kind::Other,
+        _ => CommandKind::Other,
     }
 }
 
@@ -144,27 +144,27 @@ fn subcommand<'a>(words: &[Word<'a>]) -> Option<&'a str> {
     None
 }
 
-fn cargo(words: &[Word], inside: bool) -> Kind {
+fn cargo(words: &[Word], inside: bool) -> CommandKind {
     match subcommand(words) {
-        None => Kind::Other,
-        Some(idle) if IDLE_CARGO.contains(&idle) => Kind::Other,
+        None => CommandKind::Other,
+        Some(idle) if IDLE_CARGO.contains(&idle) => CommandKind::Other,
         Some("build" | "b" | "rustc") => {
             if words.iter().any(|word| word.raw == "-C" || word.raw.starts_with("--target-dir")) {
-                return Kind::Unknown(
+                return CommandKind::Unknown(
                     "it names another directory (-C or --target-dir); put larder_run before it by hand"
                         .to_owned(),
                 );
             }
-            Kind::Compiles { tool: Tool::Cargo, inside, directory: manifest(words) }
+            CommandKind::Compiles { tool: Tool::Cargo, inside, directory: manifest(words) }
         }
-        Some(other) => Kind::Unknown(format!(
+        Some(other) => CommandKind::Unknown(format!(
             "larder does not know whether `cargo {other}` compiles what the image takes; put larder_run before it if it does"
         )),
     }
 }
 
 /// The directory of `--manifest-path`.
-fn manifest(words: &[Word]) -> Option<Directory> {
+fn manifest(words: &[Word]) -> Option<ScriptDirectory> {
     let mut words = words.iter().map(|word| word.raw);
     while let Some(word) = words.next() {
         let value = match word.strip_prefix("--manifest-path") {
@@ -172,19 +172,19 @@ fn manifest(words: &[Word]) -> Option<Directory> {
             Some(value) => value.strip_prefix('=')?,
             None => continue,
         };
-        return Directory::read(value).of_manifest();
+        return ScriptDirectory::read(value).of_manifest();
     }
     None
 }
 
-fn go(words: &[Word], inside: bool) -> Kind {
+fn go(words: &[Word], inside: bool) -> CommandKind {
     match subcommand(words) {
-        None => Kind::Other,
-        Some(idle) if IDLE_GO.contains(&idle) => Kind::Other,
+        None => CommandKind::Other,
+        Some(idle) if IDLE_GO.contains(&idle) => CommandKind::Other,
         Some("build" | "install") if words[0].raw == "build" || words[0].raw == "install" => {
-            Kind::Compiles { tool: Tool::Go, inside, directory: None }
+            CommandKind::Compiles { tool: Tool::Go, inside, directory: None }
         }
-        Some(_) => Kind::Unknown(
+        Some(_) => CommandKind::Unknown(
             "larder does not know this way to call go; put `larder_run NAME --with go --` before it if it compiles"
                 .to_owned(),
         ),
@@ -192,14 +192,14 @@ fn go(words: &[Word], inside: bool) -> Kind {
 }
 
 /// `bash -c "…"`: what compiles in the text, and where.
-fn shell(words: &[Word], inside: bool) -> Kind {
+fn shell(words: &[Word], inside: bool) -> CommandKind {
     let is_flag = |raw: &str| raw.starts_with('-') && !raw.starts_with("--") && raw.ends_with('c');
     let at = words.iter().position(|word| is_flag(word.raw));
-    let Some(script) = at.and_then(|at| words.get(at + 1)) else { return Kind::Other };
+    let Some(script) = at.and_then(|at| words.get(at + 1)) else { return CommandKind::Other };
     if !seems_to_compile(script.raw) {
-        return Kind::Other;
+        return CommandKind::Other;
     }
-    let unknown = |why: &str| Kind::Unknown(why.to_owned());
+    let unknown = |why: &str| CommandKind::Unknown(why.to_owned());
     let double = script.raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let single = script.raw.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
     let Some(text) = double.or(single.filter(|text| !text.contains('\''))) else {
@@ -212,9 +212,9 @@ fn shell(words: &[Word], inside: bool) -> Kind {
         None => unknown("its text cannot be followed; put larder_run before it by hand"),
         Some(found) => match found.as_slice() {
             [(tool, directory), rest @ ..] if rest.iter().all(|one| one == &found[0]) => {
-                Kind::Compiles { tool: *tool, inside, directory: Some(directory.clone()) }
+                CommandKind::Compiles { tool: *tool, inside, directory: Some(directory.clone()) }
             }
-            [] => Kind::Other,
+            [] => CommandKind::Other,
             _ => unknown(
                 "it compiles in more than one way or directory; give each a command of its own",
             ),
@@ -224,13 +224,15 @@ fn shell(words: &[Word], inside: bool) -> Kind {
 
 /// What a text compiles and where; nothing if that cannot be told. In double quotes the outer shell
 /// replaces variables, in single ones nobody does before the text runs.
-fn compilations(text: &str, double: bool) -> Option<Vec<(Tool, Directory)>> {
+fn compilations(text: &str, double: bool) -> Option<Vec<(Tool, ScriptDirectory)>> {
     let pieces = lexer::pieces(text).ok()?;
     let mut tracker = Tracker::default();
     let mut found = Vec::new();
-    let read = |raw: &str| match Directory::read_nested(raw) {
-        Directory::Path(path) | Directory::Below(path) if !double && path.contains('$') => {
-            Directory::Unknown
+    let read = |raw: &str| match ScriptDirectory::read_nested(raw) {
+        ScriptDirectory::Path(path) | ScriptDirectory::Below(path)
+            if !double && path.contains('$') =>
+        {
+            ScriptDirectory::Unknown
         }
         directory => directory,
     };
@@ -238,10 +240,10 @@ fn compilations(text: &str, double: bool) -> Option<Vec<(Tool, Directory)>> {
         match piece {
             Piece::Command { words, before } => {
                 match program(skip_assignments(words), false) {
-                    Kind::Compiles { tool, directory, .. } => {
+                    CommandKind::Compiles { tool, directory, .. } => {
                         found.push((tool, directory.unwrap_or_else(|| tracker.now())));
                     }
-                    Kind::Other if TALKERS.contains(&words[0].raw) || !is_hidden(words) => {}
+                    CommandKind::Other if TALKERS.contains(&words[0].raw) || !is_hidden(words) => {}
                     _ => return None,
                 }
                 let certain = matches!(before, Before::Line | Before::And | Before::Other);

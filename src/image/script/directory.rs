@@ -6,7 +6,7 @@ use super::lexer::{Before, Piece, Word};
 
 /// A directory as a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Directory {
+pub(super) enum ScriptDirectory {
     /// Where mkosi starts scripts: `/work/src`.
     Start,
     /// A path, possibly with variables; nothing in it needs quotes but these.
@@ -32,7 +32,7 @@ fn unquoted(raw: &str) -> Option<&str> {
     (!text.contains(['\'', '"', '\\', '*', '?', '['])).then_some(text)
 }
 
-impl Directory {
+impl ScriptDirectory {
     /// Reads a path that a script names.
     pub(super) fn read(raw: &str) -> Self {
         let Some(text) = unquoted(raw) else { return Self::Unknown };
@@ -145,27 +145,27 @@ pub(super) fn sourced(raw: &str) -> Option<PathBuf> {
 /// Where a script is while its commands are read one after the other.
 #[derive(Debug)]
 pub(super) struct Tracker {
-    now: Directory,
+    now: ScriptDirectory,
     open: Vec<Frame>,
 }
 
 #[derive(Debug)]
 struct Frame {
     /// What holds again behind it.
-    outer: Directory,
+    outer: ScriptDirectory,
     /// Whether a change in it may or may not have been made.
     conditional: bool,
 }
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self { now: Directory::Start, open: Vec::new() }
+        Self { now: ScriptDirectory::Start, open: Vec::new() }
     }
 }
 
 impl Tracker {
     /// Where the next command runs.
-    pub(super) fn now(&self) -> Directory {
+    pub(super) fn now(&self) -> ScriptDirectory {
         self.now.clone()
     }
 
@@ -173,13 +173,13 @@ impl Tracker {
     pub(super) fn take(&mut self, piece: &Piece) {
         match piece {
             Piece::Command { words, before } => {
-                self.change(words, *before == Before::Line, Directory::read);
+                self.change(words, *before == Before::Line, ScriptDirectory::read);
             }
             Piece::Open { function } => {
                 self.enter(!*function);
                 if *function {
                     // Whoever calls it may be anywhere.
-                    self.now = Directory::Unknown;
+                    self.now = ScriptDirectory::Unknown;
                 }
             }
             Piece::Subshell => self.enter(false),
@@ -194,26 +194,26 @@ impl Tracker {
         &mut self,
         words: &[Word],
         certain: bool,
-        read: impl Fn(&str) -> Directory,
+        read: impl Fn(&str) -> ScriptDirectory,
     ) {
         match words {
             [Word { raw: "cd", .. }, place] if certain => self.now = self.below(read(place.raw)),
-            [Word { raw: "cd" | "pushd" | "popd", .. }, ..] => self.now = Directory::Unknown,
+            [Word { raw: "cd" | "pushd" | "popd", .. }, ..] => self.now = ScriptDirectory::Unknown,
             _ => {}
         }
     }
 
     /// A relative directory counts from where the script is.
-    fn below(&self, place: Directory) -> Directory {
+    fn below(&self, place: ScriptDirectory) -> ScriptDirectory {
         match (place, &self.now) {
-            (Directory::Below(path), Directory::Start) => Directory::Below(path),
-            (Directory::Below(path), Directory::Below(now)) => {
-                Directory::Below(format!("{now}/{path}"))
+            (ScriptDirectory::Below(path), ScriptDirectory::Start) => ScriptDirectory::Below(path),
+            (ScriptDirectory::Below(path), ScriptDirectory::Below(now)) => {
+                ScriptDirectory::Below(format!("{now}/{path}"))
             }
-            (Directory::Below(path), Directory::Path(now)) => {
-                Directory::Path(format!("{now}/{path}"))
+            (ScriptDirectory::Below(path), ScriptDirectory::Path(now)) => {
+                ScriptDirectory::Path(format!("{now}/{path}"))
             }
-            (Directory::Below(_), _) => Directory::Unknown,
+            (ScriptDirectory::Below(_), _) => ScriptDirectory::Unknown,
             (place, _) => place,
         }
     }
@@ -227,7 +227,7 @@ impl Tracker {
         if !frame.conditional {
             self.now = frame.outer;
         } else if self.now != frame.outer {
-            self.now = Directory::Unknown;
+            self.now = ScriptDirectory::Unknown;
         }
     }
 }

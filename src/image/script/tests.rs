@@ -100,7 +100,7 @@ fn what_compiles_nothing_is_nobodys_business() {
         "make -C x\n",
         "#!/usr/bin/python3\nx\n",
     ] {
-        assert_eq!(plan(script, &surroundings()), Plan::default(), "{script}");
+        assert_eq!(plan(script, &surroundings()), ScriptPlan::default(), "{script}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::listing::Reader;
-use super::{Kind, Layout, LayoutError, Unit, depinfo};
+use super::{Layout, LayoutError, Unit, UnitKind, depinfo};
 
 /// A file or directory that a unit was made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ impl Layout {
     /// The target directory's own files are among them, under the path it had for the compiler.
     pub(crate) fn inputs(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
         let reader = Reader { target: &self.target };
-        if unit.is(Kind::BuildScriptRun) {
+        if unit.is(UnitKind::BuildScriptRun) {
             let output = read_output(&reader, unit)?.unwrap_or_default();
             let linked = linked_files(&output).into_iter().map(in_package);
             return Ok(rerun_paths(&output).map(in_package).chain(linked).collect());

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::names::mark;
-use super::{Finished, Kind, LayoutError, Unit};
+use super::{Finished, LayoutError, Unit, UnitKind};
 use crate::base::tree::Nanoseconds;
 
 /// A target directory that is being read.
@@ -153,7 +153,7 @@ pub(super) fn unit(
         let name = item.name.strip_prefix("dep-").unwrap_or(&item.name);
         let Some(mark) = mark(name) else { continue };
         unit.kinds.insert(mark.kind);
-        if !matches!(mark.kind, Kind::BuildScriptRun | Kind::Doc | Kind::Other) {
+        if !matches!(mark.kind, UnitKind::BuildScriptRun | UnitKind::Doc | UnitKind::Other) {
             unit.crates.insert(mark.target.replace('-', "_"));
         }
         if name == item.name {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr_iter, memmem};
 
 use super::listing::Reader;
-use super::{Kind, Layout, LayoutError, Unit};
+use super::{Layout, LayoutError, Unit, UnitKind};
 
 /// Paths in programs are shorter than this.
 const LONGEST: usize = 160;
@@ -61,7 +61,7 @@ impl Layout {
     /// A unit's build script or proc macro.
     pub(crate) fn programs(&self, unit: &Unit) -> Result<Vec<PathBuf>, LayoutError> {
         let mut paths: Vec<PathBuf> = unit.paths.clone();
-        if !unit.is(Kind::BuildScriptCompile) && !unit.is(Kind::Lib) {
+        if !unit.is(UnitKind::BuildScriptCompile) && !unit.is(UnitKind::Lib) {
             return Ok(Vec::new());
         }
         let reader = Reader { target: &self.target };
@@ -78,11 +78,11 @@ impl Layout {
                 paths.extend(files.map(|item| item.path));
             }
         }
-        if unit.is(Kind::BuildScriptCompile) {
+        if unit.is(UnitKind::BuildScriptCompile) {
             paths.retain(|path| is_script(path));
             paths.truncate(1);
         } else {
-            paths.retain(|path| unit.is(Kind::Lib) && is_macro(path));
+            paths.retain(|path| unit.is(UnitKind::Lib) && is_macro(path));
         }
         Ok(paths)
     }

@@ -1,6 +1,6 @@
 //! What Cargo's file names say.
 
-use super::Kind;
+use super::UnitKind;
 
 /// The digits of a unit's hash (`util/hex.rs`, `short_hash`: 64 bits, Cargo 1.95).
 const DIGITS: usize = 16;
@@ -31,7 +31,7 @@ pub(super) fn crates_in(name: &str) -> impl Iterator<Item = &str> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mark<'a> {
     /// What the unit is.
-    pub kind: Kind,
+    pub kind: UnitKind,
     /// The target's name, `-` kept.
     pub target: &'a str,
 }
@@ -42,26 +42,26 @@ pub(super) fn mark(name: &str) -> Option<Mark<'_>> {
         return None;
     }
     if let Some(target) = name.strip_prefix("run-build-script-") {
-        return Some(Mark { kind: Kind::BuildScriptRun, target });
+        return Some(Mark { kind: UnitKind::BuildScriptRun, target });
     }
     if name.starts_with("doc-") {
-        return Some(Mark { kind: Kind::Doc, target: "" });
+        return Some(Mark { kind: UnitKind::Doc, target: "" });
     }
     if let Some(rest) = name.strip_prefix("test-") {
-        return target_of(rest).map(|(_, target)| Mark { kind: Kind::Test, target });
+        return target_of(rest).map(|(_, target)| Mark { kind: UnitKind::Test, target });
     }
     let known = target_of(name).map(|(kind, target)| Mark { kind, target });
-    known.or(Some(Mark { kind: Kind::Other, target: "" }))
+    known.or(Some(Mark { kind: UnitKind::Other, target: "" }))
 }
 
-fn target_of(name: &str) -> Option<(Kind, &str)> {
+fn target_of(name: &str) -> Option<(UnitKind, &str)> {
     let kinds = [
-        ("lib-", Kind::Lib),
-        ("bin-", Kind::Bin),
-        ("example-", Kind::Example),
-        ("integration-test-", Kind::Test),
-        ("bench-", Kind::Test),
-        ("build-script-", Kind::BuildScriptCompile),
+        ("lib-", UnitKind::Lib),
+        ("bin-", UnitKind::Bin),
+        ("example-", UnitKind::Example),
+        ("integration-test-", UnitKind::Test),
+        ("bench-", UnitKind::Test),
+        ("build-script-", UnitKind::BuildScriptCompile),
     ];
     kinds.iter().find_map(|(prefix, kind)| Some((*kind, name.strip_prefix(prefix)?)))
 }
@@ -93,19 +93,19 @@ mod tests {
     #[test]
     fn a_fingerprint_says_what_the_unit_is() {
         let kind = |name| mark(name).map(|mark| (mark.kind, mark.target));
-        assert_eq!(kind("lib-my_lib"), Some((Kind::Lib, "my_lib")));
-        assert_eq!(kind("bin-my-app"), Some((Kind::Bin, "my-app")));
-        assert_eq!(kind("test-integration-test-it"), Some((Kind::Test, "it")));
+        assert_eq!(kind("lib-my_lib"), Some((UnitKind::Lib, "my_lib")));
+        assert_eq!(kind("bin-my-app"), Some((UnitKind::Bin, "my-app")));
+        assert_eq!(kind("test-integration-test-it"), Some((UnitKind::Test, "it")));
         assert_eq!(
             kind("build-script-build-script-build"),
-            Some((Kind::BuildScriptCompile, "build-script-build"))
+            Some((UnitKind::BuildScriptCompile, "build-script-build"))
         );
         assert_eq!(
             kind("run-build-script-build-script-build"),
-            Some((Kind::BuildScriptRun, "build-script-build"))
+            Some((UnitKind::BuildScriptRun, "build-script-build"))
         );
-        assert_eq!(kind("doc-lib-a"), Some((Kind::Doc, "")));
-        assert_eq!(kind("new-lib-a"), Some((Kind::Other, "")));
+        assert_eq!(kind("doc-lib-a"), Some((UnitKind::Doc, "")));
+        assert_eq!(kind("new-lib-a"), Some((UnitKind::Other, "")));
         for silent in ["invoked.timestamp", "dep-lib-a", "lib-a.json", "output-lib-a.log"] {
             assert_eq!(kind(silent), None, "{silent}");
         }

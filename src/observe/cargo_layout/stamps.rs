@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::inputs::{in_package, printed, read_output, rerun_paths};
 use super::listing::Reader;
 use super::names::mark;
-use super::{Input, Kind, Layout, LayoutError, Unit};
+use super::{Input, Layout, LayoutError, Unit, UnitKind};
 use crate::base::tree::Nanoseconds;
 
 /// A file of a target directory and its modification time.
@@ -29,7 +29,7 @@ impl Layout {
     pub(crate) fn references(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut paths = Vec::new();
-        if unit.is(Kind::BuildScriptRun) {
+        if unit.is(UnitKind::BuildScriptRun) {
             paths.extend(run_output(&reader, unit)?);
         } else {
             let inside = reader.list(&unit.fingerprint)?.into_iter();
@@ -40,7 +40,7 @@ impl Layout {
 
     /// What Cargo compares them with.
     pub(crate) fn compared(&self, unit: &Unit) -> Result<BTreeSet<Input>, LayoutError> {
-        if !unit.is(Kind::BuildScriptRun) {
+        if !unit.is(UnitKind::BuildScriptRun) {
             return self.inputs(unit);
         }
         let reader = Reader { target: &self.target };
@@ -53,7 +53,7 @@ impl Layout {
     pub(crate) fn outputs(&self, unit: &Unit) -> Result<Vec<Stamped>, LayoutError> {
         let reader = Reader { target: &self.target };
         let mut paths = digits_of(&reader, unit)?;
-        if unit.is(Kind::BuildScriptRun) {
+        if unit.is(UnitKind::BuildScriptRun) {
             paths.extend(run_output(&reader, unit)?);
             return stamped(&reader, paths);
         }
@@ -73,7 +73,7 @@ impl Layout {
     /// time of the package's files into the fingerprint (`build_script_local_fingerprints`), unless the package
     /// comes from elsewhere and has a version or a checksum instead.
     pub(crate) fn is_silent(&self, unit: &Unit) -> Result<bool, LayoutError> {
-        if !unit.is(Kind::BuildScriptRun) || unit.finished.is_none() {
+        if !unit.is(UnitKind::BuildScriptRun) || unit.finished.is_none() {
             return Ok(false);
         }
         let reader = Reader { target: &self.target };

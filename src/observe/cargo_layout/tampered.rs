@@ -7,7 +7,7 @@
 //! (`strip -p`) is left to the manifest, which knows change times.
 
 use super::listing::Reader;
-use super::{Kind, Layout, LayoutError, Unit};
+use super::{Layout, LayoutError, Unit, UnitKind};
 
 impl Layout {
     /// The units, by their place in [`Layout::units`], of which an artifact is newer than Cargo's
@@ -25,7 +25,7 @@ impl Layout {
 }
 
 fn is_tampered(reader: &Reader<'_>, unit: &Unit) -> Result<bool, LayoutError> {
-    let Some(finished) = unit.finished.filter(|_| !unit.is(Kind::BuildScriptRun)) else {
+    let Some(finished) = unit.finished.filter(|_| !unit.is(UnitKind::BuildScriptRun)) else {
         return Ok(false);
     };
     for path in &unit.paths {

@@ -142,7 +142,7 @@ fn of_package<'a>(layout: &'a Layout, package: &str) -> Vec<&'a Unit> {
     layout.units().filter(|unit| unit.package == package).collect()
 }
 
-fn kinds(layout: &Layout) -> BTreeSet<(&str, Kind)> {
+fn kinds(layout: &Layout) -> BTreeSet<(&str, UnitKind)> {
     let all = layout.units().flat_map(|unit| unit.kinds.iter().map(|kind| (&*unit.package, *kind)));
     all.collect()
 }
@@ -158,17 +158,17 @@ fn every_unit_is_found(newer: bool) {
     let layout = workspace.scan();
     assert_eq!(layout.version, if newer { Version::V2 } else { Version::V1 });
     let expected = [
-        ("my-app", Kind::Bin),
-        ("my-app", Kind::Example),
-        ("my-app", Kind::Test),
-        ("my-ffi", Kind::Lib),
-        ("my-ffi", Kind::Test),
-        ("my-lib", Kind::Lib),
-        ("my-lib", Kind::Test),
-        ("my-lib", Kind::BuildScriptCompile),
-        ("my-lib", Kind::BuildScriptRun),
-        ("my-mac", Kind::Lib),
-        ("my-mac", Kind::Test),
+        ("my-app", UnitKind::Bin),
+        ("my-app", UnitKind::Example),
+        ("my-app", UnitKind::Test),
+        ("my-ffi", UnitKind::Lib),
+        ("my-ffi", UnitKind::Test),
+        ("my-lib", UnitKind::Lib),
+        ("my-lib", UnitKind::Test),
+        ("my-lib", UnitKind::BuildScriptCompile),
+        ("my-lib", UnitKind::BuildScriptRun),
+        ("my-mac", UnitKind::Lib),
+        ("my-mac", UnitKind::Test),
     ];
     assert_eq!(kinds(&layout), expected.into_iter().collect());
     for unit in layout.units() {
@@ -262,16 +262,16 @@ fn inputs_and_out_dirs_are_told(newer: bool) {
         let units = of_package(&layout, "my-lib");
         units.into_iter().find(|unit| unit.is(kind)).unwrap()
     };
-    let inputs = layout.inputs(unit(Kind::Lib)).unwrap();
+    let inputs = layout.inputs(unit(UnitKind::Lib)).unwrap();
     assert!(inputs.contains(&Input::InWorkspace("lib/src/../a b.txt".into())), "{inputs:?}");
     assert!(inputs.contains(&Input::Absolute("/etc/hostname".into())));
-    let run = unit(Kind::BuildScriptRun);
+    let run = unit(UnitKind::BuildScriptRun);
     let inputs = layout.inputs(run).unwrap();
     let expected = [Input::Absolute("/etc/hostname".into()), Input::InPackage("build.rs".into())];
     assert_eq!(inputs, expected.into_iter().collect());
     let out_dir = layout.out_dir(run).unwrap().unwrap();
     assert_eq!(out_dir, out_dir::OutDir { filled: true, objects: true, sets_env: true });
-    assert_eq!(layout.out_dir(unit(Kind::Lib)).unwrap(), None);
+    assert_eq!(layout.out_dir(unit(UnitKind::Lib)).unwrap(), None);
     let source = workspace.dir.path();
     let outside = layout.outside_inputs(source, &[source.to_owned()]).unwrap();
     assert_eq!(outside, [PathBuf::from("/etc/hostname")].into_iter().collect());
@@ -300,11 +300,11 @@ fn edges_lead_from_dependents_to_dependencies() {
     let edges: BTreeSet<_> =
         layout.edges().unwrap().into_iter().map(|(from, to)| (name(from), name(to))).collect();
     for edge in [
-        (("my-app", Kind::Bin), ("my-lib", Kind::Lib)),
-        (("my-app", Kind::Bin), ("my-mac", Kind::Lib)),
-        (("my-lib", Kind::Lib), ("my-lib", Kind::BuildScriptRun)),
-        (("my-lib", Kind::BuildScriptRun), ("my-lib", Kind::BuildScriptCompile)),
-        (("my-ffi", Kind::Lib), ("my-lib", Kind::Lib)),
+        (("my-app", UnitKind::Bin), ("my-lib", UnitKind::Lib)),
+        (("my-app", UnitKind::Bin), ("my-mac", UnitKind::Lib)),
+        (("my-lib", UnitKind::Lib), ("my-lib", UnitKind::BuildScriptRun)),
+        (("my-lib", UnitKind::BuildScriptRun), ("my-lib", UnitKind::BuildScriptCompile)),
+        (("my-ffi", UnitKind::Lib), ("my-lib", UnitKind::Lib)),
     ] {
         assert!(edges.contains(&edge), "{edge:?} in {edges:?}");
     }
@@ -321,7 +321,8 @@ fn a_failed_build_leaves_units_that_are_not_finished() {
     assert!(!success);
     let layout = workspace.scan();
     assert_eq!(layout.compiled_since(since).unwrap(), compiled);
-    let run = of_package(&layout, "my-lib").into_iter().find(|unit| unit.is(Kind::BuildScriptRun));
+    let run =
+        of_package(&layout, "my-lib").into_iter().find(|unit| unit.is(UnitKind::BuildScriptRun));
     assert_eq!(run.unwrap().finished, None);
     let home = run.unwrap().out_dir.as_deref().unwrap().parent().unwrap();
     assert_eq!(layout.profiles[0].orphan_out_dirs, [home]);
@@ -339,7 +340,7 @@ fn an_artifact_that_is_rewritten_in_place_is_noticed() {
     let tampered = layout.tampered_units().unwrap();
     let tampered: Vec<_> = tampered.iter().map(|index| units[*index]).collect();
     assert_eq!(tampered.len(), 1);
-    assert!(tampered[0].is(Kind::Bin) && tampered[0].package == "my-app");
+    assert!(tampered[0].is(UnitKind::Bin) && tampered[0].package == "my-app");
     let owners = layout.owners();
     let artifact = tampered[0].paths.iter().find(|path| path.starts_with("debug/deps")).unwrap();
     assert!(matches!(owners.of(artifact), Owner::Units(_)));

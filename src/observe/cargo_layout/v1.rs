@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::listing::{self, Reader};
 use super::names::{crates_in, hash_in, split_unit};
-use super::{Kind, LayoutError, ProfileDir, Unit};
+use super::{LayoutError, ProfileDir, Unit, UnitKind};
 
 /// The files of `deps/` and `examples/`.
 #[derive(Default)]
@@ -80,9 +80,9 @@ impl Artifacts {
             return;
         }
         for file in &mut self.plain {
-            let is_own = file.is_example == unit.is(Kind::Example)
+            let is_own = file.is_example == unit.is(UnitKind::Example)
                 && crates_in(&file.name).any(|name| unit.crates.contains(name));
-            if is_own && !unit.is(Kind::BuildScriptCompile) {
+            if is_own && !unit.is(UnitKind::BuildScriptCompile) {
                 file.taken = true;
                 unit.paths.push(file.path.clone());
             }
@@ -128,7 +128,7 @@ fn add_build_dirs(
         }
         let Some(unit) = unit else { continue };
         if is_run {
-            unit.kinds.insert(Kind::BuildScriptRun);
+            unit.kinds.insert(UnitKind::BuildScriptRun);
             unit.out_dir = Some(item.path.join("out"));
             unit.started = reader.modified(&item.path.join("invoked.timestamp"))?;
         }

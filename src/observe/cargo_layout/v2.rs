@@ -5,7 +5,7 @@
 
 use super::listing::{self, Listed, Reader};
 use super::names::{is_hash, split_unit};
-use super::{Kind, LayoutError, ProfileDir, Unit};
+use super::{LayoutError, ProfileDir, Unit, UnitKind};
 
 /// The units below `build/<pkg>/<H>/`, unless it holds something else.
 pub(super) fn units(
@@ -42,9 +42,9 @@ fn read_unit(
     let mut unit = listing::unit(reader, package, &item.name, &item.path.join("fingerprint"))?;
     let run = item.path.join("run");
     if reader.modified(&run)?.is_some() {
-        unit.kinds.insert(Kind::BuildScriptRun);
+        unit.kinds.insert(UnitKind::BuildScriptRun);
     }
-    if unit.is(Kind::BuildScriptRun) {
+    if unit.is(UnitKind::BuildScriptRun) {
         unit.started = reader.modified(&run.join("invoked.timestamp"))?;
         unit.out_dir = Some(item.path.join("out"));
         if unit.finished.is_none() {

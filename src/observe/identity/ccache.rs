@@ -49,7 +49,7 @@ pub(crate) struct CcachePlace {
 }
 
 /// Questions that are under way.
-pub(super) struct Asked {
+pub(super) struct CcacheQuestion {
     program: PathBuf,
     caller: Caller,
     version: Question,
@@ -58,10 +58,10 @@ pub(super) struct Asked {
 }
 
 /// Asks ccache for its settings.
-pub(super) fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
+pub(super) fn ask(place: &Caller, search: &Search) -> Result<CcacheQuestion, IdentifyError> {
     let missing = || IdentifyError::NoTool { tool: "ccache".to_owned(), path: search.shown_path() };
     let program = search.find(Path::new("ccache")).ok_or_else(missing)?;
-    Ok(Asked {
+    Ok(CcacheQuestion {
         version: place.ask(&program, &["--version"]),
         settings: place.ask(&program, &["--show-config"]),
         places: place.ask(&program, &["--show-stats", "--verbose"]),
@@ -70,7 +70,7 @@ pub(super) fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyErro
     })
 }
 
-impl Asked {
+impl CcacheQuestion {
     /// Waits for the answers; refuses what would not be exact.
     pub(super) fn judge(
         self,

@@ -75,7 +75,7 @@ pub(crate) struct GoPlace {
 }
 
 /// A question that is under way.
-pub(super) struct Asked {
+pub(super) struct GoQuestion {
     program: PathBuf,
     question: Question,
     caller: Caller,
@@ -85,17 +85,17 @@ pub(super) struct Asked {
 ///
 /// With `GOTOOLCHAIN=local`: Go 1.21 and later would otherwise download the toolchain that `go.mod` names,
 /// before there is a cache to keep it in. The command does that, and Go knows it by its version.
-pub(super) fn ask(place: &Caller, search: &Search) -> Result<Asked, IdentifyError> {
+pub(super) fn ask(place: &Caller, search: &Search) -> Result<GoQuestion, IdentifyError> {
     let missing = || IdentifyError::NoTool { tool: "go".to_owned(), path: search.shown_path() };
     let program = search.find(Path::new("go")).ok_or_else(missing)?;
     let mut caller = place.clone();
     caller.environment.insert("GOTOOLCHAIN".into(), "local".into());
     let words: Vec<&str> = ["env", "-json"].into_iter().chain(ASKED).collect();
     let question = caller.ask(&program, &words);
-    Ok(Asked { program, question, caller })
+    Ok(GoQuestion { program, question, caller })
 }
 
-impl Asked {
+impl GoQuestion {
     /// Waits for the answer, and reads the toolchain as far as it is not known.
     pub(super) fn observe(
         self,

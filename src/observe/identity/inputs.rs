@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Way;
 use super::ccache::Ccache;
-use super::choices::{Fidelity, Kept, PackageMode};
+use super::choices::{CacheKind, Fidelity, PackageMode};
 use super::error::CanonicalError;
 use super::go::Go;
 use super::rust::Rust;
@@ -21,7 +21,7 @@ pub(super) struct Inputs {
     pub way: Way,
     pub fidelity: Fidelity,
     #[serde(default)]
-    pub with: BTreeSet<Kept>,
+    pub with: BTreeSet<CacheKind>,
     pub source: String,
     pub cargo_home: String,
     pub store: Option<String>,
@@ -105,7 +105,7 @@ impl Identity {
     }
 
     /// What is attached.
-    pub fn with(&self) -> &BTreeSet<Kept> {
+    pub fn with(&self) -> &BTreeSet<CacheKind> {
         &self.inputs.with
     }
 

@@ -54,10 +54,10 @@ pub(super) fn observe(
 
 /// The directories where the loader looks by default, each with the names in it, so that nothing
 /// is looked for where it is not.
-struct Shelf(Vec<(PathBuf, HashMap<OsString, Kind>)>);
+struct Shelf(Vec<(PathBuf, HashMap<OsString, Format>)>);
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum Format {
     Link,
     Other,
 }
@@ -68,7 +68,7 @@ impl Shelf {
             let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
             let kind = |entry: &DirEntry| {
                 let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-                if is_link { Kind::Link } else { Kind::Other }
+                if is_link { Format::Link } else { Format::Other }
             };
             entries.map(|entry| (entry.file_name(), kind(&entry))).collect()
         };
@@ -78,11 +78,11 @@ impl Shelf {
 
     /// The real file that the loader takes for a name.
     fn find(&self, name: &Path) -> Option<PathBuf> {
-        let found = |(directory, names): &(PathBuf, HashMap<OsString, Kind>)| match names
+        let found = |(directory, names): &(PathBuf, HashMap<OsString, Format>)| match names
             .get(name.as_os_str())?
         {
-            Kind::Link => real_in(directory, name),
-            Kind::Other => Some(directory.join(name)),
+            Format::Link => real_in(directory, name),
+            Format::Other => Some(directory.join(name)),
         };
         self.0.iter().find_map(found)
     }
@@ -91,7 +91,8 @@ impl Shelf {
     fn development_names(&self) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         for (directory, names) in &self.0 {
-            for name in names.iter().filter(|(_, kind)| **kind == Kind::Link).map(|(name, _)| name)
+            for name in
+                names.iter().filter(|(_, kind)| **kind == Format::Link).map(|(name, _)| name)
             {
                 let bytes = name.as_bytes();
                 if bytes.starts_with(b"lib") && bytes.ends_with(b".so") {

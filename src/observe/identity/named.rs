@@ -12,7 +12,7 @@ use super::cargo_config::CargoConfig;
 use super::directories::{Directories, is_cargos};
 use super::{Environment, IdentifyError, Looker, Request, TOO_MANY, shown};
 use crate::base::digest::Digest;
-use crate::observe::identity::Kept;
+use crate::observe::identity::CacheKind;
 
 /// Variables whose paths are looked at elsewhere, say only where somebody lives, or name the home
 /// of a version manager or a download cache: what builds take from there is on `PATH`.
@@ -99,7 +99,7 @@ pub(super) fn observe(
     let elsewhere = |name: &OsStr| ELSEWHERE.iter().any(|other| name == *other);
     let variables = counting.iter().filter(|(name, _)| !elsewhere(name));
     let variables = variables.map(|(name, value)| (shown(name.as_bytes()), value.as_bytes()));
-    let command = if request.with.contains(&Kept::Go) {
+    let command = if request.with.contains(&CacheKind::Go) {
         without_outputs(&request.command)
     } else {
         request.command.clone()

@@ -65,7 +65,7 @@ const IDLE: [&str; 3] = ["share/man", "share/doc", "man"];
 pub(super) struct PlacesCache(BTreeMap<Vec<u8>, Tree>);
 
 /// The places, and what to remember of them.
-pub(super) struct Observed {
+pub(super) struct SeenPlaces {
     /// One digest a place that is there.
     pub digests: BTreeMap<String, Digest>,
     /// For the next time.
@@ -81,8 +81,8 @@ pub(super) fn observe(
     path_directories: &[PathBuf],
     foreign: &BTreeSet<Vec<u8>>,
     cache: Option<&PlacesCache>,
-) -> Result<Observed, ObserveError> {
-    let mut observed = Observed { digests: BTreeMap::new(), cache: PlacesCache::default() };
+) -> Result<SeenPlaces, ObserveError> {
+    let mut observed = SeenPlaces { digests: BTreeMap::new(), cache: PlacesCache::default() };
     let seer = Seer { root, foreign };
     for (place, wanted) in places(root, path_directories) {
         let Ok(real) = std::fs::canonicalize(root.join(&place)) else { continue };
@@ -352,7 +352,7 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        fn look(&self, cache: Option<&PlacesCache>) -> Observed {
+        fn look(&self, cache: Option<&PlacesCache>) -> SeenPlaces {
             let path = [PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
             observe(self.0.path(), &path, &self.1, cache).unwrap()
         }

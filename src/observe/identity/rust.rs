@@ -39,7 +39,7 @@ pub(super) struct Versions {
 }
 
 /// A question that is under way, while other things are looked at.
-pub(super) struct Asked {
+pub(super) struct RustQuestion {
     place: Caller,
     rustc: PathBuf,
     cargo: PathBuf,
@@ -49,7 +49,7 @@ pub(super) struct Asked {
 }
 
 /// The toolchain's files: what it says of itself is not known yet.
-pub(super) struct Found {
+pub(super) struct Toolchain {
     place: Caller,
     rustc: PathBuf,
     cargo: PathBuf,
@@ -63,7 +63,7 @@ pub(super) fn ask(
     environment: &Environment,
     config: &CargoConfig,
     search: &Search,
-) -> Result<Asked, IdentifyError> {
+) -> Result<RustQuestion, IdentifyError> {
     let source = &request.source;
     let find = |tool: &str| {
         let missing = || IdentifyError::NoTool { tool: tool.to_owned(), path: search.shown_path() };
@@ -76,7 +76,7 @@ pub(super) fn ask(
     let mut programs = vec![rustc.clone(), cargo.clone()];
     programs.extend(config.wrappers(environment).iter().filter_map(|name| search.find(name)));
     let others = named_toolchains(&request.command, environment);
-    Ok(Asked { place, rustc, cargo, sysroot, others, programs })
+    Ok(RustQuestion { place, rustc, cargo, sysroot, others, programs })
 }
 
 /// The rustup toolchains that the command itself chooses, as `cargo +nightly build` does, or a
@@ -113,9 +113,9 @@ fn script(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok().filter(|text| text.starts_with(b"#!"))
 }
 
-impl Asked {
+impl RustQuestion {
     /// Waits for the answer, and reads the programs and the sysroot as far as they are not known.
-    pub(super) fn observe(self, looker: &mut Looker<'_>) -> Result<Found, IdentifyError> {
+    pub(super) fn observe(self, looker: &mut Looker<'_>) -> Result<Toolchain, IdentifyError> {
         let sysroot = PathBuf::from(self.sysroot.answer()?.trim());
         let mut files = BTreeMap::new();
         let mut look = |path: &Path| {
@@ -135,11 +135,11 @@ impl Asked {
             let own = if toolchain == Path::new("/usr") { "lib/rustlib" } else { "lib" };
             look(&toolchain.join(own))?;
         }
-        Ok(Found { place: self.place, rustc: self.rustc, cargo: self.cargo, files })
+        Ok(Toolchain { place: self.place, rustc: self.rustc, cargo: self.cargo, files })
     }
 }
 
-impl Found {
+impl Toolchain {
     /// What rustc and cargo say of themselves. They are only asked if the programs, or the
     /// libraries that they load, are others than the last time: the same bytes say the same.
     pub(super) fn versions(

@@ -12,13 +12,13 @@ use super::search::Search;
 use super::tools;
 use super::{Environment, IdentifyError, Looker, Request, libraries};
 use crate::base::digest::Digest;
-use crate::observe::identity::Kept;
+use crate::observe::identity::CacheKind;
 
 /// Questions that are under way.
 pub(super) struct Questions {
-    rust: Option<rust::Asked>,
-    go: Option<go::Asked>,
-    ccache: Option<ccache::Asked>,
+    rust: Option<rust::RustQuestion>,
+    go: Option<go::GoQuestion>,
+    ccache: Option<ccache::CcacheQuestion>,
 }
 
 /// What the toolchains are.
@@ -41,10 +41,10 @@ impl Questions {
         search: &Search,
     ) -> Result<Self, IdentifyError> {
         let place = Caller { dir: request.source.clone(), environment: environment.clone() };
-        let with = |kept: Kept| request.with.contains(&kept);
-        let rust = with(Kept::Cargo).then(|| rust::ask(request, environment, config, search));
-        let go = with(Kept::Go).then(|| go::ask(&place, search));
-        let ccache = with(Kept::Ccache).then(|| ccache::ask(&place, search));
+        let with = |kept: CacheKind| request.with.contains(&kept);
+        let rust = with(CacheKind::Cargo).then(|| rust::ask(request, environment, config, search));
+        let go = with(CacheKind::Go).then(|| go::ask(&place, search));
+        let ccache = with(CacheKind::Ccache).then(|| ccache::ask(&place, search));
         Ok(Self { rust: rust.transpose()?, go: go.transpose()?, ccache: ccache.transpose()? })
     }
 

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use super::lockfile::Lockfile;
 use super::packages::Packages;
 use super::place::Where;
-use super::state::{SourceState, Use, look_at_input};
+use super::state::{Attempt, SourceState, look_at_input};
 use crate::base::tree::{ChangeKind, Entry, Made, Nanoseconds, Node, ObserveError, Tree};
 
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
     /// Says whether the state is another one now and has to be written again.
-    pub(crate) fn learn(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+    pub(crate) fn learn(&mut self, place: &Where, this: Attempt) -> Result<bool, ObserveError> {
         let locked = self.learn_lock(place, this)?;
         let packages = self.learn_packages(place)?;
         let inputs = self.learn_inputs(place, this)?;
@@ -80,7 +80,7 @@ impl SourceState {
         gone.map(|(path, _)| path.to_owned()).collect()
     }
 
-    fn learn_lock(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+    fn learn_lock(&mut self, place: &Where, this: Attempt) -> Result<bool, ObserveError> {
         let name = Path::new("Cargo.lock");
         let path = place.source.join(name);
         let seen = Tree::observe_all(&path, None)?;
@@ -108,7 +108,7 @@ impl SourceState {
         Ok(self.packages.learn(found) > 0)
     }
 
-    fn learn_inputs(&mut self, place: &Where, this: Use) -> Result<bool, ObserveError> {
+    fn learn_inputs(&mut self, place: &Where, this: Attempt) -> Result<bool, ObserveError> {
         let mut learned = false;
         for path in &place.inputs {
             if self.inputs.contains_key(path) {

@@ -27,7 +27,7 @@ const PATHS: [&str; 8] = [
 
 /// What one manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(super) struct CargoManifest {
     digest: Option<Digest>,
     /// The package's name; a virtual manifest has none.
     pub name: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct Manifest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifests {
     #[serde(with = "paths::map")]
-    by_directory: BTreeMap<PathBuf, Manifest>,
+    by_directory: BTreeMap<PathBuf, CargoManifest>,
 }
 
 impl Manifests {
@@ -55,7 +55,7 @@ impl Manifests {
             let known = before.and_then(|before| before.by_directory.get(directory));
             let manifest = match known.filter(|known| known.digest == Some(*digest)) {
                 Some(known) => known.clone(),
-                None => Manifest::read(&root.join(&path), *digest),
+                None => CargoManifest::read(&root.join(&path), *digest),
             };
             by_directory.insert(directory.to_owned(), manifest);
         }
@@ -63,12 +63,12 @@ impl Manifests {
     }
 
     /// All of them, with their directories relative to the root.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &Manifest)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &CargoManifest)> {
         self.by_directory.iter().map(|(path, manifest)| (path.as_path(), manifest))
     }
 }
 
-impl Manifest {
+impl CargoManifest {
     /// Reads a manifest. One that Cargo will refuse says nothing: Cargo's own message counts.
     fn read(path: &Path, digest: Digest) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_table_is_searched_for_paths() {
-        let manifest = Manifest::parse(
+        let manifest = CargoManifest::parse(
             r#"
             [package]
             name = "a"
@@ -147,6 +147,6 @@ mod tests {
 
     #[test]
     fn a_broken_manifest_says_nothing() {
-        assert_eq!(Manifest::parse("[package\nname ="), Manifest::default());
+        assert_eq!(CargoManifest::parse("[package\nname ="), CargoManifest::default());
     }
 }

@@ -259,7 +259,7 @@ impl SourceChanges {
 
 /// When the use began whose sources a state describes, and when it first compiled something.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Use {
+pub(crate) struct Attempt {
     /// The moment of the state.
     pub started: Nanoseconds,
     /// When the first unit was started, if any was.

@@ -353,7 +353,7 @@ fn what_the_build_itself_brings_is_no_change() {
     scene.write("late", "1");
     let inputs = ["input", "late"].map(|name| scene.path(name)).into_iter().collect();
     let place = Where { inputs, ..place };
-    assert!(state.learn(&place, Use { started, first_unit }).unwrap());
+    assert!(state.learn(&place, Attempt { started, first_unit }).unwrap());
     assert_eq!(state.lock.as_ref().unwrap().packages.len(), 3);
     let new = observe(&place, Some(&state)).unwrap();
     let expected = SourceChanges {
@@ -367,7 +367,7 @@ fn what_the_build_itself_brings_is_no_change() {
     assert_eq!(changes, expected);
     assert!(
         !state
-            .learn(&Where { inputs: BTreeSet::new(), ..place }, Use { started, first_unit })
+            .learn(&Where { inputs: BTreeSet::new(), ..place }, Attempt { started, first_unit })
             .unwrap()
     );
 }
@@ -383,7 +383,7 @@ fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     // unit, and no process reads anything within the tick in which it was started.
     std::thread::sleep(std::time::Duration::from_millis(20));
     scene.write("source/Cargo.lock", LOCK);
-    let this = Use { started, first_unit };
+    let this = Attempt { started, first_unit };
     assert!(!state.learn(&scene.place(), this).unwrap());
     let changes = look(&scene.place()).changes_since(&state).checkout;
     assert_eq!(changes[0].path, Path::new("Cargo.lock"));

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::{EvictError, trash};
 use crate::base::fault;
 use crate::base::tree::below;
-use crate::base::tree::descend::{self, Dir, Found, Then, Visitor};
+use crate::base::tree::descend::{self, Dir, Item, Then, Visitor};
 use crate::store::Store;
 
 /// For callers of [`empty_trash`] that do not want to know how far it is.
@@ -73,7 +73,7 @@ fn holds_directory(trash: &OwnedFd, bag: &CStr) -> bool {
     let mut buffer = Vec::with_capacity(8 * 1024);
     loop {
         let (things, has_ended) = descend::piece(&bag, &mut buffer);
-        let has_record = |thing: &Found| {
+        let has_record = |thing: &Item| {
             let thing = below::open_dir(&bag, &thing.name);
             thing.is_ok_and(|thing| trash::is_there(&thing, c"entry.json"))
         };
@@ -230,7 +230,7 @@ impl<'a> Emptying<'a> {
 }
 
 impl Visitor for Emptying<'_> {
-    fn visit(&self, dir: &Dir, names: Vec<Found>) -> Vec<CString> {
+    fn visit(&self, dir: &Dir, names: Vec<Item>) -> Vec<CString> {
         let mut below = Vec::new();
         let mut gone = 0;
         for found in names.into_iter().filter(|found| self.is_due(dir, &found.name)) {

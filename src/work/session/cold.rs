@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Use;
+use super::Session;
 use super::copies::BUILDS;
 use crate::base::fault;
 use crate::decide::verdict::Verdict;
@@ -30,7 +30,7 @@ pub(crate) struct Cold {
     pub results: Vec<(PathBuf, PathBuf)>,
 }
 
-impl Use<'_> {
+impl Session<'_> {
     /// Whether the policy wants the next use to be verified.
     pub(crate) fn is_due(&self, every: u64) -> bool {
         every > 0

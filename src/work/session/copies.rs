@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Use;
+use super::Session;
 use super::copy::copy;
 use crate::base::fault;
 use crate::host::attach::Mounts;
@@ -28,7 +28,7 @@ pub(super) struct Beside {
     is_result: bool,
 }
 
-impl Use<'_> {
+impl Session<'_> {
     /// Copies the sources as they are before the command, once for each cold build.
     pub(crate) fn copy_sources(&mut self) -> Result<()> {
         let paths = self.entry.paths().clone();

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 
-use super::Use;
+use super::Session;
 use crate::host::home;
 use crate::store::Claim;
 use crate::store::evict::Trash;
 use crate::work::situation::Findings;
 
-impl Use<'_> {
+impl Session<'_> {
     /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
     /// fetches it again, as it would in a cold build.
     pub(super) fn renew_downloads(&self, findings: &mut Findings) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Use;
+use super::Session;
 use super::sharing::pull_when_cold;
 use super::waiting::wait_for_cargo;
 use crate::host::home::Home;
@@ -18,7 +18,7 @@ use crate::work::project::Project;
 use crate::work::situation::View;
 use crate::work::sweep;
 
-impl<'a> Use<'a> {
+impl<'a> Session<'a> {
     /// Locks and opens the directory that the answer asks for.
     pub(crate) fn open(
         store: &'a Store,

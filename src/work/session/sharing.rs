@@ -1,6 +1,6 @@
 //! Pulling before a use, and pushing after it. Neither ever makes a build fail.
 
-use super::Use;
+use super::Session;
 use crate::base::atomic;
 use crate::observe::identity::Identity;
 use crate::output::{Output, one_line, seconds, size};
@@ -71,7 +71,7 @@ fn is_cold(paths: &EntryPaths) -> bool {
     }
 }
 
-impl Use<'_> {
+impl Session<'_> {
     /// Begins to push a build that compiled something, if the policy says so. The rest of the push does not need
     /// the directory.
     pub(crate) fn capture<'s, 'a>(

@@ -74,7 +74,7 @@ pub(crate) struct RepositoryLock {
 
 /// What kind of thing a name in a snapshot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum NodeKind {
     /// A regular file.
     File,
     /// A directory.
@@ -91,7 +91,7 @@ pub(crate) struct Node {
     pub name: String,
     /// Where it is in the snapshot: `/` and the path.
     pub path: String,
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// What it is in the repository's own word, for messages.
     pub word: String,
     /// Permission bits, with setuid, setgid and sticky.

@@ -46,7 +46,7 @@ pub(crate) struct Tidied {
 }
 
 /// A push that stays.
-struct Kept {
+struct Retained {
     hint: Hint,
     created: Option<SystemTime>,
 }
@@ -103,7 +103,10 @@ impl Share<'_> {
     }
 
     /// The pushes of each scope that stay, and those that go.
-    fn choose(&self, snapshots: &[Snapshot]) -> Result<(Vec<Kept>, Vec<Forgotten>), ShareError> {
+    fn choose(
+        &self,
+        snapshots: &[Snapshot],
+    ) -> Result<(Vec<Retained>, Vec<Forgotten>), ShareError> {
         let (mut kept, mut gone) = (Vec::new(), Vec::new());
         let trust = match &self.settings.allowed_signers {
             // Whoever may delete need not know who is believed: then the tags are believed.
@@ -128,7 +131,7 @@ impl Share<'_> {
                 match judged {
                     Ok(created) => {
                         left -= 1;
-                        kept.push(Kept { hint, created });
+                        kept.push(Retained { hint, created });
                     }
                     Err(why) => gone.push(forgotten(&hint, &why)),
                 }
@@ -141,11 +144,11 @@ impl Share<'_> {
     fn fit(
         &self,
         snapshots: &[Snapshot],
-        kept: &mut Vec<Kept>,
+        kept: &mut Vec<Retained>,
         gone: &mut Vec<Forgotten>,
     ) -> Result<u64, ShareError> {
         let of = |id: &FullId| snapshots.iter().find(|snapshot| snapshot.id == *id);
-        let time = |kept: &Kept| {
+        let time = |kept: &Retained| {
             kept.created.or_else(|| of(&kept.hint.snapshot).and_then(|snapshot| snapshot.time))
         };
         kept.sort_by_key(time);
@@ -176,7 +179,7 @@ fn forgotten(hint: &Hint, why: &str) -> Forgotten {
 }
 
 /// Data that no push names which stays, unless one may be under way.
-fn unnamed(snapshots: &[Snapshot], kept: &[Kept], now: SystemTime) -> Vec<Forgotten> {
+fn unnamed(snapshots: &[Snapshot], kept: &[Retained], now: SystemTime) -> Vec<Forgotten> {
     let named: BTreeSet<&FullId> = kept.iter().map(|kept| &kept.hint.data).collect();
     let hinted: BTreeSet<FullId> =
         snapshots.iter().filter_map(Hint::of).map(|hint| hint.data).collect();

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::engine::{Kind, Node};
-use super::manifest::{Entry, What};
+use super::engine::{Node, NodeKind};
+use super::manifest::{PushEntry, What};
 
 /// What is still expected of a listing.
 pub(super) struct Listing<'m> {
-    expected: HashMap<&'m str, &'m Entry>,
+    expected: HashMap<&'m str, &'m PushEntry>,
     /// By inode as the listing has it: the manifest's number, or the path of a file with one name.
     inodes: HashMap<u64, Owner<'m>>,
     links: HashMap<u32, u64>,
@@ -23,7 +23,7 @@ enum Owner<'m> {
 
 impl<'m> Listing<'m> {
     /// Of what a manifest holds.
-    pub(super) fn of(entries: &'m [Entry]) -> Self {
+    pub(super) fn of(entries: &'m [PushEntry]) -> Self {
         let expected = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         Self { expected, inodes: HashMap::new(), links: HashMap::new() }
     }
@@ -48,9 +48,9 @@ impl<'m> Listing<'m> {
         };
         let is_kind = matches!(
             (&entry.what, node.kind),
-            (What::Directory, Kind::Directory)
-                | (What::Symlink(_), Kind::Symlink)
-                | (What::File { .. }, Kind::File)
+            (What::Directory, NodeKind::Directory)
+                | (What::Symlink(_), NodeKind::Symlink)
+                | (What::File { .. }, NodeKind::File)
         );
         if !is_kind {
             return Err(format!(
@@ -58,7 +58,7 @@ impl<'m> Listing<'m> {
                 node.word
             ));
         }
-        if node.kind == Kind::Symlink {
+        if node.kind == NodeKind::Symlink {
             return Ok(());
         }
         if node.mode != entry.mode {
@@ -105,15 +105,15 @@ mod tests {
     use super::*;
     use crate::base::digest::Digest;
 
-    fn entry(path: &str, link: u32) -> Entry {
+    fn entry(path: &str, link: u32) -> PushEntry {
         let what = What::File { size: 3, digest: Digest::of(b"abc"), link };
-        Entry { path: path.to_owned(), mode: 0o644, mtime: 0, what }
+        PushEntry { path: path.to_owned(), mode: 0o644, mtime: 0, what }
     }
 
     fn node(path: &str, inode: u64) -> Node {
         let name = path.rsplit('/').next().unwrap().to_owned();
         let (path, word) = (path.to_owned(), "file".to_owned());
-        Node { name, path, kind: Kind::File, word, mode: 0o644, size: 3, inode }
+        Node { name, path, kind: NodeKind::File, word, mode: 0o644, size: 3, inode }
     }
 
     type Change = fn(&mut Vec<Node>);
@@ -132,8 +132,8 @@ mod tests {
             ("more", |nodes| nodes.push(node("/d", 9))),
             ("fewer", |nodes| drop(nodes.pop())),
             ("twice", |nodes| nodes.push(node("/a", 1))),
-            ("another kind", |nodes| nodes[0].kind = Kind::Other),
-            ("a directory", |nodes| nodes[0].kind = Kind::Directory),
+            ("another kind", |nodes| nodes[0].kind = NodeKind::Other),
+            ("a directory", |nodes| nodes[0].kind = NodeKind::Directory),
             ("another size", |nodes| nodes[0].size = 4),
             ("setuid", |nodes| nodes[0].mode = 0o4644),
             ("upwards", |nodes| nodes[0] = Node { name: "..".to_owned(), ..node("/a", 1) }),

@@ -1,6 +1,6 @@
 //! The manifest of a push: what it is of, what is in it, and what it may never hold.
 //!
-//! Encoded it is postcard's form of [`Manifest`], after its format's number. It is decoded only after its
+//! Encoded it is postcard's form of [`PushManifest`], after its format's number. It is decoded only after its
 //! signature was verified; but a key may be stolen, so that what it claims is looked at all the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,7 +30,7 @@ const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was pushed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct PushManifest {
     /// Whose directory it is.
     pub scope: Scope,
     /// The id of the repository that it is in.
@@ -50,7 +50,7 @@ pub struct Manifest {
     /// The bytes of all regular files, each inode once.
     pub bytes: u64,
     /// All that is in the target directory, a directory before what is in it.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PushEntry>,
     /// What the records of the directory say besides.
     pub records: Records,
 }
@@ -74,7 +74,7 @@ pub struct Records {
 
 /// One name in a target directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct PushEntry {
     /// The path, relative to the target directory.
     pub path: String,
     /// Permission bits, nine of them.
@@ -104,7 +104,7 @@ pub enum What {
 }
 
 /// The entries of a tree that was observed; why it cannot be shared otherwise.
-pub fn entries(tree: &Tree) -> Result<Vec<Entry>, String> {
+pub fn entries(tree: &Tree) -> Result<Vec<PushEntry>, String> {
     let mut names: HashMap<u64, u32> = HashMap::new();
     for (_, entry) in tree.iter().filter(|(_, entry)| matches!(entry.node, Node::File(_))) {
         *names.entry(entry.stamp.ino).or_default() += 1;
@@ -131,7 +131,7 @@ pub fn entries(tree: &Tree) -> Result<Vec<Entry>, String> {
             Node::Special => return Err(format!("{shown} is neither file, directory nor link")),
         };
         let mode = entry.mode & 0o7777;
-        entries.push(Entry {
+        entries.push(PushEntry {
             path: text(path.as_os_str().as_bytes())?,
             mode,
             mtime: entry.stamp.mtime,
@@ -143,7 +143,7 @@ pub fn entries(tree: &Tree) -> Result<Vec<Entry>, String> {
 
 /// How many entries there are, and the bytes of their files, each inode once; nothing if no number is so
 /// large.
-pub fn totals(entries: &[Entry]) -> Option<(u64, u64)> {
+pub fn totals(entries: &[PushEntry]) -> Option<(u64, u64)> {
     let mut seen = BTreeSet::new();
     let mut bytes = 0u64;
     for entry in entries {
@@ -156,7 +156,7 @@ pub fn totals(entries: &[Entry]) -> Option<(u64, u64)> {
     Some((u64::try_from(entries.len()).ok()?, bytes))
 }
 
-impl Manifest {
+impl PushManifest {
     /// The bytes that are signed.
     pub fn encode(&self) -> postcard::Result<Vec<u8>> {
         postcard::to_stdvec(&(FORMAT, self))
@@ -202,7 +202,7 @@ impl Manifest {
 }
 
 /// Whether entries are only what a target directory may hold.
-pub fn check_entries(entries: &[Entry]) -> Result<(), String> {
+pub fn check_entries(entries: &[PushEntry]) -> Result<(), String> {
     let mut known: BTreeMap<&str, bool> = BTreeMap::from([("", true)]);
     let mut linked: HashMap<u32, (u64, Digest, u32, Nanoseconds)> = HashMap::new();
     for entry in entries {

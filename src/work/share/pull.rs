@@ -8,8 +8,8 @@ use super::Share;
 use super::engine::{Engine, FullId, Node};
 use super::error::ShareError;
 use super::listing::Listing;
-use super::manifest::{Entry, Manifest};
-use super::select::Found;
+use super::manifest::{PushEntry, PushManifest};
+use super::select::AcceptedPush;
 use super::staging::Staging;
 use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
@@ -52,7 +52,7 @@ impl Pulled {
     }
 }
 
-impl Found {
+impl AcceptedPush {
     /// Where a directory was last pulled from or pushed to, if it was.
     pub(crate) fn is_there_already(&self, paths: &EntryPaths) -> bool {
         let record = atomic::read_json::<EntryRecord>(&paths.record).ok().flatten();
@@ -69,7 +69,7 @@ impl Share<'_> {
     /// Restores what was found in the place of the directory that the lock is of.
     pub(crate) fn take(
         &self,
-        found: &Found,
+        found: &AcceptedPush,
         paths: &EntryPaths,
         lock: &Lock,
     ) -> Result<Pulled, ShareError> {
@@ -119,7 +119,7 @@ impl Share<'_> {
     }
 
     /// Whether it fits on the store's filesystem, beside what is there.
-    fn check_room(&self, manifest: &Manifest) -> Result<(), ShareError> {
+    fn check_room(&self, manifest: &PushManifest) -> Result<(), ShareError> {
         let root = self.store.root();
         let free = rustix::fs::statvfs(root);
         let free = free.map_err(|errno| ShareError::io("read", root)(errno.into()))?;
@@ -137,7 +137,7 @@ impl Share<'_> {
     pub(super) fn check_listing(
         &self,
         snapshot: &FullId,
-        entries: &[Entry],
+        entries: &[PushEntry],
         listed: Option<&[Node]>,
     ) -> Result<(), ShareError> {
         let refused = |why| ShareError::refused(format!("snapshot {}", snapshot.short()), why);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Share;
 use super::engine::{Engine, FullId, Stored};
 use super::error::ShareError;
-use super::manifest::{Entry, Manifest, Records, check_entries, entries, totals};
+use super::manifest::{PushEntry, PushManifest, Records, check_entries, entries, totals};
 use super::replica::Replica;
 use super::scope::{DATA, OURS, Scope};
 use super::select::{NAME, first_opened, seconds_now, tags};
@@ -17,7 +17,7 @@ use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::tree::Tree;
 use crate::observe::cargo_layout::Layout;
-use crate::observe::identity::{Fidelity, Identity, Kept};
+use crate::observe::identity::{CacheKind, Fidelity, Identity};
 use crate::observe::sources::SourceState;
 use crate::store::history::{Event, Transfer};
 use crate::store::{self, EntryPaths, EntryRecord, Lock, Shared};
@@ -76,7 +76,7 @@ pub(crate) struct Captured<'s, 'a> {
     pushing: Pushing<'s, 'a>,
     data: Data<'a>,
     before: Before,
-    entries: Vec<Entry>,
+    entries: Vec<PushEntry>,
     records: Records,
     locked_seconds: f64,
 }
@@ -133,7 +133,8 @@ impl<'s, 'a> Pushing<'s, 'a> {
         let _cargo = super::hold_cargo(&paths.target)?;
         let record = record(paths)?;
         let no = || ShareError::NotPushable("its records are not whole".to_owned());
-        let left = atomic::undamaged(atomic::read_binary::<store::Manifest>(&paths.manifest))?;
+        let left =
+            atomic::undamaged(atomic::read_binary::<store::TargetManifest>(&paths.manifest))?;
         let state = atomic::undamaged(atomic::read_binary::<SourceState>(&paths.state))?;
         let Content { entries, gone, left } = content(paths, left.ok_or_else(no)?)?;
         check_entries(&entries).map_err(ShareError::NotPushable)?;
@@ -185,7 +186,7 @@ impl Captured<'_, '_> {
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;
         let created = seconds_now();
-        let manifest = Manifest {
+        let manifest = PushManifest {
             scope: pushing.scope.clone(),
             repository,
             snapshot: data.id,
@@ -224,7 +225,7 @@ impl Captured<'_, '_> {
 
 impl Pushing<'_, '_> {
     /// The manifest with a signature that others are going to believe.
-    fn signed(&self, manifest: &Manifest) -> Result<Vec<u8>, ShareError> {
+    fn signed(&self, manifest: &PushManifest) -> Result<Vec<u8>, ShareError> {
         let message =
             manifest.encode().map_err(|error| ShareError::NotPushable(error.to_string()))?;
         let signature = signature::sign(&self.key, &message)?;
@@ -254,7 +255,7 @@ impl Share<'_> {
 
     /// Records that the directory is what was pushed, or a later build of it: unless somebody uses it by now, or it
     /// was made anew or pulled meanwhile.
-    fn note_in_record(&self, manifest: &Manifest, before: &Before) -> Result<(), ShareError> {
+    fn note_in_record(&self, manifest: &PushManifest, before: &Before) -> Result<(), ShareError> {
         let paths = self.store.entry(&manifest.scope.project, manifest.scope.toolchain);
         let Some(_lock) = Lock::try_acquire(&paths.lock, "larder push")? else { return Ok(()) };
         let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record))?
@@ -290,7 +291,7 @@ fn record(paths: &EntryPaths) -> Result<EntryRecord, ShareError> {
             "it was built with fidelity = \"cargo\", and others may rely on exact ones only",
         );
     }
-    if record.with.iter().any(|kept| *kept != Kept::Cargo) {
+    if record.with.iter().any(|kept| *kept != CacheKind::Cargo) {
         return no("it holds caches of other tools than cargo, which are not shared");
     }
     if sweep::is_pending(paths) {
@@ -301,15 +302,15 @@ fn record(paths: &EntryPaths) -> Result<EntryRecord, ShareError> {
 
 /// What of a target directory is pushed.
 struct Content {
-    entries: Vec<Entry>,
+    entries: Vec<PushEntry>,
     /// What is left out, relative to the target directory.
     gone: Vec<PathBuf>,
     /// What the last close left, as it will be without that, and without the tree.
-    left: store::Manifest,
+    left: store::TargetManifest,
 }
 
 /// Looks at the directory: it has to be what the last close left, and dead units are left out.
-fn content(paths: &EntryPaths, mut left: store::Manifest) -> Result<Content, ShareError> {
+fn content(paths: &EntryPaths, mut left: store::TargetManifest) -> Result<Content, ShareError> {
     use std::os::unix::ffi::OsStrExt;
     let layout = Layout::scan(&paths.target).map_err(LookError::from)?;
     let to_path = |bytes: &Vec<u8>| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));

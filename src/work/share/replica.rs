@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ShareError;
 use super::files::{link_to, make_dir, reflink, set_mode, set_time};
-use super::manifest::{Entry, What};
+use super::manifest::{PushEntry, What};
 use crate::base::fault;
 use crate::store::evict::Trash;
 use crate::store::{Claim, EntryPaths, Lock, Store};
@@ -26,7 +26,7 @@ impl<'a> Replica<'a> {
         store: &'a Store,
         paths: &EntryPaths,
         _lock: &Lock,
-        entries: &[Entry],
+        entries: &[PushEntry],
     ) -> Result<Option<Self>, ShareError> {
         let dir = &paths.replica;
         match Claim::try_acquire(dir)? {
@@ -49,7 +49,7 @@ impl<'a> Replica<'a> {
     }
 
     /// Whether the filesystem could do it.
-    fn fill(&self, from: &Path, entries: &[Entry]) -> Result<bool, ShareError> {
+    fn fill(&self, from: &Path, entries: &[PushEntry]) -> Result<bool, ShareError> {
         let mut links: HashMap<u32, PathBuf> = HashMap::new();
         for entry in entries {
             let place = self.dir.join(&entry.path);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Share;
 use super::engine::{Engine, FullId, Node, Snapshot};
 use super::error::ShareError;
-use super::manifest::{LONGEST, Manifest};
+use super::manifest::{LONGEST, PushManifest};
 use super::scope::Scope;
 use super::signature::{Signed, Trust};
 use crate::base::names::{ProjectName, ToolchainId};
@@ -43,8 +43,8 @@ pub(crate) enum Whose<'a> {
 
 /// A manifest that is accepted.
 #[derive(Debug)]
-pub(crate) struct Found {
-    pub(super) manifest: Manifest,
+pub(crate) struct AcceptedPush {
+    pub(super) manifest: PushManifest,
     pub(super) identity: Identity,
     /// Others of the same scope that came before it and were not accepted, in words.
     pub(super) passed_over: Vec<String>,
@@ -52,7 +52,7 @@ pub(crate) struct Found {
     pub(super) listed: Option<Vec<Node>>,
 }
 
-impl Found {
+impl AcceptedPush {
     /// The directory that it is of.
     pub(crate) fn toolchain(&self) -> ToolchainId {
         self.manifest.scope.toolchain
@@ -176,7 +176,7 @@ impl Share<'_> {
         looked: &Looked,
         project: &ProjectName,
         whose: Whose<'_>,
-    ) -> Result<Vec<Found>, ShareError> {
+    ) -> Result<Vec<AcceptedPush>, ShareError> {
         let trust = self.trust("pulled")?;
         let tag = match whose {
             Whose::Command(identity) => Scope::of(project, identity).tag(),
@@ -205,7 +205,7 @@ impl Share<'_> {
         repository: &FullId,
         project: &ProjectName,
         whose: Whose<'_>,
-    ) -> Result<Option<Found>, ShareError> {
+    ) -> Result<Option<AcceptedPush>, ShareError> {
         let open = |hint: &Hint| {
             let (manifest, identity) = self.open(hint, trust, repository)?;
             Self::check_whose(&manifest, &identity, project, whose)?;
@@ -221,7 +221,7 @@ impl Share<'_> {
         if let Some((manifest, identity)) = accepted {
             let passed_over = refused.iter().map(ShareError::to_string).collect();
             let listed = listed.filter(|_| first == Some(&manifest.snapshot));
-            return Ok(Some(Found { manifest, identity, passed_over, listed }));
+            return Ok(Some(AcceptedPush { manifest, identity, passed_over, listed }));
         }
         refused.into_iter().next().map_or(Ok(None), Err)
     }
@@ -247,13 +247,13 @@ impl Share<'_> {
         hint: &Hint,
         trust: &Trust,
         repository: &FullId,
-    ) -> Result<(Manifest, Identity), ShareError> {
+    ) -> Result<(PushManifest, Identity), ShareError> {
         let what = format!("push {} (snapshot {})", hint.counter, hint.snapshot.short());
         let refused = |why: String| ShareError::refused(what.clone(), why);
         let bytes = self.engine.bytes(&hint.snapshot, NAME, LONGEST)?;
         let signed = Signed::split(&bytes).map_err(|why| refused(why.to_owned()))?;
         trust.verify(&signed)?;
-        let manifest = Manifest::decode(signed.message).map_err(refused)?;
+        let manifest = PushManifest::decode(signed.message).map_err(refused)?;
         if manifest.signer != signed.signer {
             return Err(refused(format!(
                 "it names {}, and {} signed it",
@@ -286,7 +286,7 @@ impl Share<'_> {
     }
 
     fn check_whose(
-        manifest: &Manifest,
+        manifest: &PushManifest,
         identity: &Identity,
         project: &ProjectName,
         whose: Whose<'_>,
@@ -305,7 +305,7 @@ impl Share<'_> {
     }
 
     /// A counter never goes back: not behind what this machine has seen.
-    fn check_counter(&self, manifest: &Manifest) -> Result<(), ShareError> {
+    fn check_counter(&self, manifest: &PushManifest) -> Result<(), ShareError> {
         let seen = self.store.seen_counter(&manifest.scope.tag())?;
         if manifest.counter >= seen {
             return Ok(());

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 use super::error::ShareError;
 use super::files::{copy, link_to, make_dir, set_mode, set_time};
-use super::manifest::{self, Entry, Manifest, What};
+use super::manifest::{self, PushEntry, PushManifest, What};
 use crate::base::digest::Digest;
 use crate::base::tree::Tree;
 use crate::base::{atomic, fault, usage};
@@ -32,7 +32,7 @@ pub(super) struct Staging<'a> {
     store: &'a Store,
     paths: &'a EntryPaths,
     lock: &'a Lock,
-    manifest: &'a Manifest,
+    manifest: &'a PushManifest,
     dir: PathBuf,
     target: PathBuf,
     /// Whether it took its place: then nothing is left of it here.
@@ -60,7 +60,7 @@ impl<'a> Staging<'a> {
         store: &'a Store,
         paths: &'a EntryPaths,
         lock: &'a Lock,
-        manifest: &'a Manifest,
+        manifest: &'a PushManifest,
     ) -> Result<Self, ShareError> {
         let dir = paths.staging.clone();
         Trash::new(store).take(&dir)?;
@@ -85,7 +85,7 @@ impl<'a> Staging<'a> {
             What::Directory | What::Symlink(_) => None,
         });
         let files: Vec<_> = files.collect();
-        let has_it = |(entry, size, digest, _): &(&Entry, u64, Digest, u32)| {
+        let has_it = |(entry, size, digest, _): &(&PushEntry, u64, Digest, u32)| {
             let path = self.paths.target.join(&entry.path);
             fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() == *size)
                 && Digest::of_file(&path).is_ok_and(|found| found == *digest)
@@ -121,7 +121,7 @@ impl<'a> Staging<'a> {
     /// Gives everything the owner, the mode and the time that it is to have, after looking whether each name is
     /// what it has to be.
     pub(super) fn settle(&self) -> Result<Settled, ShareError> {
-        let expected: HashMap<&str, &Entry> =
+        let expected: HashMap<&str, &PushEntry> =
             self.manifest.entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         let mut places = Vec::with_capacity(expected.len());
         let walk =
@@ -199,12 +199,15 @@ impl<'a> Staging<'a> {
         let mut state: SourceState =
             postcard::from_bytes(&records.state).map_err(|_| damaged("state"))?;
         state.unsettle();
-        let left: store::Manifest =
+        let left: store::TargetManifest =
             postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
         let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
         atomic::write(&place(&self.paths.identity), identity.canonical(), 0o644)?;
         atomic::write_binary(&place(&self.paths.state), &state)?;
-        atomic::write_binary(&place(&self.paths.manifest), &store::Manifest { tree, ..left })?;
+        atomic::write_binary(
+            &place(&self.paths.manifest),
+            &store::TargetManifest { tree, ..left },
+        )?;
         set_mode(&self.dir, 0o755)?;
         let usage = usage::measure(&self.dir);
         let record =
@@ -216,7 +219,7 @@ impl<'a> Staging<'a> {
     }
 
     fn record(&self, identity: &Identity) -> EntryRecord {
-        let Manifest { scope, counter, signer, snapshot, records, .. } = self.manifest;
+        let PushManifest { scope, counter, signer, snapshot, records, .. } = self.manifest;
         let opened = Opened { at: SystemTime::now(), boot: store::boot_id() };
         let closed = Closed { outcome: Outcome::Succeeded, seconds: records.seconds, compiled: 0 };
         let why = vec![format!("pulled push {counter} of {signer}")];
@@ -243,7 +246,7 @@ impl Drop for Staging<'_> {
     }
 }
 
-fn difference(found: &Entry, wanted: &Entry) -> &'static str {
+fn difference(found: &PushEntry, wanted: &PushEntry) -> &'static str {
     match (&found.what, &wanted.what) {
         (What::File { size: a, .. }, What::File { size: b, .. }) if a != b => {
             "its size is not that of the manifest"

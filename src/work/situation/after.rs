@@ -11,8 +11,8 @@ use super::{Findings, LookError, View, fresh, mentioned, observe_target, to_byte
 use crate::base::tree::{Made, Nanoseconds};
 use crate::decide::needed::Needed;
 use crate::observe::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
-use crate::observe::sources::{self, SourceState, Use, Where, plain};
-use crate::store::Manifest;
+use crate::observe::sources::{self, Attempt, SourceState, Where, plain};
+use crate::store::TargetManifest;
 
 /// What stands where users take their artifacts.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ pub(crate) fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Re
 /// What a build left: for the records.
 #[derive(Debug)]
 pub(crate) struct Aftermath {
-    pub manifest: Manifest,
+    pub manifest: TargetManifest,
     /// How many packages were compiled.
     pub compiled: usize,
     /// When the first unit was started.
@@ -104,7 +104,7 @@ pub(crate) fn look_after(
     let needed = Needed::default();
     let extras = super::extras::makers(layout, extras, &tree, findings, started)?;
     let manifest =
-        Manifest { tree, extras, tampered, inputs, made, edited, mentions, memory, needed };
+        TargetManifest { tree, extras, tampered, inputs, made, edited, mentions, memory, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn learn(
 ) -> Result<bool, LookError> {
     place.inputs = to_paths(&aftermath.manifest.inputs).collect();
     place.inputs.extend(mentioned(place, &aftermath.manifest.mentions, state, view));
-    Ok(state.learn(place, Use { started, first_unit: aftermath.first_unit })?)
+    Ok(state.learn(place, Attempt { started, first_unit: aftermath.first_unit })?)
 }
 
 /// Whether an uplifted file that shares no inode is one of Cargo's all the same: dep-info, or an

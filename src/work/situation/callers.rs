@@ -70,7 +70,7 @@ pub(super) struct Callers<'a> {
 
 /// Who may have read what.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct NamedBy {
     /// Units, by their place in [`Layout::units`].
     pub units: BTreeSet<usize>,
     /// The variables that they may have read.
@@ -100,8 +100,12 @@ impl Source<'_> {
 
 impl Callers<'_> {
     /// The units that may have read one of the variables.
-    pub(super) fn of(&self, variables: &[String], memory: &mut Memory) -> Result<Found, LookError> {
-        let mut found = Found::default();
+    pub(super) fn of(
+        &self,
+        variables: &[String],
+        memory: &mut Memory,
+    ) -> Result<NamedBy, LookError> {
+        let mut found = NamedBy::default();
         if variables.is_empty() {
             return Ok(found);
         }
@@ -141,7 +145,7 @@ impl Callers<'_> {
         &self,
         variables: &[String],
         memory: &mut Memory,
-        found: &mut Found,
+        found: &mut NamedBy,
     ) -> Result<(), LookError> {
         let mut programs = Vec::new();
         for (index, unit) in self.layout.units().enumerate() {
@@ -161,7 +165,7 @@ impl Callers<'_> {
         &self,
         variables: &[String],
         memory: &mut Memory,
-        found: &mut Found,
+        found: &mut NamedBy,
     ) -> BTreeSet<String> {
         let Some(lock) = &self.state.lock else {
             found.names.extend(variables.iter().cloned());
@@ -256,7 +260,7 @@ impl Callers<'_> {
     }
 }
 
-impl Found {
+impl NamedBy {
     /// Takes in what a text names of the variables; says whether it names one.
     fn note(&mut self, mentions: Option<&Mentions>, variables: &[String]) -> bool {
         let named = mentions.map(|mentions| named(mentions, variables)).unwrap_or_default();

@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 use super::{Findings, OsStr};
 use crate::base::tree::{Entry, Nanoseconds, Node, Tree};
 use crate::observe::affected::may_write;
-use crate::observe::cargo_layout::{Kind, Layout, LayoutError, Unit};
-use crate::store::Manifest;
+use crate::observe::cargo_layout::{Layout, LayoutError, Unit, UnitKind};
+use crate::store::TargetManifest;
 
 /// What a manifest has about extras, by path.
 pub(super) fn recorded(
-    manifest: &Manifest,
+    manifest: &TargetManifest,
 ) -> impl Iterator<Item = (PathBuf, BTreeSet<String>)> + '_ {
     let all = manifest.extras.iter();
     all.map(|(path, makers)| (PathBuf::from(OsStr::from_bytes(path)), makers.clone()))
@@ -95,7 +95,7 @@ impl<'a> Runs<'a> {
             lock.is_some_and(|lock| lock.packages.iter().any(|package| package.name == name))
         };
         let is_quiet = |unit: &Unit| {
-            let quiet = [Kind::Lib, Kind::BuildScriptCompile, Kind::Doc];
+            let quiet = [UnitKind::Lib, UnitKind::BuildScriptCompile, UnitKind::Doc];
             !unit.kinds.is_empty()
                 && unit.kinds.iter().all(|kind| quiet.contains(kind))
                 && !writers.contains(&unit.package)
@@ -124,7 +124,7 @@ impl<'a> Runs<'a> {
             let at = self.all.iter().filter(|run| run.from <= moment && moment <= run.until);
             let (writing, quiet): (Vec<_>, Vec<_>) = at.partition(|run| run.may_write);
             for run in if writing.is_empty() { quiet } else { writing } {
-                let is_script = run.unit.is(Kind::BuildScriptRun);
+                let is_script = run.unit.is(UnitKind::BuildScriptRun);
                 let place = if is_script { &mut scripts } else { &mut others };
                 place.insert(run.unit.package.clone());
             }
@@ -142,8 +142,9 @@ impl<'a> Runs<'a> {
         name: &str,
     ) -> Result<BTreeSet<String>, LayoutError> {
         let mut naming = BTreeSet::new();
-        let is_script =
-            |unit: &&Unit| unit.is(Kind::BuildScriptCompile) && packages.contains(&unit.package);
+        let is_script = |unit: &&Unit| {
+            unit.is(UnitKind::BuildScriptCompile) && packages.contains(&unit.package)
+        };
         for unit in self.layout.units().filter(is_script) {
             if packages.len() > 1 && self.layout.mentions(unit, name)? {
                 naming.insert(unit.package.clone());
@@ -159,7 +160,7 @@ mod tests {
     use crate::base::tree::Stamp;
     use crate::observe::cargo_layout::{ProfileDir, Version};
 
-    fn unit(package: &str, kind: Kind) -> Unit {
+    fn unit(package: &str, kind: UnitKind) -> Unit {
         Unit {
             package: package.to_owned(),
             hash: String::new(),
@@ -188,19 +189,19 @@ mod tests {
             let place = dir.path().join("release/build").join(name);
             std::fs::create_dir_all(&place).unwrap();
             std::fs::write(place.join("build-script-build"), text).unwrap();
-            units.push(unit(name, Kind::BuildScriptCompile));
+            units.push(unit(name, UnitKind::BuildScriptCompile));
         }
         let profile = ProfileDir { units, ..ProfileDir::default() };
         let target = dir.path().to_owned();
         let (version, foreign) = (Version::V1, Vec::new());
         let layout = Layout { target, version, profiles: vec![profile], foreign };
-        let script = |name| unit(name, Kind::BuildScriptRun);
+        let script = |name| unit(name, UnitKind::BuildScriptRun);
         let units = [
             (script("oven"), 10, 20, true),
             (script("salt"), 10, 24, true),
             (script("tin"), 22, 24, true),
-            (unit("water", Kind::Lib), 5, 30, false),
-            (unit("bread", Kind::Bin), 28, 40, true),
+            (unit("water", UnitKind::Lib), 5, 30, false),
+            (unit("bread", UnitKind::Bin), 28, 40, true),
         ];
         let run = |(unit, from, until, may_write)| Run { unit, from, until, may_write };
         let all = units.iter().map(|(unit, from, until, may)| run((unit, *from, *until, *may)));

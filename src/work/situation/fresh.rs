@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::{LookError, View};
 use crate::base::tree::{Nanoseconds, now};
-use crate::observe::cargo_layout::{Input, Kind, Layout, Rewrites, Unit, watched_as};
+use crate::observe::cargo_layout::{Input, Layout, Rewrites, Unit, UnitKind, watched_as};
 use crate::observe::sources::{SourceChanges, SourceState, Where, plain};
 
 /// What is known of units, by their place in [`Layout::units`].
@@ -75,8 +75,8 @@ pub(super) fn look(
     }
     for (index, unit) in units.into_iter().filter(|(_, unit)| local.contains(&unit.package)) {
         let homes = || homes(state, view, &unit.package);
-        found.docs |=
-            unit.is(Kind::Doc) && homes().iter().any(|home| looker.moved(home, recorded).is_some());
+        found.docs |= unit.is(UnitKind::Doc)
+            && homes().iter().any(|home| looker.moved(home, recorded).is_some());
         if layout.is_silent(unit)? {
             looker.judge_silent(index, unit, recorded, &mut found);
         }
@@ -317,7 +317,7 @@ fn times(
         let older = all.into_iter().filter(|it| is_other(it.at) || silent.contains_key(index));
         times.extend(older.map(|stamped| (stamped.path, newest)));
     }
-    let runs = raises.keys().copied().filter(|index| units[*index].is(Kind::BuildScriptRun));
+    let runs = raises.keys().copied().filter(|index| units[*index].is(UnitKind::BuildScriptRun));
     for index in dependents(layout, runs.collect())? {
         let all = layout.outputs(units[index])?;
         let older = all.into_iter().filter(|stamped| stamped.at < newest);

@@ -10,7 +10,7 @@ use crate::base::tree::Nanoseconds;
 use crate::base::usage::{self, Counter};
 use crate::decide::needed::{Known, Needed, Shown};
 use crate::decide::policy::Unused;
-use crate::decide::reconcile::Plan;
+use crate::decide::reconcile::Removals;
 use crate::observe::cargo_layout::{Layout, Unit};
 use crate::store::watch_reads;
 
@@ -30,7 +30,7 @@ impl Findings {
     /// Begins to watch what the command is going to need. To be called after all that larder itself
     /// reads or removes before the command. Setting an access time sets the change time, by which files
     /// are known to be untouched: so this is done only where something changed.
-    pub(crate) fn begin_watch(&mut self, plan: &Plan) -> Result<(), LookError> {
+    pub(crate) fn begin_watch(&mut self, plan: &Removals) -> Result<(), LookError> {
         let known = self.manifest.as_ref().map_or(Known::Not, |manifest| manifest.needed.known);
         let changed = !plan.why.is_empty() || !self.succeeded || self.manifest.is_none();
         if !changed && known != Known::Not {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::scripts::{Place, Work};
+use super::scripts::{Site, Work};
 use crate::image::mkosi::{self, Include, Summary};
 use crate::output::Report;
 use crate::store::Store;
@@ -27,7 +27,7 @@ pub(super) struct Initialised {
     pub changed: Vec<PathBuf>,
     /// What the build scripts still need.
     diff: String,
-    left: Vec<Place>,
+    left: Vec<Site>,
     /// Commands that larder runs already.
     done: usize,
     #[serde(skip)]
@@ -149,7 +149,7 @@ impl Initialised {
         if !self.left.is_empty() {
             text.push_str("\nNot touched, look yourself:\n");
         }
-        for Place { file, line, why } in &self.left {
+        for Site { file, line, why } in &self.left {
             let _ = writeln!(text, "  {}:{line}: {why}", file.display());
         }
         text

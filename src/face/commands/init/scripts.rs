@@ -25,7 +25,7 @@ pub(super) struct Work {
     /// The snippet, if it is not where scripts find it yet.
     snippet: Option<PathBuf>,
     /// What stays as it is, with its reason.
-    pub left: Vec<Place>,
+    pub left: Vec<Site>,
     /// Commands that larder runs already.
     pub done: usize,
 }
@@ -39,7 +39,7 @@ struct FileChange {
 
 /// A line that somebody has to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Place {
+pub(super) struct Site {
     /// The file, relative to the repository if it is inside.
     pub file: PathBuf,
     /// The line, from 1.
@@ -55,7 +55,7 @@ impl Work {
             if !summary.scripts().is_empty() {
                 let why = "no build source of the image is in the repository, so that scripts find no larder.sh; add BuildSources=.";
                 let file = PathBuf::from("mkosi.conf");
-                work.left.push(Place { file, line: 1, why: why.to_owned() });
+                work.left.push(Site { file, line: 1, why: why.to_owned() });
             }
             return work;
         };
@@ -107,13 +107,13 @@ impl Work {
         let inside = path.strip_prefix(&self.repository).ok();
         let file = inside.unwrap_or(path).to_owned();
         let place =
-            |left: script::Left| Place { file: file.clone(), line: left.line, why: left.why };
+            |left: script::Left| Site { file: file.clone(), line: left.line, why: left.why };
         self.left.extend(plan.left.into_iter().map(place));
         self.done += plan.done;
         match plan.hunks.iter().find(|hunk| !hunk.before.is_empty()) {
             Some(first) if inside.is_none() => {
                 let why = "it is outside of the repository; change it by hand".to_owned();
-                self.left.push(Place { file, line: first.line + 1, why });
+                self.left.push(Site { file, line: first.line + 1, why });
             }
             Some(_) => self.changes.push(FileChange { file, text, hunks: plan.hunks }),
             None => {}

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::record::{self, Record};
-use super::scripts::Place;
+use super::scripts::Site;
 use crate::base::digest::Digest;
 use crate::base::edit;
 use crate::face::commands::{DONE, FAILED, existing_store};
@@ -22,7 +22,7 @@ struct Undone {
     removed: Vec<PathBuf>,
     /// Include files that other repositories use.
     kept: Vec<PathBuf>,
-    left: Vec<Place>,
+    left: Vec<Site>,
     projects: Vec<String>,
 }
 
@@ -77,10 +77,10 @@ fn restore(store: &Store, record: &mut Record, report: &mut Undone) -> Result<()
     Ok(())
 }
 
-fn place(file: &Path, hunk: &Hunk) -> Place {
+fn place(file: &Path, hunk: &Hunk) -> Site {
     let line = hunk.after.first().map(|line| line.trim().to_owned()).unwrap_or_default();
     let why = format!("this line was changed since, and stays: {line}");
-    Place { file: file.to_owned(), line: hunk.line + 1, why }
+    Site { file: file.to_owned(), line: hunk.line + 1, why }
 }
 
 /// A file that was added goes if it is as it was written.
@@ -95,7 +95,7 @@ fn remove_added(record: &mut Record, report: &mut Undone) -> Result<()> {
             }
             Ok(_) => {
                 let why = "it was changed since it was added, and stays".to_owned();
-                report.left.push(Place { file, line: 1, why });
+                report.left.push(Site { file, line: 1, why });
             }
             Err(_) => {}
         }
@@ -132,8 +132,7 @@ impl Report for Undone {
         if !self.kept.is_empty() {
             lines.push("          (other image repositories use it)".to_owned());
         }
-        let left =
-            |place: &Place| format!("{}:{}: {}", place.file.display(), place.line, place.why);
+        let left = |place: &Site| format!("{}:{}: {}", place.file.display(), place.line, place.why);
         lines.extend(self.left.iter().map(left));
         let store = self.store.display();
         lines.push(format!("\nThe store {store} stays, with what it keeps warm."));

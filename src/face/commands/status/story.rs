@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::face::overview::Line;
 use crate::output;
 use crate::store::UseRecord;
-use crate::store::history::{Use, first_of, temper};
+use crate::store::history::{UseEvent, first_of, temper};
 
 /// So many uses before the last one are told of.
 const USES: usize = 8;
@@ -48,7 +48,7 @@ fn of_last(last: &UseRecord) -> String {
 }
 
 /// One line for a use before the last one.
-fn of_use(used: &Use, at: SystemTime, now: SystemTime) -> String {
+fn of_use(used: &UseEvent, at: SystemTime, now: SystemTime) -> String {
     let (when, took) = (output::ago(at, now), output::seconds(used.seconds));
     let why =
         if used.why.is_empty() { "nothing changed".to_owned() } else { first_of(&used.why, 0) };

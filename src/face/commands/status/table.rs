@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Status;
-use crate::face::overview::{Entry, Line};
+use crate::face::overview::{Line, Listed};
 use crate::output::{self, Column, Screen};
 
 const COLUMNS: [Column; 11] = [
@@ -35,8 +35,8 @@ pub(super) fn table(status: &Status, screen: Screen) -> String {
 
 fn cells(line: &Line, status: &Status, columns: usize) -> Vec<String> {
     let record = match &line.entry {
-        Entry::Known { record } => record,
-        Entry::Damaged { damaged } => {
+        Listed::Known { record } => record,
+        Listed::Damaged { damaged } => {
             let mut cells = vec![line.project.to_string(), line.toolchain.short()];
             cells.resize(columns - 1, "-".to_owned());
             cells.push(format!("{damaged}; the next run begins anew"));

@@ -7,7 +7,7 @@ use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::ByteSize;
 use crate::decide::policy::Disk;
-use crate::face::overview::{Entry, Line};
+use crate::face::overview::{Line, Listed};
 use crate::observe::identity::Fidelity;
 use crate::store::history::Sums;
 use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
@@ -36,7 +36,7 @@ fn line(project: &str, summary: &str, size: u64, ago: u64, now: SystemTime) -> L
         in_use_by: None,
         pinned: false,
         saved_seconds: 700.0,
-        entry: Entry::Known { record: Box::new(record) },
+        entry: Listed::Known { record: Box::new(record) },
         uses: Vec::new(),
         detail: Vec::new(),
     }
@@ -60,7 +60,7 @@ pub(in crate::face::commands) fn report() -> Status {
     ];
     entries[0].in_use_by = Some("image builder (process 4711, for 12s)".to_owned());
     entries[1].pinned = true;
-    let broken = Entry::Damaged { damaged: "it has no entry.json".to_owned() };
+    let broken = Listed::Damaged { damaged: "it has no entry.json".to_owned() };
     entries.push(Line { entry: broken, ..line("spelt", "x", 0, 0, now) });
     let overview = Overview {
         store: PathBuf::from("/var/cache/larder"),

@@ -52,7 +52,7 @@ impl Index {
 }
 
 /// One entry of an index.
-pub(super) struct Entry<'a> {
+pub(super) struct IndexEntry<'a> {
     /// Where it begins: with what `lstat` said of its file.
     pub at: usize,
     mode: &'a [u8],
@@ -76,7 +76,11 @@ fn entries(content: &[u8], oid: usize) -> Option<Digest> {
 
 /// Hands on entry after entry; nothing if the index is in a form that is not understood, which may only be
 /// seen at its end.
-pub(super) fn each(content: &[u8], oid: usize, mut found: impl FnMut(&Entry<'_>)) -> Option<()> {
+pub(super) fn each(
+    content: &[u8],
+    oid: usize,
+    mut found: impl FnMut(&IndexEntry<'_>),
+) -> Option<()> {
     let mut rest = content.strip_prefix(b"DIRC")?;
     let version = number(&mut rest)?;
     let count = number(&mut rest)?;
@@ -100,7 +104,7 @@ pub(super) fn each(content: &[u8], oid: usize, mut found: impl FnMut(&Entry<'_>)
         let end = rest.iter().position(|byte| *byte == 0)?;
         name.extend_from_slice(take(&mut rest, end)?);
         let (at, mode) = (content.len() - entry.len(), &stat[MODE]);
-        found(&Entry { at, mode, object, flags, extended, name: &name });
+        found(&IndexEntry { at, mode, object, flags, extended, name: &name });
         let used = entry.len() - rest.len();
         // Filled up with 1 to 8 zeros to a multiple of eight; in version 4, one zero.
         take(&mut rest, if version == 4 { 1 } else { 8 - used % 8 })?;

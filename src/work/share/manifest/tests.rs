@@ -9,7 +9,7 @@ fn id(digit: char) -> FullId {
     FullId::try_from(digit.to_string().repeat(64)).unwrap()
 }
 
-fn manifest(entries: Vec<Entry>) -> Manifest {
+fn manifest(entries: Vec<PushEntry>) -> PushManifest {
     let (files, bytes) = totals(&entries).unwrap();
     let scope = Scope {
         project: "bread".parse().unwrap(),
@@ -25,7 +25,7 @@ fn manifest(entries: Vec<Entry>) -> Manifest {
         cold_seconds: Some(2.5),
         seconds: 2.5,
     };
-    Manifest {
+    PushManifest {
         scope,
         repository: id('a'),
         snapshot: id('b'),
@@ -40,30 +40,35 @@ fn manifest(entries: Vec<Entry>) -> Manifest {
     }
 }
 
-fn file(path: &str, link: u32) -> Entry {
+fn file(path: &str, link: u32) -> PushEntry {
     let what = What::File { size: 3, digest: Digest::of(b"abc"), link };
-    Entry { path: path.to_owned(), mode: 0o644, mtime: 7, what }
+    PushEntry { path: path.to_owned(), mode: 0o644, mtime: 7, what }
 }
 
-fn directory(path: &str) -> Entry {
-    Entry { path: path.to_owned(), mode: 0o755, mtime: 7, what: What::Directory }
+fn directory(path: &str) -> PushEntry {
+    PushEntry { path: path.to_owned(), mode: 0o755, mtime: 7, what: What::Directory }
 }
 
-fn link(path: &str, target: &str) -> Entry {
-    Entry { path: path.to_owned(), mode: 0o777, mtime: 7, what: What::Symlink(target.to_owned()) }
+fn link(path: &str, target: &str) -> PushEntry {
+    PushEntry {
+        path: path.to_owned(),
+        mode: 0o777,
+        mtime: 7,
+        what: What::Symlink(target.to_owned()),
+    }
 }
 
 #[test]
 fn what_is_encoded_is_decoded_and_nothing_else_is() {
     let manifest = manifest(vec![directory("a"), file("a/b", 0), link("a/c", "b")]);
     let bytes = manifest.encode().unwrap();
-    assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
+    assert_eq!(PushManifest::decode(&bytes).unwrap(), manifest);
     for cut in 0..bytes.len() {
-        assert!(Manifest::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        assert!(PushManifest::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     let mut newer = bytes;
     newer[0] = 2;
-    assert!(Manifest::decode(&newer).unwrap_err().contains("format 2"));
+    assert!(PushManifest::decode(&newer).unwrap_err().contains("format 2"));
 }
 
 #[test]
@@ -77,7 +82,7 @@ fn a_manifest_holds_only_what_a_target_directory_may_hold() {
         link("a/f", "d/e"),
     ];
     manifest(good.clone()).check_entries().unwrap();
-    let bad: [(&str, Entry); 17] = [
+    let bad: [(&str, PushEntry); 17] = [
         ("twice", file("a/b", 0)),
         ("absolute", file("/etc/passwd", 0)),
         ("leads out", file("../x", 0)),
@@ -89,12 +94,12 @@ fn a_manifest_holds_only_what_a_target_directory_may_hold() {
         ("no directory", file("a/f/x", 0)),
         ("no file has", file("a/\0", 0)),
         ("no file has", file(&"x".repeat(256), 0)),
-        ("setuid", Entry { mode: 0o4755, ..file("x", 0) }),
+        ("setuid", PushEntry { mode: 0o4755, ..file("x", 0) }),
         ("leaves", link("x", "/etc/passwd")),
         ("leaves", link("x", "../x")),
         ("leaves", link("a/d/x", "../../../x")),
         ("leaves", link("a/x", "d/../b")),
-        ("another file", Entry { mode: 0o600, ..file("x", 1) }),
+        ("another file", PushEntry { mode: 0o600, ..file("x", 1) }),
     ];
     for (why, entry) in bad {
         let mut entries = good.clone();
@@ -109,14 +114,14 @@ fn a_manifest_holds_only_what_a_target_directory_may_hold() {
 fn totals_are_those_of_the_entries() {
     let entries = vec![file("a", 0), file("b", 1), file("c", 1)];
     assert_eq!(totals(&entries), Some((3, 6)));
-    let more = Manifest { bytes: 7, ..manifest(entries.clone()) };
+    let more = PushManifest { bytes: 7, ..manifest(entries.clone()) };
     assert!(more.check_entries().is_err());
-    let huge = |path: &str| Entry {
+    let huge = |path: &str| PushEntry {
         what: What::File { size: u64::MAX, digest: Digest::of(b""), link: 0 },
         ..file(path, 0)
     };
     assert_eq!(totals(&[huge("a"), huge("b")]), None);
-    let overflowing = Manifest { entries: vec![huge("a"), huge("b")], ..manifest(entries) };
+    let overflowing = PushManifest { entries: vec![huge("a"), huge("b")], ..manifest(entries) };
     assert!(overflowing.check_entries().is_err());
 }
 
@@ -131,7 +136,7 @@ fn times_are_looked_at_from_both_sides() {
     for late in [2_000_000, u64::MAX] {
         assert!(manifest.check_times(late).unwrap_err().contains("expired"));
     }
-    let odd = Manifest { created: u64::MAX, expires: u64::MAX, ..manifest };
+    let odd = PushManifest { created: u64::MAX, expires: u64::MAX, ..manifest };
     assert!(odd.check_times(0).is_err());
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::work::share::engine::{FullId, Kind, Node, RepositoryLock, Snapshot};
+use crate::work::share::engine::{FullId, Node, NodeKind, RepositoryLock, Snapshot};
 
 /// `restic version`
 #[derive(Deserialize)]
@@ -144,12 +144,12 @@ impl From<ListedNode> for Node {
                 && TYPE.iter().any(|(bit, name)| *name == kind && node.mode & !known == *bit)
         };
         let kind = match () {
-            () if is("file") => Kind::File,
-            () if is("dir") => Kind::Directory,
-            () if is("symlink") => Kind::Symlink,
-            () => Kind::Other,
+            () if is("file") => NodeKind::File,
+            () if is("dir") => NodeKind::Directory,
+            () if is("symlink") => NodeKind::Symlink,
+            () => NodeKind::Other,
         };
-        let word = if kind == Kind::Other && TYPE.iter().any(|(_, name)| *name == node.kind) {
+        let word = if kind == NodeKind::Other && TYPE.iter().any(|(_, name)| *name == node.kind) {
             format!("{} that says to be something else", node.kind)
         } else {
             node.kind.clone()

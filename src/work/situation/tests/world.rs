@@ -264,7 +264,7 @@ impl World {
         let mut findings = situation::look(&paths, &mut place, &view, succeeded, watch).unwrap();
         let is_new = findings.manifest.is_none();
         let plan = if is_new {
-            reconcile::Plan::default()
+            reconcile::Removals::default()
         } else {
             reconcile::plan(&findings.situation())
         };
