@@ -5,6 +5,7 @@ pub(crate) mod digest;
 pub(crate) mod edit;
 pub(crate) mod encoding;
 pub(crate) mod fault;
+pub(crate) mod moment;
 pub(crate) mod names;
 pub(crate) mod program;
 pub(crate) mod quantity;

@@ -22,5 +22,6 @@ pub use face::commands::main;
 
 // What tests read of it.
 pub use base::digest::Digest;
+pub use base::moment::Moment;
 pub use output::{OTHERWISE, REMEDIES};
 pub use work::share::{FullId, manifest, signature};

@@ -26,22 +26,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 use self::directory::Directory;
 use crate::base::digest::{Digest, DigestBuilder};
-
-/// Nanoseconds since the epoch; negative before 1970.
-pub(crate) type Nanoseconds = i64;
-
-/// The same moment as a file's time.
-pub(crate) fn file_time(moment: Nanoseconds) -> filetime::FileTime {
-    let fraction = u32::try_from(moment.rem_euclid(1_000_000_000)).unwrap_or(0);
-    filetime::FileTime::from_unix_time(moment.div_euclid(1_000_000_000), fraction)
-}
+use crate::base::moment::Moment;
 
 /// What `lstat` says of a file and what cannot stay the same when its content changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +41,8 @@ pub struct Stamp {
     pub ino: u64,
     /// The size in bytes.
     pub size: u64,
-    pub mtime: Nanoseconds,
-    pub ctime: Nanoseconds,
+    pub mtime: Moment,
+    pub ctime: Moment,
 }
 
 impl Stamp {
@@ -61,8 +53,8 @@ impl Stamp {
         Self {
             ino: stat.st_ino,
             size: stat.st_size as u64,
-            mtime: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
-            ctime: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+            mtime: Moment::of(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime: Moment::of(stat.st_ctime, stat.st_ctime_nsec as i64),
         }
     }
 
@@ -71,27 +63,17 @@ impl Stamp {
         Self {
             ino: metadata.ino(),
             size: metadata.size(),
-            mtime: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            ctime: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            mtime: Moment::modified(metadata),
+            ctime: Moment::of(metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
 
-fn nanoseconds(seconds: i64, fraction: i64) -> Nanoseconds {
-    seconds.saturating_mul(1_000_000_000).saturating_add(fraction)
-}
-
-/// The present moment.
-pub(crate) fn now() -> Nanoseconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(Nanoseconds::MAX)
-}
-
 /// Waits until whatever is written from then on has a later time than this one: longer than the grain of the
 /// clock by which files get theirs. A time in the future is not waited for.
-pub(crate) fn wait_until_past(moment: Nanoseconds) {
-    while moment <= now() && !is_settled(moment, now()) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+pub(crate) fn wait_until_past(moment: Moment) {
+    while moment <= Moment::now() && !is_settled(moment, Moment::now()) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -124,13 +106,13 @@ pub struct Entry {
 
 /// So long a checkout takes at most, with a copy of it: a file's modification and change time may be so
 /// far apart though nobody set the one on purpose.
-const CHECKOUT: Nanoseconds = 600 * 1_000_000_000;
+const CHECKOUT: Duration = Duration::from_secs(600);
 
 impl Entry {
     /// Whether somebody gave it its modification time on purpose, as archives and `git restore-mtime` do:
     /// such a time is content.
     pub fn is_dated(&self) -> bool {
-        self.stamp.mtime.abs_diff(self.stamp.ctime) > CHECKOUT.unsigned_abs()
+        self.stamp.mtime.apart(self.stamp.ctime) > CHECKOUT
     }
 
     /// Whether it has the same content as before, and another time that somebody gave it on purpose, or

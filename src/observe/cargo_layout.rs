@@ -40,7 +40,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::tree::Nanoseconds;
+use crate::base::moment::Moment;
 
 pub(crate) use depinfo::{watched_as, without_watched};
 pub(crate) use fingerprint::Rewrites;
@@ -106,9 +106,9 @@ pub(crate) struct Unit {
     /// Cargo's 16 digits about a finished unit, absent after a failure or an interruption.
     pub finished: Option<Finished>,
     /// When it was last started: the modification time of its `invoked.timestamp`.
-    pub started: Option<Nanoseconds>,
+    pub started: Option<Moment>,
     /// When Cargo's 16 digits were last read before this scan, as far as the filesystem notes it.
-    pub read: Option<Nanoseconds>,
+    pub read: Option<Moment>,
     /// A build script's `OUT_DIR`; only for runs.
     pub out_dir: Option<PathBuf>,
 }
@@ -119,7 +119,7 @@ pub(crate) struct Finished {
     /// The fingerprint, as dependents write it down in their own `.json`.
     pub fingerprint: u64,
     /// When it was noted: the modification time of the file.
-    pub at: Nanoseconds,
+    pub at: Moment,
 }
 
 /// One profile's directory, of the host or of a `--target`.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::base::fault;
-use crate::base::tree::{Made, Nanoseconds, Tree, file_time};
+use crate::base::moment::Moment;
+use crate::base::tree::{Made, Tree};
 use crate::decide::needed::Needed;
 use crate::observe::identity::Mentions;
 
@@ -95,13 +96,10 @@ pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
 }
 
 /// Sets modification times back to what the last close left: Cargo decides by them.
-pub(crate) fn restore_times(
-    target: &Path,
-    times: &[(PathBuf, Nanoseconds)],
-) -> Result<(), TargetError> {
+pub(crate) fn restore_times(target: &Path, times: &[(PathBuf, Moment)]) -> Result<(), TargetError> {
     for (path, mtime) in times {
         let path = target.join(path);
-        let mtime = file_time(*mtime);
+        let mtime = mtime.file_time();
         let atime = FileTime::now();
         fault::point("store.set-time");
         filetime::set_symlink_file_times(&path, atime, mtime).map_err(|source| TargetError {

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::base::moment::Moment;
 use crate::base::{atomic, tree};
 use crate::decide::reconcile::{self, Removals};
 use crate::host::attach::Mounts;
@@ -86,7 +87,7 @@ impl Session<'_> {
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
-        let started = tree::now();
+        let started = Moment::now();
         let led_to = self.target.as_deref().and_then(link::leads_to);
         let (findings, found) = self.reconcile(watch)?;
         let mut mounts = self.attach(&self.entry.paths().target)?;
@@ -221,7 +222,7 @@ impl Session<'_> {
         seconds: f64,
         findings: &Findings,
         found: &CacheFindings,
-        started: tree::Nanoseconds,
+        started: Moment,
         led_to: Option<&Path>,
     ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
@@ -309,7 +310,7 @@ impl Session<'_> {
         &mut self,
         findings: &Findings,
         after: &situation::Aftermath,
-        started: tree::Nanoseconds,
+        started: Moment,
     ) -> Result<()> {
         let path = &self.entry.paths().state;
         let mut state = findings.state.clone();

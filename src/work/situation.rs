@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use self::callers::{Callers, Memory, NamedBy};
 use crate::base::atomic::{self, RecordError};
-use crate::base::tree::{Change, Entry, Nanoseconds, Node, ObserveError, Stamp, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{Change, Entry, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Removals, Situation};
 use crate::observe::affected::{affected, reached_outside};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
@@ -60,7 +61,7 @@ pub(crate) struct Findings {
     /// The sources as they are now.
     pub state: SourceState,
     /// Files that are as they were left but for their modification time, and that time.
-    pub times: Vec<(PathBuf, Nanoseconds)>,
+    pub times: Vec<(PathBuf, Moment)>,
     /// The target directory as it is now.
     pub tree: Tree,
     /// What the last close recorded.
@@ -206,7 +207,7 @@ impl Findings {
     }
 
     /// Takes in that files got other times, and nothing else: their content need not be read again.
-    pub(crate) fn learn_times(&mut self, times: &[(PathBuf, Nanoseconds)]) {
+    pub(crate) fn learn_times(&mut self, times: &[(PathBuf, Moment)]) {
         self.restamped |= !times.is_empty();
         for (path, _) in times {
             let seen = std::fs::symlink_metadata(self.layout.absolute(path));
@@ -329,7 +330,7 @@ pub(crate) fn observe_target(
 }
 
 /// Files whose content is what was left, and whose modification time is not.
-fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Nanoseconds)> {
+fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Moment)> {
     let is_file = |node: &Node| matches!(node, Node::File(_) | Node::Symlink(_));
     let drifted = |now: &Entry, then: &Entry| {
         is_file(&now.node) && now.same_content(then) && now.stamp.mtime != then.stamp.mtime

@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 
 use super::directory::{Child, Directory};
 use super::walk::{self, Seen, Top, Wanted, below, join};
-use super::{Entry, Nanoseconds, Node, ObserveError, now};
+use super::{Entry, Moment, Node, ObserveError};
 use crate::base::digest::Digest;
 
 /// The grain of the kernel's file clock, generously.
@@ -47,7 +47,7 @@ pub(super) fn observe(
         Top::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),
     };
     // Only now: most of what the walk touched is then older than the clock's grain.
-    let started = now();
+    let started = Moment::now();
     found.par_iter_mut().try_for_each(|(path, names)| {
         let known = before.and_then(|before| before.at(path));
         names.read(&below(root, path), known, started)
@@ -90,7 +90,7 @@ impl Names {
         &mut self,
         place: &Path,
         known: Option<&Arc<Directory>>,
-        started: Nanoseconds,
+        started: Moment,
     ) -> Result<(), ObserveError> {
         let Self::Seen(seen) = self else { return Ok(()) };
         let look = |seen: Seen| match known.and_then(|known| known.vouch(&seen)) {
@@ -155,7 +155,7 @@ impl Directory {
 }
 
 /// Reads what a name stands for; nothing if it is gone by now.
-fn look(place: &Path, seen: Seen, started: Nanoseconds) -> Result<Option<Child>, ObserveError> {
+fn look(place: &Path, seen: Seen, started: Moment) -> Result<Option<Child>, ObserveError> {
     let full = below(place, &seen.name);
     match node(&full, seen.mode) {
         Ok(node) => {
@@ -192,8 +192,6 @@ fn look_into(path: &Path, mode: u32) -> io::Result<Node> {
 }
 
 /// Whether a file with this change time cannot have been written to unseen since `started`.
-pub(crate) fn is_settled(ctime: Nanoseconds, started: Nanoseconds) -> bool {
-    let grain = if ctime % 1_000_000_000 == 0 { COARSE_GRAIN } else { GRAIN };
-    let grain = i64::try_from(grain.as_nanos()).unwrap_or(Nanoseconds::MAX);
-    ctime.saturating_add(grain) < started
+pub(crate) fn is_settled(ctime: Moment, started: Moment) -> bool {
+    ctime + if ctime.is_whole() { COARSE_GRAIN } else { GRAIN } < started
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::listing::Reader;
 use super::{Layout, LayoutError, Unit};
-use crate::base::tree::Nanoseconds;
+use crate::base::moment::Moment;
 
 /// The part of a unit's `.json` that is of use.
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ impl Layout {
     /// 1.95). Two versions are told apart by what their dependents wrote down; after a failed
     /// build there may be none that did, and then they count as one. So do two path packages of
     /// the same name, of which Cargo notes the name only (`DepFingerprint::new`).
-    pub(crate) fn compiled_since(&self, since: Nanoseconds) -> Result<Vec<String>, LayoutError> {
+    pub(crate) fn compiled_since(&self, since: Moment) -> Result<Vec<String>, LayoutError> {
         let is_new = |unit: &Unit| unit.started.is_some_and(|started| started >= since);
         let mut versions: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
         let mut names = BTreeMap::new();

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, FileType};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::names::mark;
 use super::{Finished, LayoutError, Unit, UnitKind};
-use crate::base::tree::Nanoseconds;
+use crate::base::moment::Moment;
 
 /// A target directory that is being read.
 pub(super) struct Reader<'a> {
@@ -56,18 +55,18 @@ impl Reader<'_> {
     }
 
     /// The modification time of a file, if it is there.
-    pub(super) fn modified(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+    pub(super) fn modified(&self, path: &Path) -> Result<Option<Moment>, LayoutError> {
         match fs::symlink_metadata(self.target.join(path)) {
-            Ok(metadata) => Ok(Some(modified(&metadata))),
+            Ok(metadata) => Ok(Some(Moment::modified(&metadata))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error_at(path, error)),
         }
     }
 
     /// The time of the last access to a file, if it is there.
-    pub(super) fn accessed(&self, path: &Path) -> Result<Option<Nanoseconds>, LayoutError> {
+    pub(super) fn accessed(&self, path: &Path) -> Result<Option<Moment>, LayoutError> {
         match fs::symlink_metadata(self.target.join(path)) {
-            Ok(metadata) => Ok(Some(accessed(&metadata))),
+            Ok(metadata) => Ok(Some(Moment::accessed(&metadata))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error_at(path, error)),
         }
@@ -111,15 +110,6 @@ pub(super) fn error_at(path: &Path, source: io::Error) -> LayoutError {
 /// Whether an error only says that nothing is there.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// The modification time in a file's metadata.
-pub(super) fn modified(metadata: &fs::Metadata) -> Nanoseconds {
-    metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec())
-}
-
-fn accessed(metadata: &fs::Metadata) -> Nanoseconds {
-    metadata.atime().saturating_mul(1_000_000_000).saturating_add(metadata.atime_nsec())
 }
 
 fn parse_fingerprint(content: &[u8]) -> Option<u64> {

@@ -13,14 +13,14 @@ use super::inputs::{in_package, printed, read_output, rerun_paths};
 use super::listing::Reader;
 use super::names::mark;
 use super::{Input, Layout, LayoutError, Unit, UnitKind};
-use crate::base::tree::Nanoseconds;
+use crate::base::moment::Moment;
 
 /// A file of a target directory and its modification time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamped {
     /// Relative to the target directory.
     pub path: PathBuf,
-    pub at: Nanoseconds,
+    pub at: Moment,
 }
 
 impl Layout {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
-use crate::base::tree::now;
 
 /// A workspace on disk and how to build it.
 struct Workspace {
@@ -204,10 +203,10 @@ fn deleting_units_rebuilds_them_and_their_dependents(newer: bool) {
         }
         let left = workspace.scan();
         assert!(of_package(&left, package).is_empty(), "{package} is left");
-        let since = now();
+        let since = Moment::now();
         assert_eq!(workspace.build(), expected, "after deleting {package}");
         assert_eq!(workspace.scan().compiled_since(since).unwrap(), expected);
-        let since = now();
+        let since = Moment::now();
         assert!(workspace.build().is_empty(), "a second time after {package}");
         assert!(workspace.scan().compiled_since(since).unwrap().is_empty());
     }
@@ -315,7 +314,7 @@ fn edges_lead_from_dependents_to_dependencies() {
 fn a_failed_build_leaves_units_that_are_not_finished() {
     let workspace = Workspace::new(false);
     workspace.build();
-    let since = now();
+    let since = Moment::now();
     workspace.write("lib/build.rs", "fn main() { std::process::exit(1) }");
     let (compiled, success) = workspace.cargo(&["build"]);
     assert!(!success);
@@ -362,7 +361,7 @@ fn two_versions_of_a_package_count_twice() {
     workspace.write(".cargo/config.toml", config);
     let lines = "twice = \"1\"\nother = { version = \"2\", package = \"twice\" }\n";
     workspace.write("app/Cargo.toml", &format!("{APP}{lines}"));
-    let since = now();
+    let since = Moment::now();
     let compiled = workspace.build();
     assert_eq!(compiled, ["my-app", "my-ffi", "my-lib", "my-mac", "twice", "twice"]);
     assert_eq!(workspace.scan().compiled_since(since).unwrap(), compiled);

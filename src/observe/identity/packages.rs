@@ -123,7 +123,7 @@ fn add_stamps(builder: &mut DigestBuilder, dir: &Path) -> Result<(), PackagesErr
         let Stamp { ino, size, mtime, ctime } = Stamp::of(&metadata);
         builder.field(name.as_bytes());
         builder.field(&ino.to_le_bytes()).field(&size.to_le_bytes());
-        builder.field(&mtime.to_le_bytes()).field(&ctime.to_le_bytes());
+        builder.field(&mtime.0.to_le_bytes()).field(&ctime.0.to_le_bytes());
     }
     Ok(())
 }

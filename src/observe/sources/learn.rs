@@ -19,7 +19,8 @@ use super::lockfile::Lockfile;
 use super::packages::Packages;
 use super::place::Where;
 use super::state::{Attempt, SourceState, look_at_input};
-use crate::base::tree::{ChangeKind, Entry, Made, Nanoseconds, Node, ObserveError, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{ChangeKind, Entry, Made, Node, ObserveError, Tree};
 
 impl SourceState {
     /// Takes in what the build of this state brought; `place` has the inputs named after it.
@@ -34,12 +35,7 @@ impl SourceState {
     /// What units wrote into the checkout while they were made, as it is now: a cold build would
     /// write it too. What the command wrote before the first of them and after the last, it writes
     /// again by itself.
-    pub(crate) fn made(
-        &self,
-        seen: &Tree,
-        first_unit: Nanoseconds,
-        last_unit: Nanoseconds,
-    ) -> Made {
+    pub(crate) fn made(&self, seen: &Tree, first_unit: Moment, last_unit: Moment) -> Made {
         let in_time = |_: &[u8], entry: &Entry| {
             (first_unit..=last_unit).contains(&entry.stamp.ctime)
                 && !matches!(entry.node, Node::Directory)
@@ -54,7 +50,7 @@ impl SourceState {
 
     /// Which files somebody wrote, or removed, since this state was seen, whatever is in them now: of what
     /// units saw of them nothing is known. `seen` is the checkout after the command.
-    pub(crate) fn edited(&self, seen: &Tree) -> Vec<(PathBuf, Option<Nanoseconds>)> {
+    pub(crate) fn edited(&self, seen: &Tree) -> Vec<(PathBuf, Option<Moment>)> {
         let is_file = |tree: &Tree, path: &PathBuf| {
             tree.get(path).is_some_and(|entry| !matches!(entry.node, Node::Directory))
         };

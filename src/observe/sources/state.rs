@@ -14,7 +14,8 @@ use super::packages::Packages;
 use super::paths;
 use super::place::Where;
 use crate::base::digest::Digest;
-use crate::base::tree::{Change, ChangeKind, Nanoseconds, Node, ObserveError, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{Change, ChangeKind, Node, ObserveError, Tree};
 
 /// The state of all sources at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,7 +262,7 @@ impl SourceChanges {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attempt {
     /// The moment of the state.
-    pub started: Nanoseconds,
+    pub started: Moment,
     /// When the first unit was started, if any was.
-    pub first_unit: Option<Nanoseconds>,
+    pub first_unit: Option<Moment>,
 }

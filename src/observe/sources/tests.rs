@@ -9,7 +9,8 @@ use std::process::Command;
 use filetime::FileTime;
 
 use super::*;
-use crate::base::tree::{ChangeKind, Nanoseconds, now};
+use crate::base::moment::Moment;
+use crate::base::tree::ChangeKind;
 
 /// A directory with a checkout, caches of Cargo, and whatever a test puts beside them.
 struct Scene(tempfile::TempDir);
@@ -88,9 +89,9 @@ fn look(place: &Where) -> SourceState {
     observe(place, None).unwrap()
 }
 
-fn ctime(path: &Path) -> Nanoseconds {
+fn ctime(path: &Path) -> Moment {
     let metadata = path.symlink_metadata().unwrap();
-    metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec()
+    Moment::of(metadata.ctime(), metadata.ctime_nsec())
 }
 
 #[test]
@@ -345,10 +346,10 @@ fn what_the_build_itself_brings_is_no_change() {
     scene.write("input", "1");
     let mut state = look(&place);
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let started = now();
+    let started = Moment::now();
     scene.write("source/Cargo.lock", LOCK);
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let first_unit = Some(now());
+    let first_unit = Some(Moment::now());
     scene.write("cargo/registry/src/index-1/dep-1.2.3/src/lib.rs", "1");
     scene.write("late", "1");
     let inputs = ["input", "late"].map(|name| scene.path(name)).into_iter().collect();
@@ -376,7 +377,7 @@ fn what_the_build_itself_brings_is_no_change() {
 fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     let scene = Scene::new();
     let mut state = look(&scene.place());
-    let started = now();
+    let started = Moment::now();
     scene.write("unit", "");
     let first_unit = Some(ctime(&scene.path("unit")));
     // What comes in the same tick of the file clock came before: Cargo writes the lock file, starts a

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::EvictError;
 use crate::base::fault;
+use crate::base::moment::Moment;
 use crate::base::tree::below;
 use crate::store::{EntryPaths, Store};
 
@@ -32,7 +33,7 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 /// A name for something in the trash that nobody else has.
 pub(crate) fn fresh_name() -> String {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    format!("{:x}-{}-{serial}", crate::base::tree::now(), std::process::id())
+    format!("{:x}-{}-{serial}", Moment::now().0, std::process::id())
 }
 
 impl<'a> Trash<'a> {

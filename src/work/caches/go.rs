@@ -15,7 +15,8 @@ use anyhow::{Context, Result};
 use super::memory::Memory;
 use super::some_of;
 use crate::base::fault;
-use crate::base::tree::{Change, ChangeKind, Made, Node, Tree, now};
+use crate::base::moment::Moment;
+use crate::base::tree::{Change, ChangeKind, Made, Node, Tree};
 use crate::observe::sources::{self, SourceChanges, Where};
 use crate::work::situation::Findings;
 
@@ -195,7 +196,7 @@ pub(super) fn learn(memory: &mut Memory, place: &Where, findings: &Findings) -> 
 pub(super) fn expire_tests(cache: &Path) -> Result<()> {
     let path = cache.join(EXPIRY);
     fault::point("caches.expire");
-    let written = fs::write(&path, format!("{}\n", now()));
+    let written = fs::write(&path, format!("{}\n", Moment::now().0));
     written.or_else(|error: io::Error| {
         Err(error).with_context(|| format!("cannot write {}", path.display()))
     })

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::tree::{Made, Nanoseconds, Node, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{Made, Node, Tree};
 
 /// What is remembered from one use to the next. It is written at the end of each use: what a use leaves
 /// in the caches that has no end is removed.
@@ -33,20 +34,20 @@ pub(super) struct File {
     /// Its content when it was last there.
     pub content: Digest,
     /// The modification times that it had, and with which content.
-    moments: BTreeMap<Nanoseconds, Digest>,
+    moments: BTreeMap<Moment, Digest>,
     /// Of this one and earlier ones it is not known any more.
-    forgotten: Nanoseconds,
+    forgotten: Moment,
     /// Whether it is a Go file that imports "C".
     pub cgo: bool,
 }
 
 impl File {
-    fn new(content: Digest, at: Nanoseconds, cgo: bool) -> Self {
-        Self { content, moments: [(at, content)].into(), forgotten: Nanoseconds::MIN, cgo }
+    fn new(content: Digest, at: Moment, cgo: bool) -> Self {
+        Self { content, moments: [(at, content)].into(), forgotten: Moment::MIN, cgo }
     }
 
     /// Takes in that it has this content at this time; says whether that time may have stood for another.
-    fn has(&mut self, content: Digest, at: Nanoseconds) -> bool {
+    fn has(&mut self, content: Digest, at: Moment) -> bool {
         let is_taken =
             self.moments.get(&at).map_or(at <= self.forgotten, |known| *known != content);
         self.content = content;

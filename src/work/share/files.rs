@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::error::ShareError;
 use crate::base::fault;
-use crate::base::tree::{Nanoseconds, file_time};
+use crate::base::moment::Moment;
 
 /// Makes a directory that nobody else may enter.
 pub(super) fn make_dir(dir: &Path) -> Result<(), ShareError> {
@@ -58,8 +58,8 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), ShareError> {
 }
 
 /// Gives a name its modification time.
-pub(super) fn set_time(path: &Path, mtime: Nanoseconds) -> Result<(), ShareError> {
+pub(super) fn set_time(path: &Path, mtime: Moment) -> Result<(), ShareError> {
     fault::point("share.set-time");
-    filetime::set_symlink_file_times(path, FileTime::now(), file_time(mtime))
+    filetime::set_symlink_file_times(path, FileTime::now(), mtime.file_time())
         .map_err(ShareError::io("set the time of", path))
 }

@@ -104,10 +104,11 @@ impl<'m> Listing<'m> {
 mod tests {
     use super::*;
     use crate::base::digest::Digest;
+    use crate::base::moment::Moment;
 
     fn entry(path: &str, link: u32) -> PushEntry {
         let what = What::File { size: 3, digest: Digest::of(b"abc"), link };
-        PushEntry { path: path.to_owned(), mode: 0o644, mtime: 0, what }
+        PushEntry { path: path.to_owned(), mode: 0o644, mtime: Moment(0), what }
     }
 
     fn node(path: &str, inode: u64) -> Node {

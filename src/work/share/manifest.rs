@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::engine::FullId;
 use super::scope::Scope;
 use crate::base::digest::Digest;
-use crate::base::tree::{Nanoseconds, Node, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{Node, Tree};
 
 /// The number of the encoding.
 const FORMAT: u32 = 1;
@@ -80,7 +81,7 @@ pub struct PushEntry {
     /// Permission bits, nine of them.
     pub mode: u32,
     /// The modification time, in nanoseconds since the epoch.
-    pub mtime: Nanoseconds,
+    pub mtime: Moment,
     /// What the name stands for.
     pub what: What,
 }
@@ -204,7 +205,7 @@ impl PushManifest {
 /// Whether entries are only what a target directory may hold.
 pub fn check_entries(entries: &[PushEntry]) -> Result<(), String> {
     let mut known: BTreeMap<&str, bool> = BTreeMap::from([("", true)]);
-    let mut linked: HashMap<u32, (u64, Digest, u32, Nanoseconds)> = HashMap::new();
+    let mut linked: HashMap<u32, (u64, Digest, u32, Moment)> = HashMap::new();
     for entry in entries {
         let path = entry.path.as_str();
         let shown = path.escape_debug();

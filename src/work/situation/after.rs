@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::callers::Callers;
 use super::{Findings, LookError, View, fresh, mentioned, observe_target, to_bytes, to_paths};
-use crate::base::tree::{Made, Nanoseconds};
+use crate::base::moment::Moment;
+use crate::base::tree::Made;
 use crate::decide::needed::Needed;
 use crate::observe::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
 use crate::observe::sources::{self, Attempt, SourceState, Where, plain};
@@ -62,7 +63,7 @@ pub(crate) struct Aftermath {
     /// How many packages were compiled.
     pub compiled: usize,
     /// When the first unit was started.
-    pub first_unit: Option<Nanoseconds>,
+    pub first_unit: Option<Moment>,
     /// Whether the directory holds any unit.
     pub has_units: bool,
 }
@@ -75,7 +76,7 @@ pub(crate) fn look_after(
     findings: &Findings,
     view: &View,
     place: &Where,
-    started: Nanoseconds,
+    started: Moment,
 ) -> Result<Aftermath, LookError> {
     let compiled = layout.compiled_since(started)?.len();
     let tree = observe_target(layout, extras, Some(&findings.tree))?;
@@ -121,7 +122,7 @@ fn written(
     place: &Where,
     view: &View,
     findings: &Findings,
-    started: Nanoseconds,
+    started: Moment,
 ) -> Result<Written, LookError> {
     let known = findings.manifest.as_ref();
     let fresh: Vec<&Unit> =
@@ -131,15 +132,15 @@ fn written(
         let edited = known.map(|known| known.edited.clone()).unwrap_or_default();
         return Ok(Written { made, edited });
     };
-    let ends = fresh.iter().map(|unit| unit.finished.map_or(Nanoseconds::MAX, |done| done.at));
-    let last = ends.max().unwrap_or(Nanoseconds::MAX);
+    let ends = fresh.iter().map(|unit| unit.finished.map_or(Moment::MAX, |done| done.at));
+    let last = ends.max().unwrap_or(Moment::MAX);
     let seen = sources::observe_checkout(place, &findings.state.checkout)?;
     let mut made = findings.state.made(&seen, first, last);
     let mut edited = findings.state.edited(&seen);
     edited.retain(|(path, _)| path != Path::new("Cargo.lock"));
     if !edited.is_empty() {
         let named = named(layout, view, &findings.state)?;
-        let may_be_seen = |path: &PathBuf, at: Nanoseconds| match at {
+        let may_be_seen = |path: &PathBuf, at: Moment| match at {
             at if at < first => true,
             at if at <= last => false,
             _ => named.iter().any(|named| path.starts_with(named)),
@@ -212,7 +213,7 @@ pub(crate) fn learn(
     place: &mut Where,
     view: &View,
     aftermath: &Aftermath,
-    started: Nanoseconds,
+    started: Moment,
 ) -> Result<bool, LookError> {
     place.inputs = to_paths(&aftermath.manifest.inputs).collect();
     place.inputs.extend(mentioned(place, &aftermath.manifest.mentions, state, view));

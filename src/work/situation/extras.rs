@@ -15,7 +15,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Findings, OsStr};
-use crate::base::tree::{Entry, Nanoseconds, Node, Tree};
+use crate::base::moment::Moment;
+use crate::base::tree::{Entry, Node, Tree};
 use crate::observe::affected::may_write;
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit, UnitKind};
 use crate::store::TargetManifest;
@@ -35,7 +36,7 @@ pub(super) fn makers(
     uplifted: &BTreeSet<PathBuf>,
     tree: &Tree,
     findings: &Findings,
-    started: Nanoseconds,
+    started: Moment,
 ) -> Result<BTreeMap<Vec<u8>, BTreeSet<String>>, LayoutError> {
     let mut all = BTreeMap::new();
     let mut runs = None;
@@ -82,13 +83,13 @@ struct Runs<'a> {
 
 struct Run<'a> {
     unit: &'a Unit,
-    from: Nanoseconds,
-    until: Nanoseconds,
+    from: Moment,
+    until: Moment,
     may_write: bool,
 }
 
 impl<'a> Runs<'a> {
-    fn of(layout: &'a Layout, findings: &Findings, started: Nanoseconds) -> Self {
+    fn of(layout: &'a Layout, findings: &Findings, started: Moment) -> Self {
         let lock = findings.state.lock.as_ref();
         let writers = lock.map(|lock| may_write(layout, lock)).unwrap_or_default();
         let is_known = |name: &str| {
@@ -105,7 +106,7 @@ impl<'a> Runs<'a> {
             let from = unit.started.filter(|from| *from >= started)?;
             // A clock that was set back in between tells nothing.
             let until = unit.finished.map(|done| done.at).filter(|until| *until >= from);
-            let until = until.unwrap_or(Nanoseconds::MAX);
+            let until = until.unwrap_or(Moment::MAX);
             Some(Run { unit, from, until, may_write: !is_quiet(unit) })
         };
         Self { layout, all: layout.units().filter_map(run).collect() }
@@ -117,8 +118,7 @@ impl<'a> Runs<'a> {
         path: &Path,
         files: &[(PathBuf, Entry)],
     ) -> Result<BTreeSet<String>, LayoutError> {
-        let moments: BTreeSet<Nanoseconds> =
-            files.iter().map(|(_, entry)| entry.stamp.ctime).collect();
+        let moments: BTreeSet<Moment> = files.iter().map(|(_, entry)| entry.stamp.ctime).collect();
         let (mut scripts, mut others) = (BTreeSet::new(), BTreeSet::new());
         for moment in moments {
             let at = self.all.iter().filter(|run| run.from <= moment && moment <= run.until);
@@ -175,8 +175,8 @@ mod tests {
         }
     }
 
-    fn file(moment: Nanoseconds) -> (PathBuf, Entry) {
-        let stamp = Stamp { ino: 1, size: 1, mtime: 7, ctime: moment };
+    fn file(moment: Moment) -> (PathBuf, Entry) {
+        let stamp = Stamp { ino: 1, size: 1, mtime: Moment(7), ctime: moment };
         (PathBuf::from("gen/x"), Entry { mode: 0, node: Node::Special, stamp, settled: true })
     }
 
@@ -203,11 +203,14 @@ mod tests {
             (unit("water", UnitKind::Lib), 5, 30, false),
             (unit("bread", UnitKind::Bin), 28, 40, true),
         ];
-        let run = |(unit, from, until, may_write)| Run { unit, from, until, may_write };
+        let run = |(unit, from, until, may_write)| {
+            let (from, until) = (Moment(from), Moment(until));
+            Run { unit, from, until, may_write }
+        };
         let all = units.iter().map(|(unit, from, until, may)| run((unit, *from, *until, *may)));
         let runs = Runs { layout: &layout, all: all.collect() };
-        let at = |moments: &[Nanoseconds]| {
-            let files: Vec<_> = moments.iter().map(|moment| file(*moment)).collect();
+        let at = |moments: &[i64]| {
+            let files: Vec<_> = moments.iter().map(|moment| file(Moment(*moment))).collect();
             let makers = runs.packages_at(Path::new("gen"), &files).unwrap();
             makers.into_iter().collect::<Vec<_>>().join(" ")
         };

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::{LookError, View};
-use crate::base::tree::{Nanoseconds, now};
+use crate::base::moment::Moment;
 use crate::observe::cargo_layout::{Input, Layout, Rewrites, Unit, UnitKind, watched_as};
 use crate::observe::sources::{SourceChanges, SourceState, Where, plain};
 
@@ -21,7 +21,7 @@ use crate::observe::sources::{SourceChanges, SourceState, Where, plain};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Freshness {
     /// Units that Cargo has to find fresh, and the newest time that it compares them with.
-    pub raises: BTreeMap<usize, Nanoseconds>,
+    pub raises: BTreeMap<usize, Moment>,
     /// Runs of build scripts that asked for nothing to be watched, where Cargo goes by the newest time of the
     /// package, and that time is another: what is to be watched instead.
     pub silent: BTreeMap<usize, Vec<PathBuf>>,
@@ -40,7 +40,7 @@ enum Seen {
     /// Cargo leaves it out, or nobody knows where it is.
     Nothing,
     /// The same as before, and its time.
-    Same(Nanoseconds),
+    Same(Moment),
     /// Changed, gone, or nothing is known of it.
     Other,
 }
@@ -58,7 +58,8 @@ pub(super) fn look(
     let inside = changes.checkout.iter().map(|change| view.source.join(&change.path));
     let changed =
         inside.chain(changes.outside.iter().cloned()).chain(changes.inputs.iter().cloned());
-    let looker = Looker { place, view, state, changes, changed: changed.collect(), now: now() };
+    let looker =
+        Looker { place, view, state, changes, changed: changed.collect(), now: Moment::now() };
     let units: Vec<(usize, &Unit)> = layout.units().enumerate().collect();
     let judge = |(index, unit): &(usize, &Unit)| Ok((*index, looker.judge(layout, unit)?));
     let judged: Result<Vec<(usize, Judged)>, LookError> = units.par_iter().map(judge).collect();
@@ -95,7 +96,7 @@ pub(crate) struct Refresh {
     /// Files that get another content.
     pub rewrites: Rewrites,
     /// Files that get another modification time, and which.
-    pub times: Vec<(PathBuf, Nanoseconds)>,
+    pub times: Vec<(PathBuf, Moment)>,
     /// Cargo's notes of units that it is to make anew, where it is left to judge and could not see a change.
     pub notes: Vec<PathBuf>,
 }
@@ -146,7 +147,7 @@ impl Freshness {
 /// What comes of a unit's stamps.
 enum Judged {
     Fresh,
-    Older(Nanoseconds),
+    Older(Moment),
     Unknown(PathBuf),
 }
 
@@ -157,7 +158,7 @@ struct Looker<'a> {
     changes: &'a SourceChanges,
     /// What is known to be another than before, as the compiler sees it.
     changed: BTreeSet<PathBuf>,
-    now: Nanoseconds,
+    now: Moment,
 }
 
 impl Looker<'_> {
@@ -204,7 +205,7 @@ impl Looker<'_> {
     }
 
     /// Looks at a path as the compiler sees it; what is not newer than `than` need not be known.
-    fn look(&self, path: &Path, than: Nanoseconds) -> Seen {
+    fn look(&self, path: &Path, than: Moment) -> Seen {
         if self.is_passed_over(path) {
             return Seen::Nothing;
         }
@@ -306,14 +307,14 @@ impl Looker<'_> {
 fn times(
     layout: &Layout,
     units: &[&Unit],
-    raises: &BTreeMap<usize, Nanoseconds>,
+    raises: &BTreeMap<usize, Moment>,
     silent: &BTreeMap<usize, Vec<PathBuf>>,
-) -> Result<Vec<(PathBuf, Nanoseconds)>, LookError> {
+) -> Result<Vec<(PathBuf, Moment)>, LookError> {
     let Some(newest) = raises.values().max().copied() else { return Ok(Vec::new()) };
     let mut times = BTreeMap::new();
     for index in raises.keys() {
         let all = layout.references(units[*index])?;
-        let is_other = |at: Nanoseconds| at < newest || at > now();
+        let is_other = |at: Moment| at < newest || at > Moment::now();
         let older = all.into_iter().filter(|it| is_other(it.at) || silent.contains_key(index));
         times.extend(older.map(|stamped| (stamped.path, newest)));
     }
@@ -356,27 +357,23 @@ pub(super) fn homes(state: &SourceState, view: &View, package: &str) -> Vec<Path
 /// The newest time at or below a path, as Cargo looks for it (`cargo_util::paths::mtime_recursive`, Cargo
 /// 1.95): symlinks count themselves and are followed. With it whether all that it depends on is the same, where
 /// a symlink or a mount leads elsewhere. Nothing if there is nothing.
-fn newest(here: &Path, is_same: impl Fn(&Path) -> bool) -> Option<(Nanoseconds, bool)> {
+fn newest(here: &Path, is_same: impl Fn(&Path) -> bool) -> Option<(Moment, bool)> {
     let top = std::fs::metadata(here).ok()?;
-    let mut time = modified(&top);
+    let mut time = Moment::modified(&top);
     let mut same = true;
     if !top.is_dir() {
         return Some((time, same));
     }
     for entry in walkdir::WalkDir::new(here).follow_links(true).into_iter().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
-        time = time.max(modified(&metadata));
+        time = time.max(Moment::modified(&metadata));
         if entry.path_is_symlink() {
             if let Ok(link) = entry.path().symlink_metadata() {
-                time = time.max(modified(&link));
+                time = time.max(Moment::modified(&link));
             }
             same &= std::fs::canonicalize(entry.path()).is_ok_and(|real| is_same(&real));
         }
         same &= metadata.dev() == top.dev();
     }
     Some((time, same))
-}
-
-fn modified(metadata: &std::fs::Metadata) -> Nanoseconds {
-    crate::base::tree::Stamp::of(metadata).mtime
 }

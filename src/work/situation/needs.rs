@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Findings, LookError};
+use crate::base::moment::Moment;
 use crate::base::quantity::Usage;
-use crate::base::tree::Nanoseconds;
 use crate::base::usage::{self, Counter};
 use crate::decide::needed::{Known, Needed, Shown};
 use crate::decide::policy::Unused;
@@ -53,7 +53,7 @@ impl Findings {
 pub(crate) fn needed(
     layout: &Layout,
     findings: &Findings,
-    started: Nanoseconds,
+    started: Moment,
     number: Option<u64>,
 ) -> Result<Needed, LookError> {
     let before = findings.manifest.as_ref().map(|manifest| manifest.needed.clone());
@@ -68,7 +68,7 @@ pub(crate) fn needed(
     Ok(match findings.watch {
         Watch::Unchanged => before.and(&names, &graph, &started),
         Watch::Reads => {
-            let read = places(layout, |unit| unit.read.is_some_and(|at| at > 0));
+            let read = places(layout, |unit| unit.read.is_some_and(|at| at > Moment(0)));
             let shown = Shown { started, read: Some(read), uplifted: BTreeSet::new() };
             before.after(number, &names, &graph, &shown)
         }

@@ -12,7 +12,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{Digest, DigestBuilder};
-use crate::base::tree::{Stamp, is_settled, now};
+use crate::base::moment::Moment;
+use crate::base::tree::{Stamp, is_settled};
 
 /// Bytes of an entry before the object's name (ctime, mtime, dev, ino, mode, uid, gid, size).
 const STAT: usize = 40;
@@ -36,7 +37,7 @@ impl Index {
 
     /// Reads an index, unless it is the one of before; nothing if there is none.
     pub(super) fn read(path: &Path, oid: usize, before: Option<&Self>) -> io::Result<Option<Self>> {
-        let started = now();
+        let started = Moment::now();
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,

@@ -42,18 +42,18 @@ fn manifest(entries: Vec<PushEntry>) -> PushManifest {
 
 fn file(path: &str, link: u32) -> PushEntry {
     let what = What::File { size: 3, digest: Digest::of(b"abc"), link };
-    PushEntry { path: path.to_owned(), mode: 0o644, mtime: 7, what }
+    PushEntry { path: path.to_owned(), mode: 0o644, mtime: Moment(7), what }
 }
 
 fn directory(path: &str) -> PushEntry {
-    PushEntry { path: path.to_owned(), mode: 0o755, mtime: 7, what: What::Directory }
+    PushEntry { path: path.to_owned(), mode: 0o755, mtime: Moment(7), what: What::Directory }
 }
 
 fn link(path: &str, target: &str) -> PushEntry {
     PushEntry {
         path: path.to_owned(),
         mode: 0o777,
-        mtime: 7,
+        mtime: Moment(7),
         what: What::Symlink(target.to_owned()),
     }
 }

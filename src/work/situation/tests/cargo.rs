@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use filetime::FileTime;
 use serde_json::json;
@@ -9,7 +10,8 @@ use serde_json::json;
 use super::Script;
 use crate::base::digest::Digest;
 use crate::base::encoding::hexadecimal;
-use crate::base::tree::{Nanoseconds, Stamp, file_time};
+use crate::base::moment::Moment;
+use crate::base::tree::Stamp;
 use crate::observe::cargo_layout::number_of;
 
 /// Which layout it writes.
@@ -84,7 +86,7 @@ pub(super) struct Cargo<'a> {
     /// Whether a build script lets stand what the run before left: what the command itself changes before
     /// Cargo runs, nobody can know beforehand, and Cargo empties no directory.
     pub keeps_leftovers: bool,
-    pub now: Nanoseconds,
+    pub now: Moment,
 }
 
 /// What a build came to.
@@ -101,7 +103,7 @@ impl Cargo<'_> {
         fs::write(self.target.join("release/.cargo-lock"), "").unwrap();
         let mut built = Built { made: 0, succeeded: true };
         // By unit: its number, the newest of its outputs, and whether it was made anew.
-        let mut done: Vec<(u64, Nanoseconds, bool)> = Vec::new();
+        let mut done: Vec<(u64, Moment, bool)> = Vec::new();
         for (index, unit) in UNITS.iter().enumerate() {
             let old = self.fingerprint(index, &done);
             let is_stale = unit.deps.iter().any(|dep| done[*dep].2)
@@ -162,7 +164,7 @@ impl Cargo<'_> {
     }
 
     /// Makes a unit. A build script writes into its directory only what is not there yet.
-    fn make(&mut self, index: usize, done: &[(u64, Nanoseconds, bool)]) -> u64 {
+    fn make(&mut self, index: usize, done: &[(u64, Moment, bool)]) -> u64 {
         let started = self.tick();
         let before: Vec<String> = (0..index).map(|other| self.made(other)).collect();
         let product = self.product(index, &before);
@@ -199,11 +201,7 @@ impl Cargo<'_> {
     }
 
     /// The fingerprint as Cargo computes it before it looks at files.
-    fn fingerprint(
-        &self,
-        index: usize,
-        done: &[(u64, Nanoseconds, bool)],
-    ) -> (u64, serde_json::Value) {
+    fn fingerprint(&self, index: usize, done: &[(u64, Moment, bool)]) -> (u64, serde_json::Value) {
         let relative = |path: PathBuf| path.strip_prefix(self.target).unwrap().to_owned();
         let local = match (index == RUN, self.watched()) {
             (false, _) => json!({ "CheckDepInfo": {
@@ -242,14 +240,14 @@ impl Cargo<'_> {
     fn newest(&self) -> String {
         let walk = walkdir::WalkDir::new(self.source.join("lib")).sort_by_file_name().into_iter();
         let files = walk.map(Result::unwrap).filter(|entry| entry.file_type().is_file());
-        let mut newest = (0, PathBuf::new());
+        let mut newest = (Moment(0), PathBuf::new());
         for entry in files {
             let time = Stamp::of(&entry.metadata().unwrap()).mtime;
             if time > newest.0 {
                 newest = (time, entry.into_path());
             }
         }
-        format!("{} ({})", newest.0, newest.1.display())
+        format!("{} ({})", newest.0.0, newest.1.display())
     }
 
     fn has_newer_input(&self, index: usize) -> bool {
@@ -265,7 +263,7 @@ impl Cargo<'_> {
         inputs.iter().any(|input| recursive(input).is_none_or(|time| time > reference))
     }
 
-    fn newest_output(&self, index: usize) -> Option<Nanoseconds> {
+    fn newest_output(&self, index: usize) -> Option<Moment> {
         modified(&self.artifact(index))
     }
 
@@ -310,31 +308,31 @@ impl Cargo<'_> {
         }
     }
 
-    fn tick(&mut self) -> Nanoseconds {
-        self.now += 1_000_000;
+    fn tick(&mut self) -> Moment {
+        self.now = self.now + Duration::from_millis(1);
         self.now
     }
 }
 
-fn write(path: &Path, content: &[u8], at: Nanoseconds) {
+fn write(path: &Path, content: &[u8], at: Moment) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
-    filetime::set_file_mtime(path, file_time(at)).unwrap();
+    filetime::set_file_mtime(path, at.file_time()).unwrap();
 }
 
-fn modified(path: &Path) -> Option<Nanoseconds> {
+fn modified(path: &Path) -> Option<Moment> {
     Some(Stamp::of(&fs::metadata(path).ok()?).mtime)
 }
 
 /// As `cargo_util::paths::mtime_recursive`.
-fn recursive(path: &Path) -> Option<Nanoseconds> {
+fn recursive(path: &Path) -> Option<Moment> {
     modified(path)?;
     let all = walkdir::WalkDir::new(path).follow_links(true).into_iter().flatten();
     all.filter_map(|entry| Some(Stamp::of(&entry.metadata().ok()?).mtime)).max()
 }
 
 /// The time of now in the world of the model.
-pub(super) fn stamp(path: &Path, at: Nanoseconds) {
-    let time: FileTime = file_time(at);
+pub(super) fn stamp(path: &Path, at: Moment) {
+    let time: FileTime = at.file_time();
     filetime::set_symlink_file_times(path, time, time).unwrap();
 }

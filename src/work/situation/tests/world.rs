@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::cargo::{Cargo, Form, stamp};
 use super::{FILES, Script};
 use crate::base::atomic;
 use crate::base::digest::Digest;
+use crate::base::moment::Moment;
 use crate::base::names::ToolchainId;
-use crate::base::tree::{Nanoseconds, Tree, now};
+use crate::base::tree::Tree;
 use crate::decide::reconcile;
 use crate::observe::cargo_layout::Layout;
 use crate::observe::sources::Where;
@@ -17,7 +19,11 @@ use crate::output::Stopwatch;
 use crate::store::{EntryPaths, Store, restore_times, rewrite, unshare};
 use crate::work::situation::{self, View};
 
-const SECOND: Nanoseconds = 1_000_000_000;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn back(moment: Moment, seconds: i64) -> Moment {
+    Moment(moment.0 - seconds * 1_000_000_000)
+}
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +50,7 @@ pub(super) enum Step {
 
 /// What all sources were at the beginning of the last successful build of a directory: contents, and the times
 /// that somebody set on purpose.
-type Seen = BTreeMap<PathBuf, (String, Option<Nanoseconds>)>;
+type Seen = BTreeMap<PathBuf, (String, Option<Moment>)>;
 
 struct Kept {
     paths: EntryPaths,
@@ -58,8 +64,8 @@ pub(super) struct World {
     source: PathBuf,
     form: Form,
     script: Script,
-    clock: Nanoseconds,
-    begun: Nanoseconds,
+    clock: Moment,
+    begun: Moment,
     counter: usize,
     /// Then Cargo takes what depends on something older for stale, with larder and without.
     went_back: bool,
@@ -84,7 +90,7 @@ impl World {
             FILES.iter().map(text).collect()
         };
         // Far enough from now that no step comes to it, near enough that no time looks set on purpose.
-        let begun = now() - 300 * SECOND;
+        let begun = back(Moment::now(), 300);
         let mut world = Self {
             source: dir.path().join("source"),
             form,
@@ -122,7 +128,7 @@ impl World {
     }
 
     pub(super) fn take(&mut self, step: Step) {
-        self.clock += SECOND;
+        self.clock = self.clock + SECOND;
         self.counter += 1;
         match step {
             Step::Build(dir) => self.build(dir, None, false),
@@ -157,12 +163,12 @@ impl World {
             Step::CheckOut(commit) => self.check_out(commit),
             Step::Date(day) => {
                 for path in self.files() {
-                    stamp(&path, (1_000_000_000 + day * 86_400) * SECOND);
+                    stamp(&path, Moment::of(1_000_000_000 + day * 86_400, 0));
                 }
             }
             Step::SetTheClock(seconds) => {
                 let latest = self.begun + 100 * SECOND;
-                let clock = (self.clock + seconds * SECOND).clamp(self.begun, latest);
+                let clock = back(self.clock, -seconds).clamp(self.begun, latest);
                 self.went_back |= clock < self.clock;
                 self.clock = clock;
             }
@@ -182,7 +188,7 @@ impl World {
         stamp(path.parent().unwrap(), self.clock);
     }
 
-    fn time(&self, path: impl AsRef<Path>) -> Option<Nanoseconds> {
+    fn time(&self, path: impl AsRef<Path>) -> Option<Moment> {
         let metadata = fs::metadata(self.source.join(path)).ok()?;
         Some(crate::base::tree::Stamp::of(&metadata).mtime)
     }
@@ -232,7 +238,7 @@ impl World {
 
     fn seen(&self) -> Seen {
         let of = |path: PathBuf| {
-            let at = self.time(&path).filter(|at| *at < self.begun - 100 * SECOND);
+            let at = self.time(&path).filter(|at| *at < back(self.begun, 100));
             let text = fs::read_to_string(&path).unwrap();
             (path, (text, at))
         };
@@ -302,12 +308,12 @@ impl World {
         seen: &Seen,
         is_new: bool,
     ) {
-        self.clock += SECOND;
+        self.clock = self.clock + SECOND;
         let started = self.clock;
         if let Some(path) = edits {
             self.write(path, &format!("{path} command {}", self.counter));
         }
-        self.clock += SECOND;
+        self.clock = self.clock + SECOND;
         let paths = self.kept[dir].paths.clone();
         let mut cargo = Cargo {
             source: &self.source,
