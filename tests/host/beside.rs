@@ -66,8 +66,8 @@ fn git_finds_clean_what_it_finds_clean_without_larder() {
     git(&world, &["clone", "-q", "origin", "clone"]);
     let source = world.path("clone");
     let words = ["verify", "top", "--source", source.to_str().unwrap(), "--"];
-    let manifest = ["--manifest-path", "rust/Cargo.toml", "--target-dir", "target"];
-    let mut verify = world.larder_command(&[&words[..], &BUILD, &manifest].concat());
+    let script = ["sh", "-c", "cd rust && cargo build --release --offline --target-dir ../target"];
+    let mut verify = world.larder_command(&[&words[..], &script].concat());
     Said::of(&verify.current_dir(&source).output().unwrap()).succeeds();
     git(&world, &["-C", "origin", "worktree", "add", "-q", "../tree", "-b", "side"]);
     assert_eq!(build(&world.path("tree/rust")), "true\n", "a linked working tree");
@@ -221,5 +221,7 @@ fn what_make_could_not_see_come_it_sees_when_it_is_touched() {
     assert_eq!(build(), "two\n", "make does not see it, in a cold build neither");
     fs::File::open(&header).unwrap().set_modified(SystemTime::now()).unwrap();
     assert_eq!(build(), "one\n");
+    // What make wrote is a change of its own.
+    world.build();
     assert_eq!(world.build(), 0, "{}", world.reasons());
 }

@@ -263,6 +263,10 @@ fn wherever_cargo_is_told_to_build_it_is_warm_where_that_can_be_seen_and_never_s
         bakery.edit("six");
         assert!(Bakery::compiled(&bakery.run()) > 0, "{name}");
         assert_eq!(bakery.says(), "six\n", "{name}");
+        if bakery.way.program == "out/bread" {
+            // A file of the checkout that the command wrote counts as changed once.
+            bakery.run();
+        }
         let again = bakery.run();
         assert_eq!(Bakery::compiled(&again), 0, "{name}: {again}");
         assert_eq!(bakery.says(), "six\n", "{name}");
