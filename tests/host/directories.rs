@@ -385,87 +385,77 @@ impl Others {
     }
 }
 
+/// A command that builds another workspace.
+#[derive(Default)]
+struct Other {
+    /// The other workspace.
+    dir: &'static str,
+    words: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
+    /// Where it is started.
+    from: &'static str,
+    program: &'static str,
+}
+
+const OTHER: &[&str] = &["--manifest-path", "../other/Cargo.toml"];
+const OTHERS_OWN: &str = "other/target/release/other";
+
+fn others() -> [Other; 9] {
+    let other = || Other { dir: "other", words: OTHER, from: "bread", ..Other::default() };
+    let tools = || Other { dir: "bread/tools", ..other() };
+    let there = "there/release/other";
+    let in_place: &[&str] = &["--manifest-path", "../other/Cargo.toml", "--target-dir", "target"];
+    let odd: &[&str] = &["--manifest-path=../other/salt/../Cargo.toml", "--target-dir", "../there"];
+    let told: &[(&str, &str)] = &[("CARGO_TARGET_DIR", "../there")];
+    let between: &[(&str, &str)] = &[("CARGO_BUILD_BUILD_DIR", "../between")];
+    [
+        Other { program: OTHERS_OWN, ..other() },
+        Other { words: odd, program: there, ..other() },
+        Other { variables: told, program: there, ..other() },
+        Other { words: in_place, program: "bread/target/release/other", ..other() },
+        Other { words: &[], from: "other", program: OTHERS_OWN, ..other() },
+        Other {
+            words: &["--target-dir", "../../there"],
+            from: "other/src",
+            program: there,
+            ..other()
+        },
+        Other { words: &[], variables: between, from: "other", program: OTHERS_OWN, ..other() },
+        Other {
+            words: &["--manifest-path", "tools/Cargo.toml"],
+            program: "bread/tools/target/release/other",
+            ..tools()
+        },
+        Other {
+            words: &["--target-dir", "../there"],
+            from: "bread/tools",
+            program: "bread/there/release/other",
+            ..tools()
+        },
+    ]
+}
+
 #[test]
 fn a_directory_of_another_workspace_is_what_it_is_without_larder() {
-    let (here, there) = ("target/release/other", "there/release/other");
-    let ways: [(&str, &[&str], &[(&str, &str)], &str, String); 9] = [
-        (
-            "other",
-            &["--manifest-path", "../other/Cargo.toml"],
-            &[],
-            "bread",
-            format!("other/{here}"),
-        ),
-        (
-            "other",
-            &["--manifest-path=../other/salt/../Cargo.toml", "--target-dir", "../there"],
-            &[],
-            "bread",
-            there.into(),
-        ),
-        (
-            "other",
-            &["--manifest-path", "../other/Cargo.toml"],
-            &[("CARGO_TARGET_DIR", "../there")],
-            "bread",
-            there.into(),
-        ),
-        (
-            "other",
-            &["--manifest-path", "../other/Cargo.toml", "--target-dir", "target"],
-            &[],
-            "bread",
-            format!("bread/{here}"),
-        ),
-        ("other", &[], &[], "other", format!("other/{here}")),
-        ("other", &["--target-dir", "../../there"], &[], "other/src", there.into()),
-        (
-            "other",
-            &[],
-            &[("CARGO_BUILD_BUILD_DIR", "../between")],
-            "other",
-            format!("other/{here}"),
-        ),
-        (
-            "bread/tools",
-            &["--manifest-path", "tools/Cargo.toml"],
-            &[],
-            "bread",
-            format!("bread/tools/{here}"),
-        ),
-        (
-            "bread/tools",
-            &["--target-dir", "../there"],
-            &[],
-            "bread/tools",
-            format!("bread/{there}"),
-        ),
-    ];
-    for (dir, words, variables, from, program) in ways {
+    for Other { dir, words, variables, from, program } in others() {
         let name = format!("{words:?} {variables:?} in {from}");
         let others = Others::new();
-        let says = || {
-            let program = others.world.path(&program);
-            String::from_utf8(Command::new(program).output().unwrap().stdout).unwrap()
-        };
-        let mut text = "001".to_owned();
-        if dir != "other" {
-            text = "002".to_owned();
-        }
+        let program = others.world.path(program);
+        let says = || String::from_utf8(Command::new(&program).output().unwrap().stdout).unwrap();
+        let mut text = others.salt(dir);
         for round in 0..2 {
             let said = others.run(from, words, variables);
             assert_eq!(says(), format!("{text}\n"), "{name}");
             assert_eq!(Bakery::compiled(&said), 2, "{name}: {said}");
-            let notes = said.lines().filter(|line| line.starts_with("larder: "));
-            let notes: Vec<&str> = notes.collect();
+            let notes: Vec<&str> =
+                said.lines().filter(|line| line.starts_with("larder: ")).collect();
             assert!(matches!(notes[..], [note] if note.contains("left alone")), "{name}: {said}");
             let again = others.run(from, words, variables);
             assert_eq!(Bakery::compiled(&again), 0, "{name}, {round}: {again}");
             text = others.salt(dir);
         }
-        let is_real = others.world.path(&program).symlink_metadata().unwrap().is_file();
-        let profile = others.world.path(&program).parent().unwrap().to_owned();
-        assert!(is_real && !profile.is_symlink(), "{name}: what larder attached");
+        assert!(program.symlink_metadata().unwrap().is_file(), "{name}");
+        assert!(!program.parent().unwrap().is_symlink(), "{name}: what larder attached");
     }
 }
 
