@@ -47,7 +47,7 @@ pub use fingerprint::Rewrites;
 #[cfg(test)]
 pub use fingerprint::number_of;
 pub use graph::Graph;
-pub use inputs::Input;
+pub use inputs::{Elsewhere, Input};
 pub use locks::CargoLocks;
 pub use out_dir::OutDir;
 pub use owners::{Owner, Owners};
