@@ -108,6 +108,9 @@ pub struct Entry {
 /// far apart though nobody set the one on purpose.
 const CHECKOUT: Duration = Duration::from_secs(600);
 
+/// So far apart they may be where a program asked for the time and then gave it to the file.
+const TICK: Duration = Duration::from_millis(10);
+
 impl Entry {
     /// Whether somebody gave it its modification time on purpose, as archives and `git restore-mtime` do:
     /// such a time is content.
@@ -115,13 +118,21 @@ impl Entry {
         self.stamp.mtime.apart(self.stamp.ctime) > CHECKOUT
     }
 
+    /// Whether it has a time from before it came here, as what is moved or copied with its time: whoever goes by
+    /// time may have made something meanwhile, and did not see that it came.
+    fn is_older_than_its_place(&self) -> bool {
+        self.stamp.mtime + TICK < self.stamp.ctime
+    }
+
     /// Whether it has the same content as before, and another time that somebody gave it on purpose, or
-    /// gave it before.
+    /// gave it before; or the time of now, where it had one by which its coming was not seen.
     fn is_redated(&self, before: &Self) -> bool {
         self.same_content(before)
             && self.stamp.mtime != before.stamp.mtime
             && !matches!(self.node, Node::Directory)
-            && (self.is_dated() || before.is_dated())
+            && (self.is_dated()
+                || before.is_dated()
+                || (before.is_older_than_its_place() && !self.is_older_than_its_place()))
     }
 
     /// Whether both have the same kind, mode and content, whatever their stamps.

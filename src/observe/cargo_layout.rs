@@ -47,7 +47,7 @@ pub(crate) use fingerprint::Rewrites;
 #[cfg(test)]
 pub(crate) use fingerprint::number_of;
 pub(crate) use graph::Graph;
-pub(crate) use inputs::Input;
+pub(crate) use inputs::{Elsewhere, Input};
 pub(crate) use locks::CargoLocks;
 pub(crate) use owners::{Owner, Owners};
 

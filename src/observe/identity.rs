@@ -108,8 +108,8 @@ pub(crate) struct Surroundings {
     pub vendor: Vec<PathBuf>,
     /// Directories that configuration names as path dependencies.
     pub extra_roots: Vec<PathBuf>,
-    /// The directory with Cargo's units: `target/` in the sources unless something says otherwise.
-    pub target: PathBuf,
+    /// The directory with Cargo's units, `target/` by default; nothing where it builds another workspace.
+    pub target: Option<PathBuf>,
     /// The directory in which its artifacts go, if that is another one; it is left alone.
     pub results: Option<PathBuf>,
     /// Where it puts copies of them besides.

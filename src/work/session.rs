@@ -202,14 +202,16 @@ impl Session<'_> {
 
     fn attach(&self, kept: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
-        let Some(target) = &self.target else { return Ok(mounts) };
-        match self.way {
-            Way::Symlink => link::make_whole_link(target, kept)?,
-            Way::Bind => {
+        match (&self.target, self.way) {
+            (Some(target), Way::Symlink) => link::make_whole_link(target, kept)?,
+            (Some(target), Way::Bind) => {
                 link::make_mount_point(target)?;
                 mounts.bind(kept, target)?;
-                self.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
             }
+            (None, _) => {}
+        }
+        if self.way == Way::Bind {
+            self.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
         }
         Ok(mounts)
     }

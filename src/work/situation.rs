@@ -3,6 +3,7 @@
 
 mod after;
 mod callers;
+mod elsewhere;
 mod extras;
 mod fresh;
 mod needs;
@@ -286,7 +287,7 @@ impl Findings {
         view: &View,
         place: &Where,
     ) -> Result<bool, LookError> {
-        let mut inputs = self.layout.outside_inputs_of(unit, &view.source, &view.known)?;
+        let mut inputs = elsewhere::named(&self.layout, Some(unit), &self.state, view, place)?;
         let mut has_programs = false;
         if self.local.contains(&unit.package) {
             let texts = self.layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?;

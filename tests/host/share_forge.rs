@@ -131,7 +131,12 @@ pub fn retotal(manifest: &mut PushManifest) {
 }
 
 pub fn with_entry(manifest: &mut PushManifest, path: &str, mode: u32, what: What) {
-    manifest.entries.push(PushEntry { path: path.to_owned(), mode, mtime: larder::Moment(0), what });
+    manifest.entries.push(PushEntry {
+        path: path.to_owned(),
+        mode,
+        mtime: larder::Moment(0),
+        what,
+    });
     retotal(manifest);
 }
 

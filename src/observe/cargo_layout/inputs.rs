@@ -38,17 +38,14 @@ impl Layout {
         Ok(inputs)
     }
 
-    /// The absolute paths that units name outside of all `except`, such as the checkout and
-    /// Cargo's caches. `source` is where the workspace is for the compiler: a relative input that
-    /// climbs out of it is named by its absolute path.
+    /// The paths that units name where nobody else looks, as absolute ones.
     pub(crate) fn outside_inputs(
         &self,
-        source: &Path,
-        except: &[PathBuf],
+        elsewhere: &Elsewhere<'_>,
     ) -> Result<BTreeSet<PathBuf>, LayoutError> {
         let mut outside = BTreeSet::new();
         for unit in self.units() {
-            outside.extend(self.outside_inputs_of(unit, source, except)?);
+            outside.extend(self.outside_inputs_of(unit, elsewhere)?);
         }
         Ok(outside)
     }
@@ -57,16 +54,15 @@ impl Layout {
     pub(crate) fn outside_inputs_of(
         &self,
         unit: &Unit,
-        source: &Path,
-        except: &[PathBuf],
+        elsewhere: &Elsewhere<'_>,
     ) -> Result<BTreeSet<PathBuf>, LayoutError> {
         let absolute = |input| match input {
-            Input::Absolute(path) => Some(plain(&path)),
-            Input::InWorkspace(path) => Some(plain(&source.join(path))),
-            Input::InPackage(_) => None,
+            Input::Absolute(path) => vec![plain(&path)],
+            Input::InWorkspace(path) => vec![plain(&elsewhere.source.join(path))],
+            Input::InPackage(path) => elsewhere.of_package(&unit.package, &path),
         };
-        let named = self.inputs(unit)?.into_iter().filter_map(absolute);
-        Ok(named.filter(|path| !except.iter().any(|root| path.starts_with(root))).collect())
+        let named = self.inputs(unit)?.into_iter().flat_map(absolute);
+        Ok(named.filter(|path| (elsewhere.counts)(path)).collect())
     }
 
     /// The `.d` files of a unit.
@@ -85,6 +81,33 @@ impl Layout {
             }
         }
         Ok(found)
+    }
+}
+
+/// Where nobody else looks, as the compiler sees it.
+pub(crate) struct Elsewhere<'a> {
+    /// Where the workspace is.
+    pub source: &'a Path,
+    /// Where the packages of a name are.
+    pub homes: &'a dyn Fn(&str) -> Vec<PathBuf>,
+    /// Whether a path is not looked at otherwise.
+    pub counts: &'a dyn Fn(&Path) -> bool,
+}
+
+impl Elsewhere<'_> {
+    /// Where a path may be that is relative to a package. A package outside of the sources is looked at as a
+    /// whole, and so is what is of git.
+    fn of_package(&self, package: &str, path: &Path) -> Vec<PathBuf> {
+        if path.components().any(|part| part.as_os_str() == ".git") {
+            return Vec::new();
+        }
+        let place = |home: PathBuf| {
+            let path = plain(&home.join(path));
+            let holds_sources = home.starts_with(&path) || self.source.starts_with(&path);
+            let is_known = path.starts_with(&home) && !home.starts_with(self.source);
+            (!holds_sources && !is_known).then_some(path)
+        };
+        (self.homes)(package).into_iter().filter_map(place).collect()
     }
 }
 

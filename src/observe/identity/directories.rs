@@ -4,6 +4,9 @@
 //! `CARGO_BUILD_TARGET_DIR`, the files nearest to the working directory, Cargo's home; for `build.build-dir`
 //! the same without the first two (`util/context/mod.rs`, `target_dir` and `build_dir`). Where a build directory
 //! is set, units are there and only finished artifacts in the target directory.
+//!
+//! Sources are looked for in `--source`. Where the command builds another workspace, nothing vouches for what is
+//! kept, so that all of it would be built again each time; then nothing is attached, and Cargo alone decides.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -20,8 +23,8 @@ use crate::observe::sources::plain;
 /// Where Cargo puts what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Directories {
-    /// Where its units are: this is attached.
-    pub units: PathBuf,
+    /// Where its units are: this is attached. Nothing where it builds another workspace.
+    pub units: Option<PathBuf>,
     /// Where its artifacts go, if elsewhere: this is left alone.
     pub results: Option<PathBuf>,
     /// Where copies of its artifacts go besides (`--artifact-dir`).
@@ -33,12 +36,13 @@ pub(super) struct Directories {
 /// What `cargo metadata` says of a workspace; `build_directory` from 1.91 on.
 #[derive(Deserialize)]
 struct Metadata {
+    workspace_root: PathBuf,
     target_directory: PathBuf,
     build_directory: Option<PathBuf>,
 }
 
-/// Finds them. Cargo itself is asked only where a build directory is set: whether it heeds that, and what a
-/// template in it stands for, it knows.
+/// Finds them. Cargo itself is asked only where a build directory is set (whether it heeds that, and what a
+/// template in it stands for, it knows), or where it may be another workspace's.
 pub(super) fn find(
     request: &Request,
     said: &Said,
@@ -52,13 +56,22 @@ pub(super) fn find(
     let told = said.target_dir.as_ref().map(|dir| base.join(dir));
     let told = told.or_else(|| variable("CARGO_TARGET_DIR"));
     let told = told.or_else(|| config.target_dir().map(Path::to_owned));
-    let target = plain(&told.unwrap_or_else(|| request.source.join("target")));
-    let builds = config.build_dir().and_then(|_| ask(said, &base, environment, search));
-    let builds = builds.filter(|builds| *builds != target);
+    let told = told.map(|dir| plain(&dir));
+    let is_asked = config.build_dir().is_some() || may_be_another(said, &base, request);
+    let metadata = is_asked.then(|| ask(said, &base, environment, search)).flatten();
+    if let Some(metadata) =
+        metadata.as_ref().filter(|metadata| metadata.is_of_another(said, request))
+    {
+        let results = told.unwrap_or_else(|| plain(&metadata.target_directory));
+        let (units, results, note) = (None, Some(results), Some(metadata.note()));
+        return Directories { units, results, artifacts: None, note };
+    }
     let default = || request.source.join("target");
     let artifacts = said.artifact_dir.as_ref().map(|dir| base.join(dir));
     let artifacts = artifacts.or_else(|| config.artifact_dir().map(Path::to_owned));
     let artifacts = artifacts.map(|dir| plain(&dir));
+    let target = told.unwrap_or_else(default);
+    let builds = metadata.and_then(|metadata| metadata.builds()).filter(|builds| *builds != target);
     let (units, results, note) = match builds {
         Some(units) => match unfit(&units, request) {
             None => (units, Some(target), None),
@@ -70,7 +83,38 @@ pub(super) fn find(
             Some(note) => (default(), Some(target), Some(note)),
         },
     };
+    let units = Some(units);
     Directories { units, results, artifacts, note }
+}
+
+/// Whether the command may build another workspace than that of the sources: its manifest is not theirs, or
+/// theirs may belong to a workspace above. Of what is no build of Cargo's own nothing is known.
+fn may_be_another(said: &Said, base: &Path, request: &Request) -> bool {
+    let manifest = said.manifest.as_ref().map(|manifest| plain(&base.join(manifest)));
+    let from = manifest.as_deref().and_then(Path::parent).unwrap_or(base);
+    let mut manifests = from.ancestors().filter(|dir| dir.join("Cargo.toml").is_file());
+    said.compiles && (manifests.next() != Some(&request.source) || manifests.next().is_some())
+}
+
+impl Metadata {
+    /// Whether it is that of a workspace whose top the sources are not.
+    fn is_of_another(&self, said: &Said, request: &Request) -> bool {
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| plain(path));
+        said.compiles && real(&self.workspace_root) != real(&request.source)
+    }
+
+    fn note(&self) -> String {
+        let root = self.workspace_root.display();
+        format!(
+            "cargo builds the workspace {root}, and --source names another directory; what it builds is left alone"
+        )
+    }
+
+    /// The build directory, if it is not the target directory.
+    fn builds(&self) -> Option<PathBuf> {
+        let differs = |dir: &&PathBuf| **dir != self.target_directory;
+        self.build_directory.as_ref().filter(differs).map(|dir| plain(dir))
+    }
 }
 
 /// Why a directory cannot be attached.
@@ -85,8 +129,8 @@ fn unfit(dir: &Path, request: &Request) -> Option<String> {
     }
 }
 
-/// The build directory, as Cargo itself says; nothing where it does not tell.
-fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> Option<PathBuf> {
+/// What Cargo itself says; nothing where it does not tell.
+fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> Option<Metadata> {
     let cargo = search.find(&said.program)?;
     let mut arguments: Vec<String> = said.toolchain.iter().cloned().collect();
     for config in &said.configs {
@@ -100,9 +144,7 @@ fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> 
     let caller = Caller { dir: base.to_owned(), environment: environment.clone() };
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let answer = caller.ask(&cargo, &arguments).answer().ok()?;
-    let metadata: Metadata = serde_json::from_str(&answer).ok()?;
-    let differs = |dir: &PathBuf| *dir != metadata.target_directory;
-    metadata.build_directory.as_ref().filter(|dir| differs(dir)).map(|dir| plain(dir))
+    serde_json::from_str(&answer).ok()
 }
 
 /// Whether a directory is one that Cargo made for what it builds: such a one is never an input as a whole.

@@ -84,7 +84,7 @@ const VOLATILE: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 pub(super) struct Limits<'a> {
     pub source: &'a Path,
     pub cargo_home: &'a Path,
-    pub target: &'a Path,
+    pub target: Option<&'a Path>,
     pub results: Option<&'a Path>,
 }
 
@@ -171,13 +171,13 @@ impl<'a> Limits<'a> {
         directories: &'a Directories,
     ) -> Self {
         let results = directories.results.as_deref();
-        Self { source, cargo_home, target: &directories.units, results }
+        Self { source, cargo_home, target: directories.units.as_deref(), results }
     }
 
     /// Whether a path is where Cargo puts what it builds.
     pub(super) fn is_built(&self, path: &Path) -> bool {
-        path.starts_with(self.target)
-            || self.results.is_some_and(|results| path.starts_with(results))
+        let is_in = |dir: Option<&Path>| dir.is_some_and(|dir| path.starts_with(dir));
+        is_in(self.target) || is_in(self.results)
     }
     fn counts(&self, path: &Path, request: &Request) -> bool {
         let volatile = VOLATILE.iter().any(|volatile| path.starts_with(volatile));

@@ -120,6 +120,8 @@ fn takes_value(word: &[u8]) -> bool {
 pub(super) struct Said {
     /// The word that stands for Cargo; empty where the command is something else.
     pub program: PathBuf,
+    /// Whether it is one of Cargo's own subcommands that compile: what Cargo works on is known then.
+    pub compiles: bool,
     /// `+1.85`
     pub toolchain: Option<String>,
     /// `-C`; empty if it is not said.
@@ -158,6 +160,7 @@ pub(super) fn said(command: &[Vec<u8>]) -> Said {
             continue;
         }
         stage = stage.after(word);
+        said.compiles |= matches!(stage, Stage::Behind { .. });
         if matches!(stage, Stage::Over) {
             break;
         }
@@ -245,7 +248,9 @@ mod tests {
         assert_eq!(chroot.target_dir, Some("/a/b".into()));
         for line in ["sh -c cargo", "cargo xtask --target-dir x", "cargo run -- --target-dir x"] {
             assert_eq!(of(line).target_dir, None, "{line}");
+            assert_eq!(of(line).compiles, line.contains("run"), "{line}");
         }
+        assert!(all.compiles && chroot.compiles && of("cargo run x build").compiles);
         assert_eq!(of("make").program, PathBuf::new());
     }
 

@@ -97,9 +97,14 @@ impl Session<'_> {
         Ok(mounts)
     }
 
-    /// What is mounted in the checkout, and `target`, relative to it.
+    /// Where Cargo's units are, attached or left alone.
+    pub(super) fn builds_in(&self) -> Option<&Path> {
+        self.target.as_deref().or(self.sources.results.as_deref())
+    }
+
+    /// What is mounted in the checkout, and the directory with Cargo's units, relative to it.
     fn places_inside(&self, mounts: &Mounts) -> Vec<PathBuf> {
-        let all = mounts.places().chain(self.target.as_deref());
+        let all = mounts.places().chain(self.builds_in());
         let inside = all.filter_map(|place| place.strip_prefix(self.checkout()).ok());
         inside.filter(|place| !place.as_os_str().is_empty()).map(Path::to_owned).collect()
     }

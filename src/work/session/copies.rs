@@ -50,7 +50,7 @@ impl Session<'_> {
 
     fn copy_all(&mut self) -> Result<()> {
         let paths = self.entry.paths().clone();
-        let target: Vec<PathBuf> = self.target.iter().cloned().collect();
+        let target: Vec<PathBuf> = self.builds_in().map(Path::to_owned).into_iter().collect();
         let mut dot_gits = Vec::new();
         for number in BUILDS {
             dot_gits = copy(self.checkout(), &paths.cold_source(number), &target)?;
@@ -99,7 +99,9 @@ impl Session<'_> {
         let known = [Some(self.checkout()), self.target.as_deref()].into_iter().flatten();
         let known: Vec<PathBuf> = known.map(real).collect();
         let downloads = [&sources.registry, &sources.git].map(|path| real(path));
-        let named = [&sources.results, &sources.artifacts].into_iter().flatten();
+        // Where nothing of Cargo's is attached, they are among units, of which nobody knows what they were before.
+        let results = sources.results.as_ref().filter(|_| self.target.is_some());
+        let named = [results, sources.artifacts.as_ref()].into_iter().flatten();
         let named = named.map(|path| real(path));
         let outside = named.filter(|path| !known.iter().any(|known| path.starts_with(known)));
         let holds_none =

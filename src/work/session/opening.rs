@@ -33,7 +33,7 @@ impl<'a> Session<'a> {
             output.note(note);
         }
         let outside = |path: &Path| project.place.outside(path, &project.source);
-        let target = has_cargo.then(|| outside(&surroundings.target));
+        let target = surroundings.target.as_deref().filter(|_| has_cargo).map(outside);
         target.as_deref().map_or(Ok(()), link::check)?;
         let home = || Home::new(store, outside(&surroundings.cargo_home), project.way);
         let home = has_cargo.then(home);
@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
         };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
-        let known = [source.clone(), surroundings.target].into_iter().chain(downloads);
+        let known = [source.clone()].into_iter().chain(surroundings.target).chain(downloads);
         let view = View { known: known.collect(), source, command: identity.command().to_vec() };
         let lock = project.lock(store, identity.id(), output)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));

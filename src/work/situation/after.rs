@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::callers::Callers;
-use super::{Findings, LookError, View, fresh, mentioned, observe_target, to_bytes, to_paths};
+use super::{
+    Findings, LookError, View, elsewhere, fresh, mentioned, observe_target, to_bytes, to_paths,
+};
 use crate::base::moment::Moment;
 use crate::base::tree::Made;
 use crate::decide::needed::Needed;
@@ -83,7 +85,7 @@ pub(crate) fn look_after(
     let known = findings.manifest.as_ref();
     let inputs = match known {
         Some(known) if compiled == 0 => known.inputs.clone(),
-        _ => to_bytes(&layout.outside_inputs(&view.source, &view.known)?),
+        _ => to_bytes(&elsewhere::named(layout, None, &findings.state, view, place)?),
     };
     let mentions = match known {
         Some(known) if compiled == 0 => known.mentions.clone(),
