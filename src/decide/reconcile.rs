@@ -47,45 +47,57 @@ const HARMLESS: [&str; 6] = [
 ];
 
 /// What is known when a directory is opened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation<'a> {
     /// What is in the target directory.
     pub layout: &'a Layout,
-    /// How the sources differ from those of the last attempt; `None` if nothing tells.
-    pub changes: Option<&'a SourceChanges>,
-    /// How the directory differs from what the last close left; `None` if nothing tells.
-    pub damage: Option<&'a [Change]>,
-    /// Whether the last attempt's command succeeded.
-    pub succeeded: bool,
-    /// The local packages, of the last attempt's sources and of today's.
-    pub local: &'a BTreeSet<String>,
     /// Today's `Cargo.lock`.
     pub lock: Option<&'a Lockfile>,
-    /// Those of them that changes of the checkout or of git can have reached; `None` for all.
-    pub affected: Option<&'a BTreeSet<String>>,
+    /// What is otherwise than the last attempt found or left it.
+    pub difference: &'a Difference,
+    /// Whom that can have reached.
+    pub suspects: &'a Suspects,
+}
+
+/// What is otherwise than the last attempt found or left it.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    /// How the sources differ from those of the last attempt; `None` if nothing tells.
+    pub changes: Option<SourceChanges>,
+    /// How the directory differs from what the last close left; `None` if nothing tells.
+    pub damage: Option<Vec<Change>>,
+    /// Whether the last attempt's command succeeded.
+    pub succeeded: bool,
     /// What the last build wrote into its sources, and what is not there as it wrote it.
-    pub unmade: &'a [PathBuf],
-    /// Units, by their place in [`Layout::units`], that Cargo compares with something newer, changed or gone
-    /// of which nothing else is known, and with what.
-    pub outdated: &'a BTreeMap<usize, PathBuf>,
+    pub unmade: Vec<PathBuf>,
+    /// Packages of which the last build changed an artifact in place after Cargo finished it.
+    pub tampered: BTreeSet<String>,
+}
+
+/// Whom a difference can have reached. Units are numbered by their place in [`Layout::units`].
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    /// The local packages, of the last attempt's sources and of today's.
+    pub local: BTreeSet<String>,
+    /// Those of them that changes of the checkout or of git can have reached; `None` for all.
+    pub affected: Option<BTreeSet<String>>,
+    /// Packages from outside that name something of the checkout, or of its repository, that changed.
+    pub outsiders: BTreeSet<String>,
+    /// Units that Cargo compares with something newer, changed or gone of which nothing else is known, and with
+    /// what.
+    pub outdated: BTreeMap<usize, PathBuf>,
     /// Whether Cargo would make some documentation anew.
     pub docs_are_outdated: bool,
-    /// Units, by their place in [`Layout::units`], that name an input that changed.
-    pub readers: &'a BTreeSet<usize>,
-    /// Units that may have read a variable that changed: their programs name it, or a file that
-    /// they may run.
-    pub callers: &'a BTreeSet<usize>,
+    /// Units that name an input that changed.
+    pub readers: BTreeSet<usize>,
+    /// Units that may have read a variable that changed: their programs name it, or a file that they may run.
+    pub callers: BTreeSet<usize>,
     /// The names of these variables.
-    pub named: &'a BTreeSet<String>,
+    pub named: BTreeSet<String>,
     /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
-    pub dated: &'a BTreeSet<usize>,
-    /// Packages of which the last build changed an artifact in place after Cargo finished it.
-    pub tampered: &'a BTreeSet<String>,
-    /// Packages from outside that name something of the checkout, or of its repository, that changed.
-    pub outsiders: &'a BTreeSet<String>,
-    /// What is beside Cargo's files, and the packages that may have made it; none for what the
-    /// command itself made.
-    pub extras: &'a BTreeMap<PathBuf, BTreeSet<String>>,
+    pub dated: BTreeSet<usize>,
+    /// What is beside Cargo's files, and the packages that may have made it; none for what the command itself made.
+    pub extras: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// What must go, and why.
@@ -103,7 +115,8 @@ pub(crate) struct Removals {
 
 /// Decides what may stay.
 pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
-    let (Some(changes), Some(damage)) = (situation.changes, situation.damage) else {
+    let Difference { changes, damage, .. } = situation.difference;
+    let (Some(changes), Some(damage)) = (changes, damage) else {
         return Removals::everything("no record tells what the directory was made from");
     };
     let mut doomed = Doomed::default();
@@ -118,7 +131,7 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
     paths.extend(situation.judge_extras(changes, &mut doomed));
     paths.extend(loose.paths);
     let Doomed { packages, why } = doomed;
-    if !packages.is_empty() || loose.docs || situation.docs_are_outdated {
+    if !packages.is_empty() || loose.docs || situation.suspects.docs_are_outdated {
         paths.extend(situation.docs());
     }
     let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
@@ -154,10 +167,10 @@ impl Removals {
 
 impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
-        let local = || self.local.iter().cloned();
+        let local = || self.suspects.local.iter().cloned();
         let reached = || {
-            let local = self.affected.unwrap_or(self.local);
-            local.iter().chain(self.outsiders).cloned()
+            let Suspects { local, affected, outsiders, .. } = self.suspects;
+            affected.as_ref().unwrap_or(local).iter().chain(outsiders).cloned()
         };
         if !changes.checkout.is_empty() {
             let names = changes.checkout.iter().map(|change| change.path.display().to_string());
@@ -173,12 +186,12 @@ impl Situation<'_> {
         for place in &changes.outside {
             doomed.add(local(), format!("path dependency changed: {}", place.display()));
         }
-        if !self.unmade.is_empty() {
-            let names = self.unmade.iter().map(|path| path.display().to_string());
+        if !self.difference.unmade.is_empty() {
+            let names = self.difference.unmade.iter().map(|path| path.display().to_string());
             let why = "written into the sources by the last build, and gone";
             doomed.add(local(), format!("{why}: {}", some_of(names)));
         }
-        if !self.succeeded {
+        if !self.difference.succeeded {
             doomed.add(local(), "the last attempt did not succeed".to_owned());
         }
         if !changes.packages.is_empty() {
@@ -186,21 +199,23 @@ impl Situation<'_> {
             let why = format!("sources of packages changed: {}", some_of(names.clone()));
             doomed.add(names, why);
         }
-        if !changes.inputs.is_empty() && !self.readers.is_empty() {
+        if !changes.inputs.is_empty() && !self.suspects.readers.is_empty() {
             let names = changes.inputs.iter().map(|path| path.display().to_string());
-            doomed
-                .add(self.packages_of(self.readers), format!("inputs changed: {}", some_of(names)));
-        }
-        if !self.callers.is_empty() {
-            let names = self.named.iter().cloned();
             doomed.add(
-                self.packages_of(self.callers),
+                self.packages_of(&self.suspects.readers),
+                format!("inputs changed: {}", some_of(names)),
+            );
+        }
+        if !self.suspects.callers.is_empty() {
+            let names = self.suspects.named.iter().cloned();
+            doomed.add(
+                self.packages_of(&self.suspects.callers),
                 format!("environment changed: {}", some_of(names)),
             );
         }
         self.judge_outdated(doomed);
         if changes.source_date_epoch {
-            let dated = self.packages_of(self.dated);
+            let dated = self.packages_of(&self.suspects.dated);
             doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
         }
     }
@@ -208,7 +223,8 @@ impl Situation<'_> {
     /// What Cargo would make anew goes, so that it does not find what it left there the last time.
     fn judge_outdated(&self, doomed: &mut Doomed) {
         let units = self.layout.units().enumerate();
-        let outdated = units.filter_map(|(index, unit)| Some((unit, self.outdated.get(&index)?)));
+        let outdated =
+            units.filter_map(|(index, unit)| Some((unit, self.suspects.outdated.get(&index)?)));
         let others = outdated.filter(|(unit, _)| !doomed.packages.contains(&unit.package));
         let (packages, paths): (BTreeSet<String>, BTreeSet<&PathBuf>) =
             others.map(|(unit, path)| (unit.package.clone(), path)).unzip();
@@ -240,7 +256,8 @@ impl Situation<'_> {
     fn always(&self) -> BTreeSet<PathBuf> {
         let mut paths = BTreeSet::new();
         for profile in &self.layout.profiles {
-            let uplifted = profile.uplifted.iter().filter(|path| !self.extras.contains_key(*path));
+            let uplifted =
+                profile.uplifted.iter().filter(|path| !self.suspects.extras.contains_key(*path));
             paths.extend(uplifted.cloned());
             paths.extend(profile.incremental.iter().cloned());
             paths.extend(profile.orphan_out_dirs.iter().cloned());

@@ -32,7 +32,7 @@ use crate::output::Output;
 use crate::store::evict::Trash;
 use crate::store::{EntryPaths, Store};
 use crate::work::project::Project;
-use crate::work::situation::Findings;
+use crate::work::situation::{Begun, Seen};
 
 /// The names that a reason lists before it counts.
 const NAMED: usize = 3;
@@ -169,7 +169,7 @@ impl Caches {
     }
 
     /// Looks at what is there and at the sources, and decides what has to go. Changes nothing.
-    pub(crate) fn look(&self, place: &Where, findings: &Findings) -> Result<CacheFindings> {
+    pub(crate) fn look(&self, place: &Where, seen: &Seen) -> Result<CacheFindings> {
         let mut found = CacheFindings { why: self.foreign.clone(), ..CacheFindings::default() };
         if self.attached.is_empty() {
             found.is_cold = true;
@@ -199,7 +199,7 @@ impl Caches {
             found.why.push(format!("{what}: {}", some_of(&names)));
         }
         if let Some(go) = &self.go {
-            self.look_at_go(go, place, findings, spoilt, &mut found)?;
+            self.look_at_go(go, place, seen, spoilt, &mut found)?;
         }
         found.is_cold = found.trees.iter().all(|(part, tree)| {
             let kept = self.kept(*part);
@@ -212,13 +212,13 @@ impl Caches {
         &self,
         go: &go::Settings,
         place: &Where,
-        findings: &Findings,
+        seen: &Seen,
         mut spoilt: bool,
         found: &mut CacheFindings,
     ) -> Result<()> {
-        let judged = go::judge(go, place, findings, &found.before.memory)?;
+        let judged = go::judge(go, place, seen, &found.before.memory)?;
         let kept = self.kept(Part::GoModules);
-        let outdated = modules::outdated(&kept, &place.source, findings);
+        let outdated = modules::outdated(&kept, &place.source, seen);
         if !outdated.is_empty() {
             let names: Vec<String> =
                 outdated.iter().map(|path| path.display().to_string()).collect();
@@ -240,7 +240,7 @@ impl Caches {
                 found.trees.insert(Part::GoBuild, Tree::default());
                 found.why.extend(why);
             }
-            memory.begin_anew(&findings.state.checkout);
+            memory.begin_anew(&seen.state.checkout);
         }
         found.memory = memory;
         Ok(())
@@ -312,7 +312,7 @@ impl Caches {
         &self,
         found: &CacheFindings,
         place: &Where,
-        findings: &Findings,
+        begun: &Begun,
     ) -> Result<Left> {
         let mut left = Left { fresh: Vec::new(), changed: !found.gone.is_empty() };
         if self.attached.is_empty() {
@@ -332,7 +332,7 @@ impl Caches {
             now.trees.insert(*part, tree);
         }
         if self.go.is_some() {
-            go::learn(&mut now.memory, place, findings)?;
+            go::learn(&mut now.memory, place, begun)?;
         }
         if now != found.before {
             atomic::write_binary(&self.paths.kept, &now)?;

@@ -34,7 +34,7 @@ use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
 };
 use crate::work::caches::{CacheFindings, Caches};
-use crate::work::situation::{self, Findings, View};
+use crate::work::situation::{self, Begun, Seen, View};
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
@@ -89,7 +89,7 @@ impl Session<'_> {
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = Moment::now();
         let led_to = self.target.as_deref().and_then(link::leads_to);
-        let (findings, found) = self.reconcile(watch)?;
+        let (begun, found) = self.reconcile(watch)?;
         let mut mounts = self.attach(&self.entry.paths().target)?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
@@ -101,56 +101,48 @@ impl Session<'_> {
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let closed = self.close(outcome, seconds, &findings, &found, started, led_to.as_deref());
+        let closed = self.close(outcome, seconds, &begun, &found, started, led_to.as_deref());
         watch.step("close");
         let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler.
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, CacheFindings)> {
+    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Begun, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
-        let mut findings =
+        let mut seen =
             situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
-        self.renew_downloads(&mut findings)?;
+        self.renew_downloads(&mut seen)?;
         let plan = if self.entry.is_new() {
             Removals::default()
         } else if self.entry.identity().is_exact() {
-            reconcile::plan(&findings.situation())
+            reconcile::plan(&seen.situation())
         } else {
-            reconcile::lenient(&findings.situation())
+            reconcile::lenient(&seen.situation())
         };
-        let found = self.caches.look(&self.sources, &findings)?;
+        let found = self.caches.look(&self.sources, &seen)?;
         watch.step("caches");
-        let (cold, why) = self.reasons(&findings, &plan, &found);
+        let (cold, why) = self.reasons(&seen, &plan, &found);
         if plan.everything {
             self.entry.remake(self.store)?;
         }
+        // Decision 15: the start of the use, then what goes, then the new state, each durable.
         self.entry.begin(cold, why)?;
-        self.remove(&findings, &plan)?;
+        self.remove(&seen, &plan)?;
         self.caches.prepare(self.store, &found)?;
-        self.refresh(&mut findings, &plan)?;
-        if !findings.state_is_recorded || plan.everything {
-            atomic::write_binary(&self.entry.paths().state, &findings.state)?;
-            findings.state_is_recorded = true;
+        let times = self.refresh(&seen, &plan)?;
+        if !seen.state_is_recorded || plan.everything {
+            atomic::write_binary(&self.entry.paths().state, &seen.state)?;
         }
-        if plan.everything {
-            findings.forget_directory();
-        }
-        findings.begin_watch(&plan)?;
+        let begun = seen.begin(&plan, &times)?;
         watch.step("reconcile");
-        Ok((findings, found))
+        Ok((begun, found))
     }
 
-    fn reasons(
-        &self,
-        findings: &Findings,
-        plan: &Removals,
-        found: &CacheFindings,
-    ) -> (bool, Vec<String>) {
+    fn reasons(&self, seen: &Seen, plan: &Removals, found: &CacheFindings) -> (bool, Vec<String>) {
         if !self.entry.is_new() {
-            let is_cold = plan.everything || (findings.is_empty() && found.is_cold);
+            let is_cold = plan.everything || (seen.is_empty() && found.is_cold);
             let why = plan.why.iter().chain(&found.why).cloned().collect();
             return (is_cold, why);
         }
@@ -165,7 +157,7 @@ impl Session<'_> {
         (true, why)
     }
 
-    fn remove(&self, findings: &Findings, plan: &Removals) -> Result<()> {
+    fn remove(&self, seen: &Seen, plan: &Removals) -> Result<()> {
         if plan.everything {
             return Ok(());
         }
@@ -174,18 +166,18 @@ impl Session<'_> {
         for path in &plan.paths {
             trash.take(&target.join(path))?;
         }
-        let stays = |(path, _): &&(PathBuf, _)| target.join(path).symlink_metadata().is_ok();
-        let times: Vec<_> = findings.times.iter().filter(stays).cloned().collect();
+        let stays = |(path, _): &(PathBuf, _)| target.join(path).symlink_metadata().is_ok();
+        let times: Vec<_> = seen.drifted().into_iter().filter(stays).collect();
         Ok(restore_times(target, &times)?)
     }
 
-    /// Has Cargo find fresh what is, whatever the times of the sources are.
-    fn refresh(&self, findings: &mut Findings, plan: &Removals) -> Result<()> {
+    /// Has Cargo find fresh what is, whatever the times of the sources are; says which times it set.
+    fn refresh(&self, seen: &Seen, plan: &Removals) -> Result<Vec<(PathBuf, Moment)>> {
         if plan.everything {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let target = &self.entry.paths().target;
-        let refresh = findings.refresh(plan, &self.sources, &self.view)?;
+        let refresh = seen.refresh(plan, &self.sources, &self.view)?;
         // What is written from now on has to be newer than all of these times.
         if let Some(newest) = refresh.times.iter().map(|(_, time)| *time).max() {
             tree::wait_until_past(newest);
@@ -196,8 +188,7 @@ impl Session<'_> {
         }
         rewrite(target, &refresh.rewrites)?;
         restore_times(target, &refresh.times)?;
-        findings.learn_times(&refresh.times);
-        Ok(())
+        Ok(refresh.times)
     }
 
     fn attach(&self, kept: &Path) -> Result<Mounts> {
@@ -222,13 +213,13 @@ impl Session<'_> {
         &mut self,
         outcome: Outcome,
         seconds: f64,
-        findings: &Findings,
+        begun: &Begun,
         found: &CacheFindings,
         started: Moment,
         led_to: Option<&Path>,
     ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
-        if let Some(path) = findings.hidden(&self.sources)? {
+        if let Some(path) = begun.hidden(&self.sources)? {
             bail!(
                 "{} changed while the command ran, and the sources have times in the future, so that cargo \
                  may not have seen it; give them times that are past, or run it again",
@@ -240,7 +231,7 @@ impl Session<'_> {
         let uplifted = situation::uplifted(&layout);
         let number = self.entry.record().successes + 1;
         let number = (outcome == Outcome::Succeeded).then_some(number);
-        let needed = situation::needed(&layout, findings, started, number)?;
+        let needed = situation::needed(&layout, begun, started, number)?;
         for path in &uplifted.shared {
             unshare(path, &paths.dir)?;
         }
@@ -249,24 +240,24 @@ impl Session<'_> {
         let mut after = situation::look_after(
             &layout,
             &uplifted.extras,
-            findings,
+            begun,
             &self.view,
             &self.sources,
             started,
         )?;
         after.manifest.needed = needed;
-        self.learn(findings, &after, started)?;
-        let before = findings.manifest.as_ref();
+        self.learn(begun, &after, started)?;
+        let before = begun.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
         let mut fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
-        if findings.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
+        if begun.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest, &after.manifest)?;
         }
-        let left = self.caches.close(found, &self.sources, findings)?;
+        let left = self.caches.close(found, &self.sources, begun)?;
         fresh.extend(left.fresh);
         let changed = changed || left.changed;
-        let to_measure = changed || !self.entry.is_measured() || findings.had_leftovers;
+        let to_measure = changed || !self.entry.is_measured() || begun.had_leftovers;
         let held = || situation::held(&paths.dir, &layout, &after.manifest.needed);
         let measured = to_measure.then(held);
         let compiled = after.compiled;
@@ -310,12 +301,12 @@ impl Session<'_> {
 
     fn learn(
         &mut self,
-        findings: &Findings,
+        begun: &Begun,
         after: &situation::Aftermath,
         started: Moment,
     ) -> Result<()> {
         let path = &self.entry.paths().state;
-        let mut state = findings.state.clone();
+        let mut state = begun.state.clone();
         if situation::learn(&mut state, &mut self.sources, &self.view, after, started)? {
             atomic::write_binary(path, &state)?;
         }

@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use self::callers::{Callers, Memory, NamedBy};
 use crate::base::atomic::{self, RecordError};
 use crate::base::moment::Moment;
-use crate::base::tree::{Change, Entry, Node, ObserveError, Stamp, Tree};
-use crate::decide::reconcile::{Removals, Situation};
+use crate::base::tree::{Entry, Node, ObserveError, Stamp, Tree};
+use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
 use crate::observe::affected::{affected, reached_outside};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
@@ -55,41 +55,44 @@ pub(crate) struct View {
     pub command: Vec<String>,
 }
 
-/// All that was found when a directory was opened.
+/// What was seen when a directory was opened, before anything is done about it.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each was found by itself")]
-pub(crate) struct Findings {
+pub(crate) struct Seen {
     /// The sources as they are now.
     pub state: SourceState,
-    /// Files that are as they were left but for their modification time, and that time.
-    pub times: Vec<(PathBuf, Moment)>,
-    /// The target directory as it is now.
-    pub tree: Tree,
-    /// What the last close recorded.
-    pub manifest: Option<TargetManifest>,
     /// Whether `state` is what is recorded already.
     pub state_is_recorded: bool,
-    /// How it is going to be found out what this use needs.
-    pub watch: Watch,
+    /// What the last close recorded.
+    manifest: Option<TargetManifest>,
+    /// The target directory as it is now.
+    tree: Tree,
+    layout: Layout,
+    difference: Difference,
+    suspects: Suspects,
+    freshness: Freshness,
+    memory: Memory,
+    had_leftovers: bool,
+}
+
+/// What is known of a use that has begun, for when it ends.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The sources as they were at the start.
+    pub state: SourceState,
+    /// What the last close recorded; nothing of a directory that was begun anew.
+    pub manifest: Option<TargetManifest>,
     /// Whether something was there that belongs to no unit.
     pub had_leftovers: bool,
     /// Whether files of the target directory got other times than the manifest has.
     pub restamped: bool,
-    layout: Layout,
-    changes: Option<SourceChanges>,
-    damage: Option<Vec<Change>>,
-    succeeded: bool,
+    /// The target directory as it was at the start.
+    tree: Tree,
     local: BTreeSet<String>,
-    freshness: Freshness,
-    affected: Option<BTreeSet<String>>,
-    outsiders: BTreeSet<String>,
-    unmade: Vec<PathBuf>,
-    readers: BTreeSet<usize>,
-    callers: NamedBy,
-    memory: Memory,
-    dated: BTreeSet<usize>,
-    tampered: BTreeSet<String>,
     extras: BTreeMap<PathBuf, BTreeSet<String>>,
+    memory: Memory,
+    /// How it is going to be found out what this use needs.
+    watch: Watch,
+    has_future_times: bool,
 }
 
 /// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
@@ -100,7 +103,7 @@ pub(crate) fn look(
     view: &View,
     succeeded: bool,
     watch: &mut Stopwatch,
-) -> Result<Findings, LookError> {
+) -> Result<Seen, LookError> {
     let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
     let manifest: Option<TargetManifest> = read_or_nothing(&paths.manifest)?;
     place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
@@ -116,73 +119,67 @@ pub(crate) fn look(
         manifest.iter().flat_map(extras::recorded).collect();
     let kept = extras.keys().cloned().collect();
     let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
-    let damage = manifest.as_ref().map(|manifest| tree.changes_since(&manifest.tree));
     let mut changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
     if let (Some(changes), Some(manifest)) = (&mut changes, &manifest) {
         changes.add_edited(to_paths(&manifest.edited));
     }
+    let known = manifest.as_ref();
+    let difference = Difference {
+        damage: known.map(|known| tree.changes_since(&known.tree)),
+        unmade: known.map(|known| state.unmade(&known.made)).unwrap_or_default(),
+        tampered: known.map(|known| known.tampered.clone()).unwrap_or_default(),
+        changes,
+        succeeded,
+    };
     let old_local = recorded.as_ref().map(SourceState::local).unwrap_or_default();
-    let mut findings = Findings {
-        times: manifest.as_ref().map(|known| drifted(&tree, &known.tree)).unwrap_or_default(),
-        local: state.local().into_iter().chain(old_local).collect(),
+    let local = state.local().into_iter().chain(old_local).collect();
+    let mut seen = Seen {
         state_is_recorded: recorded.as_ref() == Some(&state),
-        tampered: manifest.as_ref().map(|known| known.tampered.clone()).unwrap_or_default(),
-        affected: None,
-        freshness: Freshness::default(),
-        outsiders: BTreeSet::new(),
-        unmade: manifest.as_ref().map(|known| state.unmade(&known.made)).unwrap_or_default(),
-        watch: Watch::default(),
+        memory: known.map(|known| known.memory.clone()).unwrap_or_default(),
         had_leftovers,
-        restamped: false,
-        readers: BTreeSet::new(),
-        callers: NamedBy::default(),
-        memory: manifest.as_ref().map(|known| known.memory.clone()).unwrap_or_default(),
-        dated: BTreeSet::new(),
+        suspects: Suspects { local, extras, ..Suspects::default() },
+        freshness: Freshness::default(),
         state,
         tree,
         manifest,
         layout,
-        changes,
-        damage,
-        succeeded,
-        extras,
+        difference,
     };
     if let Some(recorded) = &recorded {
-        findings.look_at_changes(recorded, view, place)?;
+        seen.look_at_changes(recorded, view, place)?;
     }
-    findings.look_at_units(view, place)?;
-    findings.look_for_callers(view, place)?;
+    seen.look_at_units(view, place)?;
+    seen.look_for_callers(view, place)?;
     watch.step("target");
-    Ok(findings)
+    Ok(seen)
 }
 
-impl Findings {
+impl Seen {
     /// What [`crate::decide::reconcile::plan`] decides by.
     pub(crate) fn situation(&self) -> Situation<'_> {
-        Situation {
-            layout: &self.layout,
-            changes: self.changes.as_ref(),
-            damage: self.damage.as_deref(),
-            succeeded: self.succeeded,
-            local: &self.local,
-            lock: self.state.lock.as_ref(),
-            affected: self.affected.as_ref(),
-            outsiders: &self.outsiders,
-            unmade: &self.unmade,
-            outdated: &self.freshness.unknown,
-            docs_are_outdated: self.freshness.docs,
-            readers: &self.readers,
-            callers: &self.callers.units,
-            named: &self.callers.names,
-            dated: &self.dated,
-            tampered: &self.tampered,
-            extras: &self.extras,
-        }
+        let (layout, lock) = (&self.layout, self.state.lock.as_ref());
+        Situation { layout, lock, difference: &self.difference, suspects: &self.suspects }
     }
 
     /// How the sources differ from those of the last attempt; nothing if that is not known.
     pub(crate) fn source_changes(&self) -> Option<&SourceChanges> {
-        self.changes.as_ref()
+        self.difference.changes.as_ref()
+    }
+
+    /// Whether nothing was recorded of the directory.
+    #[cfg(test)]
+    fn is_new(&self) -> bool {
+        self.manifest.is_none()
+    }
+
+    /// Whether the directory holds no unit yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layout.units().next().is_none()
+    }
+
+    /// Files that are as they were left but for their modification time, and that time.
+    pub(crate) fn drifted(&self) -> Vec<(PathBuf, Moment)> {
+        self.manifest.as_ref().map(|known| drifted(&self.tree, &known.tree)).unwrap_or_default()
     }
 
     /// What is to be done so that Cargo finds fresh what stays.
@@ -196,40 +193,32 @@ impl Findings {
         self.freshness.refresh(&self.layout, place, view, &self.state, stays)
     }
 
-    /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
-    /// cannot see it.
-    pub(crate) fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
-        if !self.freshness.is_future {
-            return Ok(None);
+    /// The use begins: all is removed and recorded, and `times` were set in the directory, or all of it was made
+    /// anew. To be called after everything that larder itself reads or removes before the command.
+    pub(crate) fn begin(
+        self,
+        plan: &Removals,
+        times: &[(PathBuf, Moment)],
+    ) -> Result<Begun, LookError> {
+        let mut begun = Begun {
+            watch: Watch::default(),
+            has_future_times: self.freshness.is_future,
+            local: self.suspects.local,
+            extras: self.suspects.extras,
+            restamped: !times.is_empty(),
+            state: self.state,
+            manifest: self.manifest,
+            had_leftovers: self.had_leftovers,
+            tree: self.tree,
+            memory: self.memory,
+        };
+        if plan.everything {
+            begun.forget_directory();
+        } else {
+            begun.learn_times(&self.layout, times);
         }
-        let before = &self.state.checkout;
-        let changes = sources::observe_checkout(place, before)?.changes_since(before);
-        Ok(changes.into_iter().next().map(|change| change.path))
-    }
-
-    /// Takes in that files got other times, and nothing else: their content need not be read again.
-    pub(crate) fn learn_times(&mut self, times: &[(PathBuf, Moment)]) {
-        self.restamped |= !times.is_empty();
-        for (path, _) in times {
-            let seen = std::fs::symlink_metadata(self.layout.absolute(path));
-            if let (Some(known), Ok(seen)) = (self.tree.get(path).cloned(), seen) {
-                let stamp = Stamp::of(&seen);
-                if stamp.size == known.stamp.size && stamp.ino == known.stamp.ino {
-                    self.tree.remember(path, Entry { stamp, settled: true, ..known });
-                }
-            }
-        }
-    }
-
-    /// Forgets the directory, because it was made anew.
-    pub(crate) fn forget_directory(&mut self) {
-        self.tree = Tree::default();
-        self.manifest = None;
-    }
-
-    /// Whether the directory holds no unit yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.layout.units().next().is_none()
+        begun.watch = begun.watch(&self.layout, plan, self.difference.succeeded)?;
+        Ok(begun)
     }
 
     /// Finds out whom the changes can have reached, and what is newer than what was made from it.
@@ -239,42 +228,46 @@ impl Findings {
         view: &View,
         place: &Where,
     ) -> Result<(), LookError> {
-        let Some(changes) = &self.changes else { return Ok(()) };
-        let (layout, state, local) = (&self.layout, &self.state, &self.local);
-        self.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
+        let Some(changes) = &self.difference.changes else { return Ok(()) };
+        let (layout, state, suspects) = (&self.layout, &self.state, &mut self.suspects);
+        let local = &suspects.local;
+        suspects.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
         if changes.touches_local() {
-            self.affected =
+            suspects.affected =
                 affected(layout, &changes.checkout, recorded, state, local, &view.source)?;
         }
         self.freshness = fresh::look(layout, place, view, state, recorded, changes)?;
+        suspects.outdated = self.freshness.unknown.clone();
+        suspects.docs_are_outdated = self.freshness.docs;
         Ok(())
     }
 
     /// Looks into single units, only where a change asks for it.
     fn look_at_units(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
-        let Some(changes) = &self.changes else {
+        let Some(changes) = &self.difference.changes else {
             return Ok(());
         };
         for (index, unit) in self.layout.units().enumerate() {
             if changes.source_date_epoch
                 && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
             {
-                self.dated.insert(index);
+                self.suspects.dated.insert(index);
             }
             if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
-                self.readers.insert(index);
+                self.suspects.readers.insert(index);
             }
         }
         Ok(())
     }
 
     fn look_for_callers(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
-        let Some(changes) = &self.changes else {
+        let Some(changes) = &self.difference.changes else {
             return Ok(());
         };
-        let (layout, tree, state, local) = (&self.layout, &self.tree, &self.state, &self.local);
-        let callers = Callers { layout, tree, state, local, place, view };
-        self.callers = callers.of(&changes.variables, &mut self.memory)?;
+        let (layout, tree, state) = (&self.layout, &self.tree, &self.state);
+        let callers = Callers { layout, tree, state, local: &self.suspects.local, place, view };
+        let NamedBy { units, names } = callers.of(&changes.variables, &mut self.memory)?;
+        (self.suspects.callers, self.suspects.named) = (units, names);
         Ok(())
     }
 
@@ -289,7 +282,7 @@ impl Findings {
     ) -> Result<bool, LookError> {
         let mut inputs = elsewhere::named(&self.layout, Some(unit), &self.state, view, place)?;
         let mut has_programs = false;
-        if self.local.contains(&unit.package) {
+        if self.suspects.local.contains(&unit.package) {
             let texts = self.layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?;
             has_programs = !texts.is_empty();
             inputs.extend(mentioned(place, &texts, &self.state, view));
@@ -297,6 +290,39 @@ impl Findings {
         let is_gone = |path: &PathBuf| self.state.inputs.get(path).is_none_or(Tree::is_empty);
         let names = |path: &PathBuf| inputs.contains(path) || (has_programs && is_gone(path));
         Ok(changes.inputs.iter().any(names))
+    }
+}
+
+impl Begun {
+    /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
+    /// cannot see it.
+    pub(crate) fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
+        if !self.has_future_times {
+            return Ok(None);
+        }
+        let before = &self.state.checkout;
+        let changes = sources::observe_checkout(place, before)?.changes_since(before);
+        Ok(changes.into_iter().next().map(|change| change.path))
+    }
+
+    /// Takes in that files got other times, and nothing else: their content need not be read again.
+    fn learn_times(&mut self, layout: &Layout, times: &[(PathBuf, Moment)]) {
+        for (path, _) in times {
+            let seen = std::fs::symlink_metadata(layout.absolute(path));
+            if let (Some(known), Ok(seen)) = (self.tree.get(path).cloned(), seen) {
+                let stamp = Stamp::of(&seen);
+                if stamp.size == known.stamp.size && stamp.ino == known.stamp.ino {
+                    self.tree.remember(path, Entry { stamp, settled: true, ..known });
+                }
+            }
+        }
+    }
+
+    /// Nothing of a directory that was made anew is known.
+    fn forget_directory(&mut self) {
+        self.tree = Tree::default();
+        self.manifest = None;
+        self.extras.clear();
     }
 }
 

@@ -56,8 +56,8 @@ impl Situation<'_> {
         if !names.is_empty() {
             doomed.why.push(format!("not as the last build left it: {}", some_of(names)));
         }
-        if !self.tampered.is_empty() {
-            let packages = self.tampered.iter().cloned();
+        if !self.difference.tampered.is_empty() {
+            let packages = self.difference.tampered.iter().cloned();
             let why = format!("changed in place after it was built: {}", some_of(packages.clone()));
             doomed.add(packages, why);
         }

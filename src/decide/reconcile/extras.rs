@@ -61,12 +61,12 @@ impl Situation<'_> {
 
     /// Who may have made the extra that a path is, or is in; nothing if it is none.
     pub(super) fn makers(&self, path: &Path) -> Option<&BTreeSet<String>> {
-        path.ancestors().find_map(|above| self.extras.get(above))
+        path.ancestors().find_map(|above| self.suspects.extras.get(above))
     }
 
     fn beside(&self) -> impl Iterator<Item = &PathBuf> {
         let uplifted = self.layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-        let uplifted = uplifted.filter(|path| self.extras.contains_key(*path));
+        let uplifted = uplifted.filter(|path| self.suspects.extras.contains_key(*path));
         let foreign = self.layout.beside().filter(|path| {
             !is_harmless(path)
                 && **path != self.layout.rustc_info()

@@ -98,25 +98,26 @@ impl World {
             self.damaged.iter().map(|package| change(&fingerprint(*package).join("lib"))).collect();
         let extra = |makers| (PathBuf::from("release/extra"), names(makers));
         let extras: BTreeMap<PathBuf, _> = self.extra.iter().map(extra).collect();
-        plan(&Situation {
-            layout: &self.layout(),
-            changes: Some(&changes),
-            damage: Some(&damage),
+        let difference = Difference {
+            changes: Some(changes),
+            damage: Some(damage),
             succeeded: self.succeeded,
-            local: &names(&self.local),
-            lock: Some(&self.lock()),
-            readers: &BTreeSet::new(),
-            callers: &self.callers,
-            named: &names(&self.callers),
-            affected: self.affected.as_ref().map(names).as_ref(),
-            unmade: &[],
-            outdated: &BTreeMap::new(),
-            docs_are_outdated: false,
-            outsiders: &names(&self.outsiders),
-            dated: if self.epoch_changed { &self.runs } else { const { &BTreeSet::new() } },
-            tampered: &names(&self.tampered),
-            extras: &extras,
-        })
+            tampered: names(&self.tampered),
+            ..Difference::default()
+        };
+        let suspects = Suspects {
+            local: names(&self.local),
+            callers: self.callers.clone(),
+            named: names(&self.callers),
+            affected: self.affected.as_ref().map(names),
+            outsiders: names(&self.outsiders),
+            dated: if self.epoch_changed { self.runs.clone() } else { BTreeSet::new() },
+            extras,
+            ..Suspects::default()
+        };
+        let (layout, lock) = (self.layout(), self.lock());
+        let (difference, suspects) = (&difference, &suspects);
+        plan(&Situation { layout: &layout, lock: Some(&lock), difference, suspects })
     }
 
     /// Straight from the rules, by going round until nothing is added.
@@ -231,26 +232,9 @@ fn situation_of(
     changes: Option<&SourceChanges>,
     damage: Option<&[Change]>,
 ) -> Removals {
-    let (none, units, extras) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-    plan(&Situation {
-        layout,
-        changes,
-        damage,
-        succeeded: true,
-        local: &none,
-        lock: None,
-        readers: &units,
-        callers: &units,
-        named: &none,
-        affected: None,
-        unmade: &[],
-        outdated: &BTreeMap::new(),
-        docs_are_outdated: false,
-        outsiders: &none,
-        dated: &units,
-        tampered: &none,
-        extras: &extras,
-    })
+    let (changes, damage) = (changes.cloned(), damage.map(<[Change]>::to_vec));
+    let difference = &Difference { changes, damage, succeeded: true, ..Difference::default() };
+    plan(&Situation { layout, lock: None, difference, suspects: &Suspects::default() })
 }
 
 #[test]
@@ -338,26 +322,19 @@ impl Beside {
         let checkout = checkout.iter().map(|path| change(path, ChangeKind::Changed)).collect();
         let changes = SourceChanges { checkout, ..SourceChanges::default() };
         let damage: Vec<Change> = damage.iter().map(|(path, kind)| change(path, *kind)).collect();
-        let (none, units) = (BTreeSet::new(), BTreeSet::new());
-        plan(&Situation {
-            layout: &self.layout,
-            changes: Some(&changes),
-            damage: Some(&damage),
+        let difference = Difference {
+            changes: Some(changes),
+            damage: Some(damage),
             succeeded: true,
-            local: &none,
-            lock: Some(&self.lock),
-            readers: &units,
-            callers: &units,
-            named: &none,
-            affected: Some(&affected.iter().map(|package| name(*package)).collect()),
-            unmade: &[],
-            outdated: &BTreeMap::new(),
-            docs_are_outdated: false,
-            outsiders: &none,
-            dated: &units,
-            tampered: &none,
-            extras: &self.extras,
-        })
+            ..Difference::default()
+        };
+        let suspects = Suspects {
+            affected: Some(affected.iter().map(|package| name(*package)).collect()),
+            extras: self.extras.clone(),
+            ..Suspects::default()
+        };
+        let (layout, lock) = (&self.layout, Some(&self.lock));
+        plan(&Situation { layout, lock, difference: &difference, suspects: &suspects })
     }
 }
 

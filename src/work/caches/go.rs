@@ -18,7 +18,7 @@ use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::tree::{Change, ChangeKind, Made, Node, Tree};
 use crate::observe::sources::{self, SourceChanges, Where};
-use crate::work::situation::Findings;
+use crate::work::situation::{Begun, Seen};
 
 /// In Go's build cache: results of tests from before this moment are not used (`cmd/go/internal/clean`,
 /// Go 1.19).
@@ -48,10 +48,10 @@ pub(super) struct Judged {
 pub(super) fn judge(
     settings: &Settings,
     place: &Where,
-    findings: &Findings,
+    seen: &Seen,
     before: &Memory,
 ) -> Result<Judged> {
-    let checkout = &findings.state.checkout;
+    let checkout = &seen.state.checkout;
     let mut memory = before.clone();
     let is_cgo = |path: &Path| {
         // One that cannot be read cannot be compiled either.
@@ -72,7 +72,7 @@ pub(super) fn judge(
         }
         memory.outside.insert(name, tree);
     }
-    if let Some(changes) = findings.source_changes() {
+    if let Some(changes) = seen.source_changes() {
         why.extend(judge_changes(changes, &memory, checkout));
     }
     Ok(Judged { why, memory })
@@ -178,8 +178,8 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Takes what the command wrote into the checkout into the memory.
-pub(super) fn learn(memory: &mut Memory, place: &Where, findings: &Findings) -> Result<()> {
-    let before = &findings.state.checkout;
+pub(super) fn learn(memory: &mut Memory, place: &Where, begun: &Begun) -> Result<()> {
+    let before = &begun.state.checkout;
     let after = sources::observe_checkout(place, before)?;
     memory.made.clear();
     for change in after.changes_since(before) {

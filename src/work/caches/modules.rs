@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::not_as_left as files_not_as_left;
 use crate::base::encoding::{base64, hexadecimal};
 use crate::base::tree::{ChangeKind, Node, Tree};
-use crate::work::situation::Findings;
+use crate::work::situation::Seen;
 
 /// Where Go keeps what it downloaded as it was.
 const DOWNLOAD: &str = "cache/download";
@@ -129,8 +129,8 @@ fn escaped(path: &str) -> String {
 
 /// Modules for which a `go.sum` that changed has another checksum than what was downloaded, with all
 /// that was downloaded of that version. A cold build would download them as they are now.
-pub(super) fn outdated(kept: &Path, source: &Path, findings: &Findings) -> Vec<PathBuf> {
-    let changes = findings.source_changes();
+pub(super) fn outdated(kept: &Path, source: &Path, seen: &Seen) -> Vec<PathBuf> {
+    let changes = seen.source_changes();
     let changed = changes.iter().flat_map(|changes| &changes.checkout);
     let sums = changed.filter(|change| {
         ["go.sum", "go.work.sum"]

@@ -6,32 +6,32 @@ use super::Session;
 use crate::host::home;
 use crate::store::Claim;
 use crate::store::evict::Trash;
-use crate::work::situation::Findings;
+use crate::work::situation::Seen;
 
 impl Session<'_> {
     /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
     /// fetches it again, as it would in a cold build.
-    pub(super) fn renew_downloads(&self, findings: &mut Findings) -> Result<()> {
+    pub(super) fn renew_downloads(&self, seen: &mut Seen) -> Result<()> {
         let Some(shared) = self.home.as_ref().filter(|home| home.is_shared()) else {
             return Ok(());
         };
         let home = self.store.cargo_home();
-        let mut spoilt = findings.state.packages.spoilt();
+        let mut spoilt = seen.state.packages.spoilt();
         for name in &spoilt {
-            findings.state.packages.forget(name);
+            seen.state.packages.forget(name);
         }
         for path in &mut spoilt {
             *path = home.join(&path);
         }
-        if let Some(lock) = &findings.state.lock {
-            if findings.state.packages.lacks_some() || !spoilt.is_empty() {
+        if let Some(lock) = &seen.state.lock {
+            if seen.state.packages.lacks_some() || !spoilt.is_empty() {
                 spoilt.extend(home::false_archives(&shared.registry(), lock)?);
             }
         }
         if spoilt.is_empty() {
             return Ok(());
         }
-        findings.state_is_recorded = false;
+        seen.state_is_recorded = false;
         let lock = shared.lock();
         let busy = |holder: &str| {
             let lock = lock.display();

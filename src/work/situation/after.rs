@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::callers::Callers;
 use super::{
-    Findings, LookError, View, elsewhere, fresh, mentioned, observe_target, to_bytes, to_paths,
+    Begun, LookError, View, elsewhere, fresh, mentioned, observe_target, to_bytes, to_paths,
 };
 use crate::base::moment::Moment;
 use crate::base::tree::Made;
@@ -71,41 +71,41 @@ pub(crate) struct Aftermath {
 }
 
 /// Looks at the target directory after the command. `started` is the moment before it began;
-/// `findings` are those of this use.
+/// `begun` is this use.
 pub(crate) fn look_after(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
-    findings: &Findings,
+    begun: &Begun,
     view: &View,
     place: &Where,
     started: Moment,
 ) -> Result<Aftermath, LookError> {
     let compiled = layout.compiled_since(started)?.len();
-    let tree = observe_target(layout, extras, Some(&findings.tree))?;
-    let known = findings.manifest.as_ref();
+    let tree = observe_target(layout, extras, Some(&begun.tree))?;
+    let known = begun.manifest.as_ref();
     let inputs = match known {
         Some(known) if compiled == 0 => known.inputs.clone(),
-        _ => to_bytes(&elsewhere::named(layout, None, &findings.state, view, place)?),
+        _ => to_bytes(&elsewhere::named(layout, None, &begun.state, view, place)?),
     };
     let mentions = match known {
         Some(known) if compiled == 0 => known.mentions.clone(),
-        _ => mentions(layout, place, findings)?,
+        _ => mentions(layout, place, begun)?,
     };
     let memory = match known {
-        Some(_) if compiled == 0 => findings.memory.clone(),
+        Some(_) if compiled == 0 => begun.memory.clone(),
         _ => {
-            let (state, local, tree) = (&findings.state, &findings.local, &tree);
+            let (state, local, tree) = (&begun.state, &begun.local, &tree);
             let callers = Callers { layout, tree, state, local, place, view };
-            callers.remember(&findings.memory)?
+            callers.remember(&begun.memory)?
         }
     };
-    let Written { made, edited } = written(layout, place, view, findings, started)?;
+    let Written { made, edited } = written(layout, place, view, begun, started)?;
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
     let needed = Needed::default();
-    let extras = super::extras::makers(layout, extras, &tree, findings, started)?;
+    let extras = super::extras::makers(layout, extras, &tree, begun, started)?;
     let manifest =
         TargetManifest { tree, extras, tampered, inputs, made, edited, mentions, memory, needed };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
@@ -123,10 +123,10 @@ fn written(
     layout: &Layout,
     place: &Where,
     view: &View,
-    findings: &Findings,
+    begun: &Begun,
     started: Moment,
 ) -> Result<Written, LookError> {
-    let known = findings.manifest.as_ref();
+    let known = begun.manifest.as_ref();
     let fresh: Vec<&Unit> =
         layout.units().filter(|unit| unit.started.is_some_and(|at| at >= started)).collect();
     let Some(first) = fresh.iter().filter_map(|unit| unit.started).min() else {
@@ -136,12 +136,12 @@ fn written(
     };
     let ends = fresh.iter().map(|unit| unit.finished.map_or(Moment::MAX, |done| done.at));
     let last = ends.max().unwrap_or(Moment::MAX);
-    let seen = sources::observe_checkout(place, &findings.state.checkout)?;
-    let mut made = findings.state.made(&seen, first, last);
-    let mut edited = findings.state.edited(&seen);
+    let seen = sources::observe_checkout(place, &begun.state.checkout)?;
+    let mut made = begun.state.made(&seen, first, last);
+    let mut edited = begun.state.edited(&seen);
     edited.retain(|(path, _)| path != Path::new("Cargo.lock"));
     if !edited.is_empty() {
-        let named = named(layout, view, &findings.state)?;
+        let named = named(layout, view, &begun.state)?;
         let may_be_seen = |path: &PathBuf, at: Moment| match at {
             at if at < first => true,
             at if at <= last => false,
@@ -151,7 +151,7 @@ fn written(
     }
     if let Some(manifest) = known {
         let renewed: BTreeSet<&str> = fresh.iter().map(|unit| unit.package.as_str()).collect();
-        if !findings.local.iter().all(|name| renewed.contains(name.as_str())) {
+        if !begun.local.iter().all(|name| renewed.contains(name.as_str())) {
             for (path, entry) in &manifest.made {
                 made.entry(path.clone()).or_insert_with(|| entry.clone());
             }
@@ -191,10 +191,10 @@ fn named(
 fn mentions(
     layout: &Layout,
     place: &Where,
-    findings: &Findings,
+    begun: &Begun,
 ) -> Result<BTreeSet<Vec<u8>>, LayoutError> {
     let mut all = BTreeSet::new();
-    let is_local = |unit: &&Unit| findings.local.contains(&unit.package);
+    let is_local = |unit: &&Unit| begun.local.contains(&unit.package);
     for unit in layout.units().filter(is_local) {
         all.extend(layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?);
     }

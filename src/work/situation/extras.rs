@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Findings, OsStr};
+use super::{Begun, OsStr};
 use crate::base::moment::Moment;
 use crate::base::tree::{Entry, Node, Tree};
 use crate::observe::affected::may_write;
@@ -35,7 +35,7 @@ pub(super) fn makers(
     layout: &Layout,
     uplifted: &BTreeSet<PathBuf>,
     tree: &Tree,
-    findings: &Findings,
+    begun: &Begun,
     started: Moment,
 ) -> Result<BTreeMap<Vec<u8>, BTreeSet<String>>, LayoutError> {
     let mut all = BTreeMap::new();
@@ -43,9 +43,9 @@ pub(super) fn makers(
     for path in layout.beside().chain(uplifted) {
         let is_docs = layout.docs_above(path).is_some();
         let files = if is_docs { Vec::new() } else { files(tree, path) };
-        let runs = runs.get_or_insert_with(|| Runs::of(layout, findings, started));
+        let runs = runs.get_or_insert_with(|| Runs::of(layout, begun, started));
         let mut makers = runs.packages_at(path, &files)?;
-        makers.extend(earlier(path, &files, findings));
+        makers.extend(earlier(path, &files, begun));
         all.insert(path.as_os_str().as_bytes().to_vec(), makers);
     }
     Ok(all)
@@ -64,8 +64,8 @@ fn files(tree: &Tree, path: &Path) -> Vec<(PathBuf, Entry)> {
 }
 
 /// Those of before, if something of it is as it was.
-fn earlier(path: &Path, files: &[(PathBuf, Entry)], findings: &Findings) -> BTreeSet<String> {
-    let Some((manifest, makers)) = findings.manifest.as_ref().zip(findings.extras.get(path)) else {
+fn earlier(path: &Path, files: &[(PathBuf, Entry)], begun: &Begun) -> BTreeSet<String> {
+    let Some((manifest, makers)) = begun.manifest.as_ref().zip(begun.extras.get(path)) else {
         return BTreeSet::new();
     };
     let is_same = |(path, new): &(PathBuf, Entry)| {
@@ -89,8 +89,8 @@ struct Run<'a> {
 }
 
 impl<'a> Runs<'a> {
-    fn of(layout: &'a Layout, findings: &Findings, started: Moment) -> Self {
-        let lock = findings.state.lock.as_ref();
+    fn of(layout: &'a Layout, begun: &Begun, started: Moment) -> Self {
+        let lock = begun.state.lock.as_ref();
         let writers = lock.map(|lock| may_write(layout, lock)).unwrap_or_default();
         let is_known = |name: &str| {
             lock.is_some_and(|lock| lock.packages.iter().any(|package| package.name == name))

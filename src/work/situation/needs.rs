@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{Findings, LookError};
+use super::{Begun, LookError};
 use crate::base::moment::Moment;
 use crate::base::quantity::Usage;
 use crate::base::usage::{self, Counter};
@@ -26,25 +26,28 @@ pub(crate) enum Watch {
     Uplifted,
 }
 
-impl Findings {
-    /// Begins to watch what the command is going to need. To be called after all that larder itself
-    /// reads or removes before the command. Setting an access time sets the change time, by which files
-    /// are known to be untouched: so this is done only where something changed.
-    pub(crate) fn begin_watch(&mut self, plan: &Removals) -> Result<(), LookError> {
+impl Begun {
+    /// Begins to watch what the command is going to need. Setting an access time sets the change time, by which
+    /// files are known to be untouched: so this is done only where something changed.
+    pub(super) fn watch(
+        &self,
+        layout: &Layout,
+        plan: &Removals,
+        succeeded: bool,
+    ) -> Result<Watch, LookError> {
         let known = self.manifest.as_ref().map_or(Known::Not, |manifest| manifest.needed.known);
-        let changed = !plan.why.is_empty() || !self.succeeded || self.manifest.is_none();
+        let changed = !plan.why.is_empty() || !succeeded || self.manifest.is_none();
         if !changed && known != Known::Not {
-            return Ok(());
+            return Ok(Watch::Unchanged);
         }
-        let digits = self.layout.digits()?;
-        self.watch = if watch_reads(&self.layout.target, &digits) {
+        let digits = layout.digits()?;
+        Ok(if watch_reads(&layout.target, &digits) {
             Watch::Reads
         } else if changed {
             Watch::Uplifted
         } else {
             Watch::Unchanged
-        };
-        Ok(())
+        })
     }
 }
 
@@ -52,20 +55,20 @@ impl Findings {
 /// succeeded. To be called on the first look after the command, before anything is unshared.
 pub(crate) fn needed(
     layout: &Layout,
-    findings: &Findings,
+    begun: &Begun,
     started: Moment,
     number: Option<u64>,
 ) -> Result<Needed, LookError> {
-    let before = findings.manifest.as_ref().map(|manifest| manifest.needed.clone());
+    let before = begun.manifest.as_ref().map(|manifest| manifest.needed.clone());
     let before = before.unwrap_or_default();
     let Some(number) = number else { return Ok(before) };
     let started = places(layout, |unit| unit.started.is_some_and(|at| at >= started));
     let names = names(layout);
-    if findings.watch == Watch::Unchanged && started.is_empty() {
+    if begun.watch == Watch::Unchanged && started.is_empty() {
         return Ok(before);
     }
     let graph = layout.graph()?;
-    Ok(match findings.watch {
+    Ok(match begun.watch {
         Watch::Unchanged => before.and(&names, &graph, &started),
         Watch::Reads => {
             let read = places(layout, |unit| unit.read.is_some_and(|at| at > Moment(0)));

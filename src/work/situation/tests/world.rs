@@ -267,33 +267,33 @@ impl World {
         let (mut place, view) = self.place();
         let succeeded = self.kept[dir].succeeded;
         let watch = &mut Stopwatch::default();
-        let mut findings = situation::look(&paths, &mut place, &view, succeeded, watch).unwrap();
-        let is_new = findings.manifest.is_none();
+        let seen_now = situation::look(&paths, &mut place, &view, succeeded, watch).unwrap();
+        let is_new = seen_now.is_new();
         let plan = if is_new {
             reconcile::Removals::default()
         } else {
-            reconcile::plan(&findings.situation())
+            reconcile::plan(&seen_now.situation())
         };
         assert!(!plan.everything);
         for path in plan.paths.iter().map(|path| paths.target.join(path)) {
             let _ = fs::remove_dir_all(&path);
             let _ = fs::remove_file(&path);
         }
-        let stays = |(path, _): &&(PathBuf, _)| paths.target.join(path).exists();
-        let times: Vec<_> = findings.times.iter().filter(stays).cloned().collect();
+        let stays = |(path, _): &(PathBuf, _)| paths.target.join(path).exists();
+        let times: Vec<_> = seen_now.drifted().into_iter().filter(stays).collect();
         restore_times(&paths.target, &times).unwrap();
-        let refresh = findings.refresh(&plan, &place, &view).unwrap();
+        let refresh = seen_now.refresh(&plan, &place, &view).unwrap();
         for note in &refresh.notes {
             fs::remove_file(paths.target.join(note)).unwrap();
         }
         rewrite(&paths.target, &refresh.rewrites).unwrap();
         restore_times(&paths.target, &refresh.times).unwrap();
-        findings.learn_times(&refresh.times);
-        atomic::write_binary(&paths.state, &findings.state).unwrap();
+        atomic::write_binary(&paths.state, &seen_now.state).unwrap();
+        let begun = seen_now.begin(&plan, &refresh.times).unwrap();
         let after = Tree::observe_all(&self.source, None).unwrap();
         assert!(after.changes_since(&before).is_empty(), "larder changed the sources");
         assert_eq!(after.restamped_since(&before), Vec::<PathBuf>::new(), "larder touched them");
-        self.run(dir, edits, fails, &findings, (place, view), &seen, is_new);
+        self.run(dir, edits, fails, &begun, (place, view), &seen, is_new);
     }
 
     /// The command, and what is recorded of it.
@@ -303,7 +303,7 @@ impl World {
         dir: usize,
         edits: Option<&'static str>,
         fails: bool,
-        findings: &situation::Findings,
+        begun: &situation::Begun,
         (mut place, view): (Where, View),
         seen: &Seen,
         is_new: bool,
@@ -343,9 +343,9 @@ impl World {
             unshare(path, &paths.dir).unwrap();
         }
         let aftermath =
-            situation::look_after(&layout, &uplifted.extras, findings, &view, &place, started)
+            situation::look_after(&layout, &uplifted.extras, begun, &view, &place, started)
                 .unwrap();
-        let mut state = findings.state.clone();
+        let mut state = begun.state.clone();
         if situation::learn(&mut state, &mut place, &view, &aftermath, started).unwrap() {
             atomic::write_binary(&paths.state, &state).unwrap();
         }
