@@ -27,46 +27,84 @@ pub(crate) struct Store {
     pub(super) format: u32,
 }
 
-/// The paths of one target directory and its records.
+/// The paths of one target directory, of its records, and of what is beside it.
 #[derive(Clone, Debug)]
 pub(crate) struct EntryPaths {
     /// The directory that holds the rest.
     pub dir: PathBuf,
-    /// `entry.json`
-    pub record: PathBuf,
-    /// `identity.json`
-    pub identity: PathBuf,
-    /// `state`
-    pub state: PathBuf,
-    /// `manifest`
-    pub manifest: PathBuf,
-    /// `sweep`: what is being removed from the target directory; only there meanwhile.
-    pub sweep: PathBuf,
-    /// `target/`
-    pub target: PathBuf,
-    /// `caches/`: what other tools than Cargo keep.
-    pub caches: PathBuf,
-    /// `kept`: what the last close left in `caches/`.
-    pub kept: PathBuf,
-    /// The lock beside the directory.
-    pub lock: PathBuf,
-    /// The pin beside the directory.
-    pub pin: PathBuf,
-    /// `<toolchain id>.pull/`: what is being pulled; only there meanwhile.
-    pub staging: PathBuf,
-    /// `<toolchain id>.push/`: a replica that is being pushed; only there meanwhile.
-    pub replica: PathBuf,
-    /// `<toolchain id>.cold/`: the sources for cold builds, as they were before the warm one; only there
-    /// meanwhile. Not inside the directory, which the warm build may have to begin anew.
-    pub copies: PathBuf,
 }
 
 impl EntryPaths {
+    /// `entry.json`
+    pub(crate) fn record(&self) -> PathBuf {
+        self.dir.join("entry.json")
+    }
+
+    /// `identity.json`
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.dir.join("identity.json")
+    }
+
+    /// `state`
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// `manifest`
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.dir.join("manifest")
+    }
+
+    /// `sweep`: what is being removed from the target directory; only there meanwhile.
+    pub(crate) fn sweep(&self) -> PathBuf {
+        self.dir.join("sweep")
+    }
+
+    /// `target/`
+    pub(crate) fn target(&self) -> PathBuf {
+        self.dir.join("target")
+    }
+
+    /// `caches/`: what other tools than Cargo keep.
+    pub(crate) fn caches(&self) -> PathBuf {
+        self.dir.join("caches")
+    }
+
+    /// `kept`: what the last close left in `caches/`.
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.dir.join("kept")
+    }
+
+    /// The lock beside the directory.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.with_extension("lock")
+    }
+
+    /// The pin beside the directory.
+    pub(crate) fn pin(&self) -> PathBuf {
+        self.dir.with_extension("pin")
+    }
+
+    /// `<toolchain id>.pull/`: what is being pulled; only there meanwhile.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.dir.with_extension("pull")
+    }
+
+    /// `<toolchain id>.push/`: a replica that is being pushed; only there meanwhile.
+    pub(crate) fn replica(&self) -> PathBuf {
+        self.dir.with_extension("push")
+    }
+
+    /// `<toolchain id>.cold/`: the sources for cold builds, as they were before the warm one; only there
+    /// meanwhile. Not inside the directory, which the warm build may have to begin anew.
+    pub(crate) fn copies(&self) -> PathBuf {
+        self.dir.with_extension("cold")
+    }
+
     /// Whether a name in the directory is one of its own.
     pub(crate) fn has(&self, name: &OsStr) -> bool {
-        let records = [&self.record, &self.identity, &self.state, &self.manifest, &self.sweep];
-        let own = records.into_iter().chain([&self.target, &self.caches, &self.kept]);
-        own.into_iter().any(|path| path.file_name() == Some(name))
+        let own = ["entry.json", "identity.json", "state", "manifest", "sweep"];
+        own.into_iter().chain(["target", "caches", "kept"]).any(|own| name == own)
     }
 
     /// Where a build from nothing is made, to be compared with what is kept.
@@ -76,12 +114,12 @@ impl EntryPaths {
 
     /// The sources of that build.
     pub(crate) fn cold_source(&self, number: u32) -> PathBuf {
-        self.copies.join(number.to_string())
+        self.copies().join(number.to_string())
     }
 
     /// What that build has a copy of besides: directories outside of the sources.
     pub(crate) fn cold_beside(&self, number: u32, index: usize) -> PathBuf {
-        self.copies.join(format!("{number}-{index}"))
+        self.copies().join(format!("{number}-{index}"))
     }
 
     /// What that build has in place of directories that have to be empty.
@@ -230,22 +268,7 @@ impl Store {
     /// The paths of one target directory.
     pub(crate) fn entry(&self, project: &ProjectName, id: ToolchainId) -> EntryPaths {
         let dir = self.project(project).join(id.to_string());
-        EntryPaths {
-            record: dir.join("entry.json"),
-            identity: dir.join("identity.json"),
-            state: dir.join("state"),
-            manifest: dir.join("manifest"),
-            sweep: dir.join("sweep"),
-            target: dir.join("target"),
-            caches: dir.join("caches"),
-            kept: dir.join("kept"),
-            lock: dir.with_extension("lock"),
-            pin: dir.with_extension("pin"),
-            staging: dir.with_extension("pull"),
-            replica: dir.with_extension("push"),
-            copies: dir.with_extension("cold"),
-            dir,
-        }
+        EntryPaths { dir }
     }
 
     /// Makes a directory of the store's own.

@@ -169,7 +169,7 @@ impl Store {
 
     /// What a directory was compiled with, where its record can be read.
     pub(crate) fn identity(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
-        atomic::read_json(&self.entry(project, id).identity).ok().flatten()
+        atomic::read_json(&self.entry(project, id).identity()).ok().flatten()
     }
 }
 
@@ -205,14 +205,14 @@ impl Row {
 /// The record of a directory, or why a build may not use the directory; without looking at more than
 /// the record and the name `target`.
 pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
-    match atomic::read_json::<EntryRecord>(&paths.record) {
+    match atomic::read_json::<EntryRecord>(&paths.record()) {
         Ok(Some(record)) if !record.belongs_to(paths) => {
             Err("its entry.json is of another directory".to_owned())
         }
         Ok(Some(record)) if record.format != FORMAT => {
             Err("another version of larder made it".to_owned())
         }
-        Ok(Some(_)) if !fs::symlink_metadata(&paths.target).is_ok_and(|it| it.is_dir()) => {
+        Ok(Some(_)) if !fs::symlink_metadata(&paths.target()).is_ok_and(|it| it.is_dir()) => {
             Err("its target directory is gone".to_owned())
         }
         Ok(Some(record)) => Ok(record),
@@ -239,7 +239,7 @@ mod tests {
             for number in [1, 2] {
                 let paths = store.entry(&project, id(number));
                 fs::create_dir(&paths.dir).unwrap();
-                fs::write(&paths.lock, "").unwrap();
+                fs::write(&paths.lock(), "").unwrap();
             }
         }
         let rows = store.all_rows().unwrap();
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(store.users(&rows), [const { None }; 4]);
         let guard = store.hold(Wait::Forever, |_| {}).unwrap();
         assert_eq!(store.users(&rows), [const { None }; 4]);
-        let busy = store.entry(&"oat".parse().unwrap(), id(2)).lock;
+        let busy = store.entry(&"oat".parse().unwrap(), id(2)).lock();
         let lock = Lock::acquire(&busy, "image one", Wait::Forever, |_| {}).unwrap();
         for (row, user) in rows.iter().zip(store.users(&rows)) {
             let is_busy = row.project.as_str() == "oat" && row.toolchain == id(2);

@@ -126,7 +126,7 @@ impl OpenEntry {
     /// Removes a directory that was made for nothing, with its lock.
     pub(crate) fn discard(self, store: &Store) -> Result<(), OpenError> {
         Trash::new(store).take(&self.paths.dir)?;
-        evict::remove_lock(store, &self.paths.lock, self.lock)?;
+        evict::remove_lock(store, &self.paths.lock(), self.lock)?;
         Ok(evict::remove_project(store, &self.record.project)?)
     }
 
@@ -146,7 +146,7 @@ impl OpenEntry {
         measured: Option<(Usage, Vec<Unused>)>,
         changed: &[PathBuf],
     ) -> Result<(), StoreError> {
-        sync_files(&self.paths.target, changed)?;
+        sync_files(&self.paths.target(), changed)?;
         let cold = self.record.last.as_ref().is_some_and(|last| last.cold);
         if closed.outcome == super::Outcome::Succeeded {
             self.record.successes += 1;
@@ -171,7 +171,7 @@ impl OpenEntry {
     }
 
     fn save(&self) -> Result<(), StoreError> {
-        Ok(atomic::write_json(&self.paths.record, &self.record)?)
+        Ok(atomic::write_json(&self.paths.record(), &self.record)?)
     }
 
     /// Record first, then the directory: a directory without a record is never trusted.
@@ -185,9 +185,9 @@ impl OpenEntry {
         self.save_identity()?;
         self.save()?;
         fault::point("store.make-target");
-        fs::create_dir_all(&self.paths.target).map_err(fail(&self.paths.target))?;
+        fs::create_dir_all(&self.paths.target()).map_err(fail(&self.paths.target()))?;
         fault::point("store.tag-target");
-        let tag = self.paths.target.join("CACHEDIR.TAG");
+        let tag = self.paths.target().join("CACHEDIR.TAG");
         fs::write(&tag, TAG).map_err(fail(&tag))
     }
 }
@@ -196,7 +196,7 @@ impl OpenEntry {
     /// The identity is known, whatever became of its record: the directory bears its digest.
     fn mend_identity(&self) -> Result<(), StoreError> {
         let canonical = self.identity.canonical();
-        match fs::read(&self.paths.identity) {
+        match fs::read(&self.paths.identity()) {
             Ok(recorded) if recorded == canonical => Ok(()),
             _ => self.save_identity(),
         }
@@ -204,7 +204,7 @@ impl OpenEntry {
 
     /// The canonical form and nothing else, so that the directory's name is the file's digest.
     fn save_identity(&self) -> Result<(), StoreError> {
-        Ok(atomic::write(&self.paths.identity, self.identity.canonical(), 0o644)?)
+        Ok(atomic::write(&self.paths.identity(), self.identity.canonical(), 0o644)?)
     }
 }
 
@@ -216,7 +216,7 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
         return Ok(None);
     }
     let record = listing::record(paths)?;
-    let plain_target = fs::symlink_metadata(&paths.target).is_ok_and(|target| target.is_dir());
+    let plain_target = fs::symlink_metadata(&paths.target()).is_ok_and(|target| target.is_dir());
     if record.lost_to_another_boot(&boot_id()) {
         Err("the machine went down during its last use".to_owned())
     } else if !plain_target {

@@ -80,7 +80,7 @@ impl Store {
     /// Puts a directory that is complete, with all its records, in the place of the one that is there, under its
     /// lock. A crash in between leaves the one before, or none.
     pub(crate) fn adopt(&self, paths: &EntryPaths, _lock: &Lock) -> Result<(), OpenError> {
-        let staging = &paths.staging;
+        let staging = &paths.staging();
         let fail = |verb, path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::Io { verb, path, source }

@@ -145,7 +145,7 @@ impl Caches {
         if way == Way::Symlink {
             self.foreign.push(format!("not attached, because nothing can be mounted: {shown}"));
         } else if crate::host::home::is_vacant(&place) {
-            let kept = self.paths.caches.join(part.name());
+            let kept = self.paths.caches().join(part.name());
             self.attached.push(Attached { part, kept, place });
         } else {
             output.note(&format!(
@@ -165,7 +165,7 @@ impl Caches {
     }
 
     fn kept(&self, part: Part) -> PathBuf {
-        self.paths.caches.join(part.name())
+        self.paths.caches().join(part.name())
     }
 
     /// Looks at what is there and at the sources, and decides what has to go. Changes nothing.
@@ -176,7 +176,7 @@ impl Caches {
             return Ok(found);
         }
         let recorded: Option<CacheRecord> =
-            atomic::undamaged(atomic::read_binary(&self.paths.kept))?;
+            atomic::undamaged(atomic::read_binary(&self.paths.kept()))?;
         let is_recorded = recorded.is_some();
         found.before = recorded.unwrap_or_default();
         let nothing = Tree::default();
@@ -275,7 +275,7 @@ impl Caches {
     }
 
     fn config_copy(&self) -> PathBuf {
-        self.paths.caches.join("ccache.conf")
+        self.paths.caches().join("ccache.conf")
     }
 
     /// Adds the mounts of what is kept.
@@ -335,7 +335,7 @@ impl Caches {
             go::learn(&mut now.memory, place, begun)?;
         }
         if now != found.before {
-            atomic::write_binary(&self.paths.kept, &now)?;
+            atomic::write_binary(&self.paths.kept(), &now)?;
         }
         Ok(left)
     }

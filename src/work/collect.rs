@@ -212,7 +212,7 @@ fn is_in_use(
     toolchain: ToolchainId,
 ) -> Result<bool, CollectError> {
     let paths = store.entry(project, toolchain);
-    Ok(Lock::holder(&paths.lock).is_some() || CargoLocks::try_hold(&paths.target)?.is_none())
+    Ok(Lock::holder(&paths.lock()).is_some() || CargoLocks::try_hold(&paths.target())?.is_none())
 }
 
 /// The first directory in which a Cargo works that larder did not start.
@@ -221,7 +221,7 @@ pub(crate) fn built_by_others(
 ) -> Result<Option<(ProjectName, ToolchainId)>, CollectError> {
     for row in store.all_rows()? {
         let paths = store.entry(&row.project, row.toolchain);
-        if CargoLocks::try_hold(&paths.target)?.is_none() {
+        if CargoLocks::try_hold(&paths.target())?.is_none() {
             return Ok(Some((row.project, row.toolchain)));
         }
     }
@@ -276,7 +276,7 @@ pub(crate) fn take_directory(
     trash: &mut Trash<'_>,
 ) -> Result<Fate, CollectError> {
     let paths = store.entry(project, toolchain);
-    let Some(lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+    let Some(lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
         if !paths.dir.exists() {
             return Ok(Fate::Gone);
         }
@@ -293,22 +293,22 @@ pub(crate) fn take_directory(
         }
     }
     trash.take(&paths.dir)?;
-    evict::remove_lock(store, &paths.lock, lock)?;
+    evict::remove_lock(store, &paths.lock(), lock)?;
     Ok(Fate::Gone)
 }
 
 /// What becomes of a directory whose lock somebody else has.
 fn in_use(paths: &EntryPaths) -> Fate {
-    let holder = Lock::holder(&paths.lock).unwrap_or_else(|| "another process".to_owned());
+    let holder = Lock::holder(&paths.lock()).unwrap_or_else(|| "another process".to_owned());
     stays(format!("in use by {holder}"))
 }
 
 /// Cargo's own locks of a directory whose lock is held, or why nothing of it may go.
 fn let_go(paths: &EntryPaths) -> Result<Result<CargoLocks, Fate>, CollectError> {
-    let Some(cargo) = CargoLocks::try_hold(&paths.target)? else {
+    let Some(cargo) = CargoLocks::try_hold(&paths.target())? else {
         return Ok(Err(stays("a cargo that larder did not start builds in it".to_owned())));
     };
-    if paths.pin.exists() {
+    if paths.pin().exists() {
         return Ok(Err(stays("it was pinned meanwhile".to_owned())));
     }
     Ok(Ok(cargo))

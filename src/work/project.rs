@@ -101,7 +101,7 @@ impl Project {
         let announce = |holder: &str| {
             output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
         };
-        let path = store.entry(&self.name, id).lock;
+        let path = store.entry(&self.name, id).lock();
         loop {
             store.make_project(&self.name)?;
             match Lock::acquire(&path, &what, self.settings.wait, announce) {

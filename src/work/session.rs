@@ -90,7 +90,7 @@ impl Session<'_> {
         let started = Moment::now();
         let led_to = self.target.as_deref().and_then(link::leads_to);
         let (begun, found) = self.reconcile(watch)?;
-        let mut mounts = self.attach(&self.entry.paths().target)?;
+        let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
         self.cargo = None;
@@ -133,7 +133,7 @@ impl Session<'_> {
         self.caches.prepare(self.store, &found)?;
         let times = self.refresh(&seen, &plan)?;
         if !seen.state_is_recorded || plan.everything {
-            atomic::write_binary(&self.entry.paths().state, &seen.state)?;
+            atomic::write_binary(&self.entry.paths().state(), &seen.state)?;
         }
         let begun = seen.begin(&plan, &times)?;
         watch.step("reconcile");
@@ -161,7 +161,7 @@ impl Session<'_> {
         if plan.everything {
             return Ok(());
         }
-        let target = &self.entry.paths().target;
+        let target = &self.entry.paths().target();
         let mut trash = Trash::new(self.store);
         for path in &plan.paths {
             trash.take(&target.join(path))?;
@@ -176,7 +176,7 @@ impl Session<'_> {
         if plan.everything {
             return Ok(Vec::new());
         }
-        let target = &self.entry.paths().target;
+        let target = &self.entry.paths().target();
         let refresh = seen.refresh(plan, &self.sources, &self.view)?;
         // What is written from now on has to be newer than all of these times.
         if let Some(newest) = refresh.times.iter().map(|(_, time)| *time).max() {
@@ -227,7 +227,7 @@ impl Session<'_> {
             );
         }
         let paths = self.entry.paths().clone();
-        let layout = Layout::scan(&paths.target)?;
+        let layout = Layout::scan(&paths.target())?;
         let uplifted = situation::uplifted(&layout);
         let number = self.entry.record().successes + 1;
         let number = (outcome == Outcome::Succeeded).then_some(number);
@@ -236,7 +236,7 @@ impl Session<'_> {
             unshare(path, &paths.dir)?;
         }
         let results = self.sources.results.as_deref();
-        rewrite(&paths.target, &situation::dep_infos_for_users(&layout, results))?;
+        rewrite(&paths.target(), &situation::dep_infos_for_users(&layout, results))?;
         let mut after = situation::look_after(
             &layout,
             &uplifted.extras,
@@ -252,7 +252,7 @@ impl Session<'_> {
         let changed = outdated.is_none();
         let mut fresh = if changed { after.manifest.fresh_since(before) } else { Vec::new() };
         if begun.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
-            atomic::write_binary(&paths.manifest, &after.manifest)?;
+            atomic::write_binary(&paths.manifest(), &after.manifest)?;
         }
         let left = self.caches.close(found, &self.sources, begun)?;
         fresh.extend(left.fresh);
@@ -305,7 +305,7 @@ impl Session<'_> {
         after: &situation::Aftermath,
         started: Moment,
     ) -> Result<()> {
-        let path = &self.entry.paths().state;
+        let path = &self.entry.paths().state();
         let mut state = begun.state.clone();
         if situation::learn(&mut state, &mut self.sources, &self.view, after, started)? {
             atomic::write_binary(path, &state)?;

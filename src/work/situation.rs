@@ -104,8 +104,8 @@ pub(crate) fn look(
     succeeded: bool,
     watch: &mut Stopwatch,
 ) -> Result<Seen, LookError> {
-    let recorded: Option<SourceState> = read_or_nothing(&paths.state)?;
-    let manifest: Option<TargetManifest> = read_or_nothing(&paths.manifest)?;
+    let recorded: Option<SourceState> = read_or_nothing(&paths.state())?;
+    let manifest: Option<TargetManifest> = read_or_nothing(&paths.manifest())?;
     place.inputs = manifest.iter().flat_map(|manifest| to_paths(&manifest.inputs)).collect();
     if let (Some(manifest), Some(recorded)) = (&manifest, &recorded) {
         place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
@@ -113,7 +113,7 @@ pub(crate) fn look(
     watch.step("records");
     let state = sources::observe(place, recorded.as_ref())?;
     watch.step("sources");
-    let layout = Layout::scan(&paths.target)?;
+    let layout = Layout::scan(&paths.target())?;
     let had_leftovers = leftovers(&layout).next().is_some();
     let extras: BTreeMap<PathBuf, BTreeSet<String>> =
         manifest.iter().flat_map(extras::recorded).collect();

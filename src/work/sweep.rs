@@ -65,10 +65,10 @@ pub(crate) fn sweep(
     record: &EntryRecord,
     until: u64,
 ) -> Result<Option<Usage>, SweepError> {
-    let Some(manifest) = undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest))? else {
+    let Some(manifest) = undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest()))? else {
         return Ok(None);
     };
-    let layout = Layout::scan(&paths.target)?;
+    let layout = Layout::scan(&paths.target())?;
     let dead = manifest.needed.dead(until, &names(&layout), &layout.graph()?);
     let gone = chosen(&layout, &dead)?;
     let mut counter = Counter::default();
@@ -87,21 +87,21 @@ pub(crate) fn sweep(
         inodes: left.inodes,
         unused: unused(&layout, stays),
     };
-    atomic::write_binary(&paths.sweep, &sweep)?;
+    atomic::write_binary(&paths.sweep(), &sweep)?;
     sweep.carry_out(store, paths)?;
     Ok((!gone.is_empty()).then_some(freed))
 }
 
 /// Whether a sweep was cut off.
 pub(crate) fn is_pending(paths: &EntryPaths) -> bool {
-    fs::symlink_metadata(&paths.sweep).is_ok()
+    fs::symlink_metadata(&paths.sweep()).is_ok()
 }
 
 /// Brings a sweep to its end that was cut off.
 pub(crate) fn finish(store: &Store, paths: &EntryPaths) -> Result<(), SweepError> {
-    match undamaged(atomic::read_binary::<Sweep>(&paths.sweep))? {
+    match undamaged(atomic::read_binary::<Sweep>(&paths.sweep()))? {
         Some(sweep) => sweep.carry_out(store, paths),
-        None => Ok(Trash::new(store).take(&paths.sweep)?),
+        None => Ok(Trash::new(store).take(&paths.sweep())?),
     }
 }
 
@@ -126,14 +126,14 @@ impl Sweep {
             self.paths.iter().map(|path| Path::new(OsStr::from_bytes(path))).collect();
         let mut trash = Trash::new(store);
         for path in &gone {
-            trash.take(&paths.target.join(path))?;
+            trash.take(&paths.target().join(path))?;
         }
         let parents = gone.iter().filter_map(|path| path.parent());
         for parent in parents.collect::<BTreeSet<&Path>>() {
-            sync(&paths.target.join(parent))?;
+            sync(&paths.target().join(parent))?;
         }
         if let Some(mut manifest) =
-            undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest))?
+            undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest()))?
         {
             for path in &gone {
                 manifest.tree.forget(path);
@@ -143,13 +143,13 @@ impl Sweep {
                 gone.iter().any(|path| unit.starts_with(path))
             };
             manifest.needed.since.retain(|unit, _| !is_gone(unit));
-            atomic::write_binary(&paths.manifest, &manifest)?;
+            atomic::write_binary(&paths.manifest(), &manifest)?;
         }
-        if let Some(record) = undamaged(atomic::read_json::<EntryRecord>(&paths.record))? {
+        if let Some(record) = undamaged(atomic::read_json::<EntryRecord>(&paths.record()))? {
             let (size, inodes, unused) = (self.size, self.inodes, self.unused.clone());
-            atomic::write_json(&paths.record, &EntryRecord { size, inodes, unused, ..record })?;
+            atomic::write_json(&paths.record(), &EntryRecord { size, inodes, unused, ..record })?;
         }
-        Ok(trash.take(&paths.sweep)?)
+        Ok(trash.take(&paths.sweep())?)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::evict;
 pub(super) fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     for row in named(&store, &arguments.project, &arguments.ids)? {
-        atomic::write(&store.entry(&row.project, row.toolchain).pin, b"", 0o644)?;
+        atomic::write(&store.entry(&row.project, row.toolchain).pin(), b"", 0o644)?;
         output.note(&format!("{} {} is pinned", row.project, row.toolchain.short()));
     }
     Ok(DONE)
@@ -23,7 +23,7 @@ pub(super) fn pin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -
 pub(super) fn unpin(store: Option<PathBuf>, arguments: &PinArgs, output: Output) -> Result<u8> {
     let (store, _guard) = existing_store(store, output)?;
     for row in named(&store, &arguments.project, &arguments.ids)? {
-        evict::remove_pin(&store, &store.entry(&row.project, row.toolchain).pin)?;
+        evict::remove_pin(&store, &store.entry(&row.project, row.toolchain).pin())?;
         output.note(&format!("{} {} is not pinned", row.project, row.toolchain.short()));
     }
     Ok(DONE)

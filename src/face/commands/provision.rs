@@ -65,7 +65,7 @@ fn make_entry(
     let (entry, _) = OpenEntry::open(store, &project.name, identity, lock)?;
     Ok(Made {
         toolchain: entry.record().toolchain,
-        target: entry.paths().target.clone(),
+        target: entry.paths().target().clone(),
         new: entry.is_new(),
     })
 }

@@ -40,7 +40,7 @@ fn push_row(store: &Store, share: &Share<'_>, row: &Row, output: Output) -> Resu
         let (project, id) = (&row.project, row.toolchain.short());
         output.note(&format!("waiting for {project} {id}: in use by {holder}"));
     };
-    let lock = Lock::acquire(&paths.lock, "larder push", Wait::Forever, announce)?;
+    let lock = Lock::acquire(&paths.lock(), "larder push", Wait::Forever, announce)?;
     let captured = pushing.capture(&paths, &lock)?;
     drop(lock);
     Ok(captured.publish()?)

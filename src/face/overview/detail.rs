@@ -24,14 +24,14 @@ pub(crate) struct Part {
 
 /// The parts of a target directory and of the caches beside it, the largest first.
 pub(crate) fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
-    let target = &paths.target;
+    let target = &paths.target();
     let layout = Layout::scan(target)?;
     let mut parts: Vec<Part> =
         layout.profiles.iter().flat_map(|profile| of_profile(&layout, profile)).collect();
     let measured = parts.iter().fold(Usage::default(), |sum, part| sum.plus(part.usage));
     let usage = usage::measure(target).minus(measured);
     parts.push(Part { profile: PathBuf::from("."), name: "[the rest]".to_owned(), usage });
-    for cache in std::fs::read_dir(&paths.caches).into_iter().flatten().flatten() {
+    for cache in std::fs::read_dir(&paths.caches()).into_iter().flatten().flatten() {
         let name = format!("[{}]", cache.file_name().to_string_lossy());
         let usage = usage::measure(&cache.path());
         parts.push(Part { profile: PathBuf::from("caches"), name, usage });

@@ -40,7 +40,7 @@ fn next(rows: &Mutex<impl Iterator<Item = Row>>) -> Option<Row> {
 
 fn measure(store: &Store, row: &Row, output: Output) -> Result<(), CollectError> {
     let paths = store.entry(&row.project, row.toolchain);
-    let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+    let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
         if paths.dir.exists() {
             let name = format!("{} {}", row.project, row.toolchain.short());
             output.note(&format!("{name} is in use, and not measured"));
@@ -62,7 +62,7 @@ pub(crate) fn mend(
     let usage = usage::measure(&paths.dir);
     if usage != record.usage() {
         let record = EntryRecord { size: usage.bytes, inodes: usage.inodes, ..record };
-        atomic::write_json(&paths.record, &record)?;
+        atomic::write_json(&paths.record(), &record)?;
     }
     Ok(())
 }

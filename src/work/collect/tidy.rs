@@ -85,14 +85,14 @@ impl Tidying<'_> {
         {
             return Ok(0);
         }
-        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
             return Ok(0);
         };
         for path in &strangers {
             self.trash.take(path)?;
         }
         if is_cut_off {
-            let Some(_cargo) = CargoLocks::try_hold(&paths.target)? else {
+            let Some(_cargo) = CargoLocks::try_hold(&paths.target())? else {
                 return Ok(strangers.len());
             };
             sweep::finish(self.store, &paths)?;
@@ -103,43 +103,43 @@ impl Tidying<'_> {
 
     /// What was being pulled when it was cut off. Who pulls has the directory's lock.
     fn half_pulled(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
-        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
             return Ok(0);
         };
-        self.trash.take(&paths.staging)?;
+        self.trash.take(&paths.staging())?;
         Ok(1)
     }
 
     /// What was being pushed when it was cut off. Who pushes has a claim on it.
     fn half_pushed(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
-        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
             return Ok(0);
         };
-        let Some(_claim) = Claim::try_acquire(&paths.replica)? else {
+        let Some(_claim) = Claim::try_acquire(&paths.replica())? else {
             return Ok(0);
         };
-        self.trash.take(&paths.replica)?;
+        self.trash.take(&paths.replica())?;
         Ok(1)
     }
 
     /// Copies of sources for cold builds that were cut off. Who verifies has the directory's lock.
     fn copied(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
-        let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
             return Ok(0);
         };
-        self.trash.take(&paths.copies)?;
+        self.trash.take(&paths.copies())?;
         Ok(1)
     }
 
     fn lock_of_nothing(&mut self, paths: &EntryPaths) -> Result<usize, CollectError> {
-        let Some(lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+        let Some(lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
             return Ok(0);
         };
         if std::fs::symlink_metadata(&paths.dir).is_ok() {
             return Ok(0);
         }
-        evict::remove_pin(self.store, &paths.pin)?;
-        evict::remove_lock(self.store, &paths.lock, lock)?;
+        evict::remove_pin(self.store, &paths.pin())?;
+        evict::remove_lock(self.store, &paths.lock(), lock)?;
         Ok(1)
     }
 

@@ -13,7 +13,7 @@ pub(super) fn take_units(
     seen: &Candidate,
     until: u64,
 ) -> Result<Fate, CollectError> {
-    let Some(_lock) = Lock::try_acquire(&paths.lock, COLLECTOR)? else {
+    let Some(_lock) = Lock::try_acquire(&paths.lock(), COLLECTOR)? else {
         return Ok(in_use(paths));
     };
     let _cargo = match let_go(paths)? {

@@ -41,7 +41,7 @@ impl Session<'_> {
 
     /// The target directory as it was left.
     pub(crate) fn kept(&self) -> PathBuf {
-        self.entry.paths().target.clone()
+        self.entry.paths().target().clone()
     }
 
     /// The checkout.
@@ -120,7 +120,7 @@ impl Session<'_> {
     pub(crate) fn clear_cold(&self) -> Result<()> {
         let paths = self.entry.paths();
         let mut trash = Trash::new(self.store);
-        trash.take(&paths.copies)?;
+        trash.take(&paths.copies())?;
         for number in BUILDS {
             trash.take(&paths.cold(number))?;
             trash.take(&paths.cold_home(number))?;
@@ -133,7 +133,7 @@ impl Session<'_> {
     pub(crate) fn leave_cold(&self) -> Result<()> {
         self.clear_cold()?;
         if let Some(target) = &self.target {
-            link::leave(target, &self.entry.paths().target)?;
+            link::leave(target, &self.entry.paths().target())?;
         }
         Ok(())
     }

@@ -32,14 +32,14 @@ impl Session<'_> {
     /// Copies the sources as they are before the command, once for each cold build.
     pub(crate) fn copy_sources(&mut self) -> Result<()> {
         let paths = self.entry.paths().clone();
-        Trash::new(self.store).take(&paths.copies)?;
+        Trash::new(self.store).take(&paths.copies())?;
         let why = if self.way == Way::Symlink {
             "nothing can be mounted here"
         } else if self.store.root().starts_with(self.checkout()) {
             "the store is inside of them"
         } else {
             let _progress = Progress::step(self.output, "copying the sources");
-            make(&paths.copies)?;
+            make(&paths.copies())?;
             return self.copy_all();
         };
         self.output.note(&format!(

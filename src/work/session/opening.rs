@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
             ));
         }
         let (way, wait) = (project.way, project.settings.wait);
-        let cargo = Some(wait_for_cargo(&entry.paths().target, wait, output)?);
+        let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
         let shares = home.as_ref().is_some_and(Home::is_shared);
         let downloads = shares.then(|| store.hold_downloads()).transpose()?;
         Ok(Self {
@@ -121,7 +121,7 @@ fn open_entry(
 fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
     let kept = store.entry(&project.name, identity.id());
     if sweep::is_pending(&kept) {
-        let _cargo = wait_for_cargo(&kept.target, project.settings.wait, output)?;
+        let _cargo = wait_for_cargo(&kept.target(), project.settings.wait, output)?;
         sweep::finish(store, &kept)?;
     }
     Ok(())

@@ -55,7 +55,7 @@ impl Pulled {
 impl AcceptedPush {
     /// Where a directory was last pulled from or pushed to, if it was.
     pub(crate) fn is_there_already(&self, paths: &EntryPaths) -> bool {
-        let record = atomic::read_json::<EntryRecord>(&paths.record).ok().flatten();
+        let record = atomic::read_json::<EntryRecord>(&paths.record()).ok().flatten();
         let shared = record.and_then(|record| record.shared);
         shared.is_some_and(|shared| {
             shared.counter > self.manifest.counter
@@ -76,7 +76,7 @@ impl Share<'_> {
         let started = Instant::now();
         let mut watch = Stopwatch::default();
         let manifest = &found.manifest;
-        let _cargo = super::hold_cargo(&paths.target)?;
+        let _cargo = super::hold_cargo(&paths.target())?;
         for why in &found.passed_over {
             self.output.note(&format!("passed over: {why}"));
         }

@@ -130,17 +130,17 @@ impl<'s, 'a> Pushing<'s, 'a> {
         lock: &Lock,
     ) -> Result<Captured<'s, 'a>, ShareError> {
         let locked = Instant::now();
-        let _cargo = super::hold_cargo(&paths.target)?;
+        let _cargo = super::hold_cargo(&paths.target())?;
         let record = record(paths)?;
         let no = || ShareError::NotPushable("its records are not whole".to_owned());
         let left =
-            atomic::undamaged(atomic::read_binary::<store::TargetManifest>(&paths.manifest))?;
-        let state = atomic::undamaged(atomic::read_binary::<SourceState>(&paths.state))?;
+            atomic::undamaged(atomic::read_binary::<store::TargetManifest>(&paths.manifest()))?;
+        let state = atomic::undamaged(atomic::read_binary::<SourceState>(&paths.state()))?;
         let Content { entries, gone, left } = content(paths, left.ok_or_else(no)?)?;
         check_entries(&entries).map_err(ShareError::NotPushable)?;
         let data = match Replica::make(self.share.store, paths, lock, &entries)? {
             Some(replica) => Data::Replica(replica),
-            None => Data::Stored(self.share.store_data(&paths.target, &gone)?),
+            None => Data::Stored(self.share.store_data(&paths.target(), &gone)?),
         };
         let before = Before { created: record.created, shared: record.shared };
         let closed = record.last.and_then(|last| last.closed);
@@ -257,8 +257,8 @@ impl Share<'_> {
     /// was made anew or pulled meanwhile.
     fn note_in_record(&self, manifest: &PushManifest, before: &Before) -> Result<(), ShareError> {
         let paths = self.store.entry(&manifest.scope.project, manifest.scope.toolchain);
-        let Some(_lock) = Lock::try_acquire(&paths.lock, "larder push")? else { return Ok(()) };
-        let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record))?
+        let Some(_lock) = Lock::try_acquire(&paths.lock(), "larder push")? else { return Ok(()) };
+        let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record()))?
         else {
             return Ok(());
         };
@@ -270,14 +270,14 @@ impl Share<'_> {
             snapshot: manifest.snapshot.to_string(),
             signer: manifest.signer.clone(),
         };
-        Ok(atomic::write_json(&paths.record, &EntryRecord { shared: Some(shared), ..record })?)
+        Ok(atomic::write_json(&paths.record(), &EntryRecord { shared: Some(shared), ..record })?)
     }
 }
 
 /// The record of a directory that may be pushed.
 fn record(paths: &EntryPaths) -> Result<EntryRecord, ShareError> {
     let no = |why: &str| Err(ShareError::NotPushable(why.to_owned()));
-    let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record))? else {
+    let Some(record) = atomic::undamaged(atomic::read_json::<EntryRecord>(&paths.record()))? else {
         return no("there is no directory; build first");
     };
     if !record.belongs_to(paths) || record.format != store::FORMAT {
@@ -312,7 +312,7 @@ struct Content {
 /// Looks at the directory: it has to be what the last close left, and dead units are left out.
 fn content(paths: &EntryPaths, mut left: store::TargetManifest) -> Result<Content, ShareError> {
     use std::os::unix::ffi::OsStrExt;
-    let layout = Layout::scan(&paths.target).map_err(LookError::from)?;
+    let layout = Layout::scan(&paths.target()).map_err(LookError::from)?;
     let to_path = |bytes: &Vec<u8>| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
     let extras = left.extras.keys().map(to_path).collect();
     let mut tree = observe_target(&layout, &extras, Some(&left.tree))?;

@@ -28,7 +28,7 @@ impl<'a> Replica<'a> {
         _lock: &Lock,
         entries: &[PushEntry],
     ) -> Result<Option<Self>, ShareError> {
-        let dir = &paths.replica;
+        let dir = &paths.replica();
         match Claim::try_acquire(dir)? {
             // That of a push that was cut off.
             Some(_claim) => Trash::new(store).take(dir)?,
@@ -40,7 +40,7 @@ impl<'a> Replica<'a> {
             return Ok(None);
         };
         let replica = Self { store, dir: dir.clone(), _claim: claim };
-        Ok(replica.fill(&paths.target, entries)?.then_some(replica))
+        Ok(replica.fill(&paths.target(), entries)?.then_some(replica))
     }
 
     /// Where it is.

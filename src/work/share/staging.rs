@@ -62,7 +62,7 @@ impl<'a> Staging<'a> {
         lock: &'a Lock,
         manifest: &'a PushManifest,
     ) -> Result<Self, ShareError> {
-        let dir = paths.staging.clone();
+        let dir = paths.staging().clone();
         Trash::new(store).take(&dir)?;
         let target = dir.join("target");
         make_dir(&dir)?;
@@ -77,7 +77,7 @@ impl<'a> Staging<'a> {
 
     /// Takes over what the kept directory has already: files with the same path, size and content.
     pub(super) fn seed(&self) -> Result<Seeded, ShareError> {
-        if !self.paths.target.is_dir() {
+        if !self.paths.target().is_dir() {
             return Ok(Seeded::default());
         }
         let files = self.manifest.entries.iter().filter_map(|entry| match &entry.what {
@@ -86,7 +86,7 @@ impl<'a> Staging<'a> {
         });
         let files: Vec<_> = files.collect();
         let has_it = |(entry, size, digest, _): &(&PushEntry, u64, Digest, u32)| {
-            let path = self.paths.target.join(&entry.path);
+            let path = self.paths.target().join(&entry.path);
             fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() == *size)
                 && Digest::of_file(&path).is_ok_and(|found| found == *digest)
         };
@@ -109,7 +109,7 @@ impl<'a> Staging<'a> {
             bytes += *size;
         }
         once.par_iter().try_for_each(|(entry, place)| {
-            copy(&self.paths.target.join(&entry.path), place)?;
+            copy(&self.paths.target().join(&entry.path), place)?;
             set_time(place, entry.mtime)
         })?;
         for (first, place) in &again {
@@ -202,17 +202,17 @@ impl<'a> Staging<'a> {
         let left: store::TargetManifest =
             postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
         let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
-        atomic::write(&place(&self.paths.identity), identity.canonical(), 0o644)?;
-        atomic::write_binary(&place(&self.paths.state), &state)?;
+        atomic::write(&place(&self.paths.identity()), identity.canonical(), 0o644)?;
+        atomic::write_binary(&place(&self.paths.state()), &state)?;
         atomic::write_binary(
-            &place(&self.paths.manifest),
+            &place(&self.paths.manifest()),
             &store::TargetManifest { tree, ..left },
         )?;
         set_mode(&self.dir, 0o755)?;
         let usage = usage::measure(&self.dir);
         let record =
             EntryRecord { size: usage.bytes, inodes: usage.inodes, ..self.record(identity) };
-        atomic::write_json(&place(&self.paths.record), &record)?;
+        atomic::write_json(&place(&self.paths.record()), &record)?;
         self.store.adopt(self.paths, self.lock)?;
         self.is_adopted = true;
         Ok(())

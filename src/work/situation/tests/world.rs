@@ -82,7 +82,7 @@ impl World {
         let kept = |name: &str| {
             let id = ToolchainId(Digest::of(name.as_bytes()));
             let paths = store.entry(&"p".parse().unwrap(), id);
-            fs::create_dir_all(&paths.target).unwrap();
+            fs::create_dir_all(&paths.target()).unwrap();
             Kept { paths, succeeded: true, seen: None }
         };
         let commit = |number: usize| {
@@ -275,20 +275,20 @@ impl World {
             reconcile::plan(&seen_now.situation())
         };
         assert!(!plan.everything);
-        for path in plan.paths.iter().map(|path| paths.target.join(path)) {
+        for path in plan.paths.iter().map(|path| paths.target().join(path)) {
             let _ = fs::remove_dir_all(&path);
             let _ = fs::remove_file(&path);
         }
-        let stays = |(path, _): &(PathBuf, _)| paths.target.join(path).exists();
+        let stays = |(path, _): &(PathBuf, _)| paths.target().join(path).exists();
         let times: Vec<_> = seen_now.drifted().into_iter().filter(stays).collect();
-        restore_times(&paths.target, &times).unwrap();
+        restore_times(&paths.target(), &times).unwrap();
         let refresh = seen_now.refresh(&plan, &place, &view).unwrap();
         for note in &refresh.notes {
-            fs::remove_file(paths.target.join(note)).unwrap();
+            fs::remove_file(paths.target().join(note)).unwrap();
         }
-        rewrite(&paths.target, &refresh.rewrites).unwrap();
-        restore_times(&paths.target, &refresh.times).unwrap();
-        atomic::write_binary(&paths.state, &seen_now.state).unwrap();
+        rewrite(&paths.target(), &refresh.rewrites).unwrap();
+        restore_times(&paths.target(), &refresh.times).unwrap();
+        atomic::write_binary(&paths.state(), &seen_now.state).unwrap();
         let begun = seen_now.begin(&plan, &refresh.times).unwrap();
         let after = Tree::observe_all(&self.source, None).unwrap();
         assert!(after.changes_since(&before).is_empty(), "larder changed the sources");
@@ -317,7 +317,7 @@ impl World {
         let paths = self.kept[dir].paths.clone();
         let mut cargo = Cargo {
             source: &self.source,
-            target: &paths.target,
+            target: &paths.target(),
             form: self.form,
             script: self.script,
             keeps_leftovers: edits.is_none(),
@@ -337,7 +337,7 @@ impl World {
             && was_there(&"lib/top");
         assert!(!expects_nothing || built.made == 0, "{} made needlessly", built.made);
         assert!(!is_new || built.made > 0);
-        let layout = Layout::scan(&paths.target).unwrap();
+        let layout = Layout::scan(&paths.target()).unwrap();
         let uplifted = situation::uplifted(&layout);
         for path in &uplifted.shared {
             unshare(path, &paths.dir).unwrap();
@@ -347,9 +347,9 @@ impl World {
                 .unwrap();
         let mut state = begun.state.clone();
         if situation::learn(&mut state, &mut place, &view, &aftermath, started).unwrap() {
-            atomic::write_binary(&paths.state, &state).unwrap();
+            atomic::write_binary(&paths.state(), &state).unwrap();
         }
-        atomic::write_binary(&paths.manifest, &aftermath.manifest).unwrap();
+        atomic::write_binary(&paths.manifest(), &aftermath.manifest).unwrap();
         let kept = &mut self.kept[dir];
         kept.succeeded = built.succeeded;
         kept.seen = (built.succeeded && edits.is_none()).then(|| seen.clone());
