@@ -26,5 +26,5 @@ mod tests;
 
 pub(crate) use git::{Original, originals, shared};
 pub(crate) use lockfile::{Lockfile, Package};
-pub(crate) use place::{Where, plain};
+pub(crate) use place::{Built, Downloads, Where, plain};
 pub(crate) use state::{Attempt, SourceChanges, SourceState, observe, observe_checkout};

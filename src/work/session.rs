@@ -58,42 +58,53 @@ pub(crate) struct Session<'a> {
     store: &'a Store,
     output: Output,
     entry: OpenEntry,
-    claim: Claim,
-    guard: &'a Guard,
-    downloads: Option<Guard>,
-    /// Cargo's own locks, until the command needs them.
-    cargo: Option<CargoLocks>,
-    /// The name `target` in the sources, as seen from here, if Cargo's directory is attached.
-    target: Option<PathBuf>,
-    way: Way,
-    /// Cargo's home, if that is attached.
-    home: Option<Home>,
+    held: Held<'a>,
+    checkout: Checkout,
     caches: Caches,
-    sources: Where,
-    view: View,
+    /// Why the directory was set aside that was there before, if so.
     broken: Option<String>,
     /// What cold builds have copies of, outside of the sources.
     beside: Vec<Beside>,
     wait: Wait,
 }
 
+/// What is locked besides the directory itself.
+struct Held<'a> {
+    claim: Claim,
+    guard: &'a Guard,
+    downloads: Option<Guard>,
+    /// Cargo's own locks, until the command needs them.
+    cargo: Option<CargoLocks>,
+}
+
+/// The sources, and what is attached there.
+struct Checkout {
+    /// The name `target` in the sources, as seen from here, if Cargo's directory is attached.
+    target: Option<PathBuf>,
+    way: Way,
+    /// Cargo's home, if that is attached.
+    home: Option<Home>,
+    sources: Where,
+    view: View,
+}
+
 impl Session<'_> {
     /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
     fn locks(&self) -> Vec<BorrowedFd<'_>> {
-        let own = [self.entry.lock().as_fd(), self.claim.as_fd(), self.guard.as_fd()];
-        own.into_iter().chain(self.downloads.as_ref().map(AsFd::as_fd)).collect()
+        let own = [self.entry.lock().as_fd(), self.held.claim.as_fd(), self.held.guard.as_fd()];
+        own.into_iter().chain(self.held.downloads.as_ref().map(AsFd::as_fd)).collect()
     }
 
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = Moment::now();
-        let led_to = self.target.as_deref().and_then(link::leads_to);
+        let led_to = self.checkout.target.as_deref().and_then(link::leads_to);
         let (begun, found) = self.reconcile(watch)?;
         let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
-        self.cargo = None;
+        self.held.cargo = None;
         let ended = command::run(words, mounts, &self.locks(), self.output);
         watch.step("command");
         let (code, seconds) = match &ended {
@@ -111,8 +122,13 @@ impl Session<'_> {
     fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Begun, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
-        let mut seen =
-            situation::look(self.entry.paths(), &mut self.sources, &self.view, succeeded, watch)?;
+        let mut seen = situation::look(
+            self.entry.paths(),
+            &mut self.checkout.sources,
+            &self.checkout.view,
+            succeeded,
+            watch,
+        )?;
         self.renew_downloads(&mut seen)?;
         let plan = if self.entry.is_new() {
             Removals::default()
@@ -121,7 +137,7 @@ impl Session<'_> {
         } else {
             reconcile::lenient(&seen.situation())
         };
-        let found = self.caches.look(&self.sources, &seen)?;
+        let found = self.caches.look(&self.checkout.sources, &seen)?;
         watch.step("caches");
         let (cold, why) = self.reasons(&seen, &plan, &found);
         if plan.everything {
@@ -177,7 +193,7 @@ impl Session<'_> {
             return Ok(Vec::new());
         }
         let target = &self.entry.paths().target();
-        let refresh = seen.refresh(plan, &self.sources, &self.view)?;
+        let refresh = seen.refresh(plan, &self.checkout.sources, &self.checkout.view)?;
         // What is written from now on has to be newer than all of these times.
         if let Some(newest) = refresh.times.iter().map(|(_, time)| *time).max() {
             tree::wait_until_past(newest);
@@ -193,7 +209,7 @@ impl Session<'_> {
 
     fn attach(&self, kept: &Path) -> Result<Mounts> {
         let mut mounts = Mounts::default();
-        match (&self.target, self.way) {
+        match (&self.checkout.target, self.checkout.way) {
             (Some(target), Way::Symlink) => link::make_whole_link(target, kept)?,
             (Some(target), Way::Bind) => {
                 link::make_mount_point(target)?;
@@ -201,8 +217,8 @@ impl Session<'_> {
             }
             (None, _) => {}
         }
-        if self.way == Way::Bind {
-            self.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
+        if self.checkout.way == Way::Bind {
+            self.checkout.home.iter().try_for_each(|home| home.attach(&mut mounts))?;
         }
         Ok(mounts)
     }
@@ -219,7 +235,7 @@ impl Session<'_> {
         led_to: Option<&Path>,
     ) -> Result<bool> {
         let _progress = Progress::step(self.output, "recording what the command left");
-        if let Some(path) = begun.hidden(&self.sources)? {
+        if let Some(path) = begun.hidden(&self.checkout.sources)? {
             bail!(
                 "{} changed while the command ran, and the sources have times in the future, so that cargo \
                  may not have seen it; give them times that are past, or run it again",
@@ -235,14 +251,14 @@ impl Session<'_> {
         for path in &uplifted.shared {
             unshare(path, &paths.dir)?;
         }
-        let results = self.sources.results.as_deref();
+        let results = self.checkout.sources.built.results.as_deref();
         rewrite(&paths.target(), &situation::dep_infos_for_users(&layout, results))?;
         let mut after = situation::look_after(
             &layout,
             &uplifted.extras,
             begun,
-            &self.view,
-            &self.sources,
+            &self.checkout.view,
+            &self.checkout.sources,
             started,
         )?;
         after.manifest.needed = needed;
@@ -254,7 +270,7 @@ impl Session<'_> {
         if begun.restamped || outdated.is_none_or(|outdated| outdated > FEW_STAMPS) {
             atomic::write_binary(&paths.manifest(), &after.manifest)?;
         }
-        let left = self.caches.close(found, &self.sources, begun)?;
+        let left = self.caches.close(found, &self.checkout.sources, begun)?;
         fresh.extend(left.fresh);
         let changed = changed || left.changed;
         let to_measure = changed || !self.entry.is_measured() || begun.had_leftovers;
@@ -267,10 +283,10 @@ impl Session<'_> {
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
         }
-        if self.home.as_ref().is_some_and(Home::is_shared) {
+        if self.checkout.home.as_ref().is_some_and(Home::is_shared) {
             self.store.measure_downloads(false)?;
         }
-        if outcome == Outcome::Succeeded && !after.has_units && self.target.is_some() {
+        if outcome == Outcome::Succeeded && !after.has_units && self.checkout.target.is_some() {
             self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
         Ok(built_nothing && self.entry.is_new() && self.caches.is_empty())
@@ -279,7 +295,7 @@ impl Session<'_> {
     /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
     /// nothing from a build that succeeded.
     fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
-        let Some(target) = &self.target else { return };
+        let Some(target) = &self.checkout.target else { return };
         let kept = other.unwrap_or(&layout.target);
         let left = link::leave(target, kept).and_then(|hidden| {
             let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
@@ -307,7 +323,13 @@ impl Session<'_> {
     ) -> Result<()> {
         let path = &self.entry.paths().state();
         let mut state = begun.state.clone();
-        if situation::learn(&mut state, &mut self.sources, &self.view, after, started)? {
+        if situation::learn(
+            &mut state,
+            &mut self.checkout.sources,
+            &self.checkout.view,
+            after,
+            started,
+        )? {
             atomic::write_binary(path, &state)?;
         }
         Ok(())

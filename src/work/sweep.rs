@@ -65,7 +65,8 @@ pub(crate) fn sweep(
     record: &EntryRecord,
     until: u64,
 ) -> Result<Option<Usage>, SweepError> {
-    let Some(manifest) = undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest()))? else {
+    let Some(manifest) = undamaged(atomic::read_binary::<TargetManifest>(&paths.manifest()))?
+    else {
         return Ok(None);
     };
     let layout = Layout::scan(&paths.target())?;

@@ -89,7 +89,7 @@ impl Where {
         }
         let path = plain(&path);
         let counts = !ELSEWHERE.iter().any(|other| path.starts_with(other))
-            && !self.real_of_compiler(&path).starts_with(&self.target)
+            && !self.real_of_compiler(&path).starts_with(&self.built.target)
             && !path.starts_with(self.seen_by_compiler(&self.source));
         (counts && self.real_of_compiler(&path).is_file()).then_some(path)
     }
@@ -97,6 +97,7 @@ impl Where {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::Built;
     use super::*;
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
         let place = Where {
             root: root.to_owned(),
             source: root.join("src/loaf"),
-            target: root.join("src/loaf/target"),
+            built: Built::at(root.join("src/loaf/target")),
             home: Some(PathBuf::from("/home")),
             ..Where::default()
         };

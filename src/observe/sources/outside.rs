@@ -151,5 +151,5 @@ fn is_source(place: &Where, lead: &Path) -> bool {
     let seen = place.seen_by_compiler(lead);
     let is_system = SYSTEM.iter().any(|system| seen.starts_with(system));
     let is_theirs = is_system && lead.is_dir();
-    !(inside || is_theirs || lead.starts_with(&place.target))
+    !(inside || is_theirs || lead.starts_with(&place.built.target))
 }

@@ -59,7 +59,7 @@ impl Packages {
         let mut sums = BTreeMap::new();
         let mut places = BTreeMap::new();
         for package in lock.packages.iter().filter(|package| package.source.is_some()) {
-            if let Some(sum) = package.sum().filter(|_| place.shared) {
+            if let Some(sum) = package.sum().filter(|_| place.downloads.shared) {
                 sums.insert(package.id(), sum.to_owned());
             }
             let own = homes.entry(package.id()).or_default();
@@ -178,7 +178,7 @@ fn look(here: &Path, before: Option<&Tree>) -> Result<Tree, ObserveError> {
 
 /// A place without the directory that holds Cargo's caches, which may be elsewhere next time.
 fn name_of(place: &Where, here: &Path) -> PathBuf {
-    for (cache, name) in [(&place.registry, "registry"), (&place.git, "git")] {
+    for (cache, name) in [(&place.downloads.registry, "registry"), (&place.downloads.git, "git")] {
         if let Ok(inside) = here.strip_prefix(cache) {
             return Path::new(name).join(inside);
         }
@@ -189,7 +189,8 @@ fn name_of(place: &Where, here: &Path) -> PathBuf {
 impl Where {
     /// The place here of a package from outside, by the name that the state has of it.
     pub(crate) fn place_of_package(&self, name: &Path) -> PathBuf {
-        for (cache, start) in [(&self.registry, "registry"), (&self.git, "git")] {
+        for (cache, start) in [(&self.downloads.registry, "registry"), (&self.downloads.git, "git")]
+        {
             if let Ok(inside) = name.strip_prefix(start) {
                 return cache.join(inside);
             }
@@ -200,11 +201,11 @@ impl Where {
 
 impl Shelves {
     fn list(place: &Where) -> Self {
-        let repositories = directories(&place.git.join("checkouts"));
+        let repositories = directories(&place.downloads.git.join("checkouts"));
         let commits = repositories.into_iter().flat_map(|repository| directories(&repository));
         let named = |path: PathBuf| Some((path.file_name()?.to_str()?.to_owned(), path));
         Self {
-            registries: directories(&place.registry.join("src")),
+            registries: directories(&place.downloads.registry.join("src")),
             checkouts: commits.filter_map(named).collect(),
             vendors: place.vendor.clone(),
         }

@@ -8,23 +8,45 @@ use crate::base::digest::Digest;
 /// Symlinks followed in one path before it counts as a loop, as in Linux (`path_resolution(7)`).
 const LINKS: usize = 40;
 
+/// Where it is built, as seen from here: left out of the checkout.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Built {
+    /// The target directory's place.
+    pub target: PathBuf,
+    /// Where finished artifacts go, if that is another place.
+    pub results: Option<PathBuf>,
+    /// Where copies of finished artifacts go, wherever that is.
+    pub artifacts: Option<PathBuf>,
+}
+
+#[cfg(test)]
+impl Built {
+    /// With everything in the target directory.
+    pub(crate) fn at(target: PathBuf) -> Self {
+        Self { target, ..Self::default() }
+    }
+}
+
+/// Where Cargo's downloads are, as seen from here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Downloads {
+    /// Cargo's `registry` directory.
+    pub registry: PathBuf,
+    /// Cargo's `git` directory.
+    pub git: PathBuf,
+    /// Whether these two are the store's, where nobody but Cargo has any business.
+    pub shared: bool,
+}
+
 /// Where to look. All paths are absolute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Where {
     /// The checkout, as seen from here.
     pub source: PathBuf,
-    /// The target directory's place, as seen from here; left out of the checkout.
-    pub target: PathBuf,
-    /// Where finished artifacts go, if that is another place; left out of the checkout too.
-    pub results: Option<PathBuf>,
-    /// Where copies of finished artifacts go, wherever that is.
-    pub artifacts: Option<PathBuf>,
-    /// Cargo's `registry` directory, as seen from here.
-    pub registry: PathBuf,
-    /// Cargo's `git` directory, as seen from here.
-    pub git: PathBuf,
-    /// Whether these two are the store's, where nobody but Cargo has any business.
-    pub shared: bool,
+    /// What is built.
+    pub built: Built,
+    /// What Cargo downloads.
+    pub downloads: Downloads,
     /// What the compiler has as `/`: `/` itself on a plain host, `$BUILDROOT` in mkosi.
     pub root: PathBuf,
     /// Directory sources (`cargo vendor`) outside of the checkout, as seen from here.
@@ -74,7 +96,7 @@ impl Where {
 
     /// The paths relative to the checkout of what is built inside of it.
     pub(super) fn built_inside(&self) -> Vec<&Path> {
-        let built = [Some(&self.target), self.results.as_ref()].into_iter().flatten();
+        let built = [Some(&self.built.target), self.built.results.as_ref()].into_iter().flatten();
         built.filter_map(|path| path.strip_prefix(&self.source).ok()).collect()
     }
 }

@@ -46,9 +46,12 @@ impl Scene {
     fn place(&self) -> Where {
         Where {
             source: self.path("source"),
-            target: self.path("source/target"),
-            registry: self.path("cargo/registry"),
-            git: self.path("cargo/git"),
+            built: Built::at(self.path("source/target")),
+            downloads: Downloads {
+                registry: self.path("cargo/registry"),
+                git: self.path("cargo/git"),
+                shared: false,
+            },
             root: PathBuf::from("/"),
             ..Where::default()
         }
@@ -81,7 +84,11 @@ impl Scene {
 
     fn clone_to(&self, name: &str) -> Where {
         self.git(".", &["clone", "-q", "source", name]);
-        Where { source: self.path(name), target: self.path(name).join("target"), ..self.place() }
+        Where {
+            source: self.path(name),
+            built: Built::at(self.path(name).join("target")),
+            ..self.place()
+        }
     }
 }
 
@@ -190,7 +197,8 @@ fn submodules_and_linked_working_trees_are_repositories() {
     let changes = observe(&place, Some(&old)).unwrap().changes_since(&old);
     assert_eq!(changes.git, ["deps/inner: refs/tags/v9"]);
     scene.git("source", &["worktree", "add", "-q", "../tree", "-b", "side"]);
-    let place = Where { source: scene.path("tree"), target: scene.path("tree/target"), ..place };
+    let place =
+        Where { source: scene.path("tree"), built: Built::at(scene.path("tree/target")), ..place };
     let old = look(&place);
     scene.git("source", &["tag", "v3"]);
     let changes = observe(&place, Some(&old)).unwrap().changes_since(&old);
@@ -203,7 +211,7 @@ fn a_checkout_below_the_top_belongs_to_its_repository() {
     scene.write("source/part/Cargo.toml", "[package]\nname = \"part\"\n");
     scene.commit("source", "part");
     let source = scene.path("source/part");
-    let place = Where { target: source.join("target"), source, ..scene.place() };
+    let place = Where { built: Built::at(source.join("target")), source, ..scene.place() };
     let old = look(&place);
     scene.write("source/part/target/x", "");
     assert!(look(&place).changes_since(&old).is_empty());
@@ -237,8 +245,12 @@ fn looking_changes_no_time_and_nothing_else() {
     let part = scene.path("source/part");
     let places = [
         scene.place(),
-        Where { target: part.join("target"), source: part, ..scene.place() },
-        Where { source: scene.path("tree"), target: scene.path("tree/target"), ..scene.place() },
+        Where { built: Built::at(part.join("target")), source: part, ..scene.place() },
+        Where {
+            source: scene.path("tree"),
+            built: Built::at(scene.path("tree/target")),
+            ..scene.place()
+        },
     ];
     let before = stamps(scene.0.path());
     for place in places {

@@ -34,7 +34,7 @@ impl Session<'_> {
     /// Whether the policy wants the next use to be verified.
     pub(crate) fn is_due(&self, every: u64) -> bool {
         every > 0
-            && self.target.is_some()
+            && self.checkout.target.is_some()
             && self.entry.identity().is_exact()
             && (self.entry.record().uses + 1) % every == 0
     }
@@ -46,7 +46,7 @@ impl Session<'_> {
 
     /// The checkout.
     pub(crate) fn checkout(&self) -> &Path {
-        &self.sources.source
+        &self.checkout.sources.source
     }
 
     /// Runs the command with an empty directory in place of the kept one.
@@ -83,10 +83,10 @@ impl Session<'_> {
         let mut mounts = Mounts::default();
         self.attach_beside(number, &mut mounts)?;
         mounts.bind(copy, self.checkout())?;
-        if let Some(target) = &self.target {
+        if let Some(target) = &self.checkout.target {
             mounts.bind(&self.entry.paths().cold(number), target)?;
         }
-        if let Some(cargo_home) = &self.home {
+        if let Some(cargo_home) = &self.checkout.home {
             cargo_home.attach(&mut mounts)?;
             cargo_home.attach_fresh(home, &mut mounts)?;
         }
@@ -99,7 +99,7 @@ impl Session<'_> {
 
     /// Where Cargo's units are, attached or left alone.
     pub(super) fn builds_in(&self) -> Option<&Path> {
-        self.target.as_deref().or(self.sources.results.as_deref())
+        self.checkout.target.as_deref().or(self.checkout.sources.built.results.as_deref())
     }
 
     /// What is mounted in the checkout, and the directory with Cargo's units, relative to it.
@@ -111,7 +111,9 @@ impl Session<'_> {
 
     /// What Cargo notes for itself where it puts artifacts, if that is in the sources, relative to them.
     fn notes_inside(&self) -> Vec<PathBuf> {
-        let named = [&self.sources.results, &self.sources.artifacts].into_iter().flatten();
+        let named = [&self.checkout.sources.built.results, &self.checkout.sources.built.artifacts]
+            .into_iter()
+            .flatten();
         let inside = named.filter_map(|dir| dir.strip_prefix(self.checkout()).ok());
         inside.flat_map(|dir| NOTES.map(|note| dir.join(note))).collect()
     }
@@ -132,7 +134,7 @@ impl Session<'_> {
     /// Removes them after a comparison: where nothing can be mounted the way led to the cold builds.
     pub(crate) fn leave_cold(&self) -> Result<()> {
         self.clear_cold()?;
-        if let Some(target) = &self.target {
+        if let Some(target) = &self.checkout.target {
             link::leave(target, &self.entry.paths().target())?;
         }
         Ok(())

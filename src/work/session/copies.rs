@@ -33,7 +33,7 @@ impl Session<'_> {
     pub(crate) fn copy_sources(&mut self) -> Result<()> {
         let paths = self.entry.paths().clone();
         Trash::new(self.store).take(&paths.copies())?;
-        let why = if self.way == Way::Symlink {
+        let why = if self.checkout.way == Way::Symlink {
             "nothing can be mounted here"
         } else if self.store.root().starts_with(self.checkout()) {
             "the store is inside of them"
@@ -55,7 +55,7 @@ impl Session<'_> {
         for number in BUILDS {
             dot_gits = copy(self.checkout(), &paths.cold_source(number), &target)?;
         }
-        let originals = sources::originals(&self.sources, &dot_gits);
+        let originals = sources::originals(&self.checkout.sources, &dot_gits);
         self.beside = self.found_beside(&originals);
         for number in BUILDS {
             for (index, beside) in self.beside.iter().enumerate() {
@@ -94,14 +94,15 @@ impl Session<'_> {
     /// Where Cargo puts finished artifacts, if neither in the sources nor in what is attached, and if it holds
     /// nothing that has to stay where it is.
     fn results_outside(&self) -> Vec<PathBuf> {
-        let sources = &self.sources;
+        let sources = &self.checkout.sources;
         let real = |path: &Path| fs::canonicalize(path).unwrap_or(path.to_owned());
-        let known = [Some(self.checkout()), self.target.as_deref()].into_iter().flatten();
+        let known = [Some(self.checkout()), self.checkout.target.as_deref()].into_iter().flatten();
         let known: Vec<PathBuf> = known.map(real).collect();
-        let downloads = [&sources.registry, &sources.git].map(|path| real(path));
+        let downloads =
+            [&sources.downloads.registry, &sources.downloads.git].map(|path| real(path));
         // Where nothing of Cargo's is attached, they are among units, of which nobody knows what they were before.
-        let results = sources.results.as_ref().filter(|_| self.target.is_some());
-        let named = [results, sources.artifacts.as_ref()].into_iter().flatten();
+        let results = sources.built.results.as_ref().filter(|_| self.checkout.target.is_some());
+        let named = [results, sources.built.artifacts.as_ref()].into_iter().flatten();
         let named = named.map(|path| real(path));
         let outside = named.filter(|path| !known.iter().any(|known| path.starts_with(known)));
         let holds_none =

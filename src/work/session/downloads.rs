@@ -12,7 +12,7 @@ impl Session<'_> {
     /// Takes from the shared downloads what is not as it was downloaded, so that Cargo unpacks or
     /// fetches it again, as it would in a cold build.
     pub(super) fn renew_downloads(&self, seen: &mut Seen) -> Result<()> {
-        let Some(shared) = self.home.as_ref().filter(|home| home.is_shared()) else {
+        let Some(shared) = self.checkout.home.as_ref().filter(|home| home.is_shared()) else {
             return Ok(());
         };
         let home = self.store.cargo_home();

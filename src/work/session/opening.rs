@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::Session;
 use super::sharing::pull_when_cold;
 use super::waiting::wait_for_cargo;
+use super::{Checkout, Held, Session};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::identity::{Answer, Identity, Surroundings};
-use crate::observe::sources::Where;
+use crate::observe::sources::{Built, Downloads, Where};
 use crate::output::Output;
 use crate::store::{Guard, Lock, OpenEntry, Store};
 use crate::work::caches::Caches;
@@ -40,15 +40,17 @@ impl<'a> Session<'a> {
         let paths = store.entry(&project.name, identity.id());
         let caches = Caches::new(&paths, &surroundings, project, output);
         let nowhere = || paths.dir.join("none");
-        let sources = Where {
+        let built = Built {
             target: target.clone().unwrap_or_else(nowhere),
+            results: surroundings.results.as_deref().map(outside),
+            artifacts: surroundings.artifacts.as_deref().map(outside),
+        };
+        let downloads = Downloads {
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
             git: home.as_ref().map_or_else(nowhere, Home::git),
             shared: home.as_ref().is_some_and(Home::is_shared),
-            results: surroundings.results.as_deref().map(outside),
-            artifacts: surroundings.artifacts.as_deref().map(outside),
-            ..sources(project, &surroundings)
         };
+        let sources = Where { built, downloads, ..sources(project, &surroundings) };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
         let known = [source.clone()].into_iter().chain(surroundings.target).chain(downloads);
@@ -73,16 +75,9 @@ impl<'a> Session<'a> {
             store,
             output,
             entry,
-            claim,
-            guard,
-            downloads,
-            cargo,
-            target,
-            way,
-            home,
+            held: Held { claim, guard, downloads, cargo },
+            checkout: Checkout { target, way, home, sources, view },
             caches,
-            sources,
-            view,
             broken,
             beside: Vec::new(),
             wait,

@@ -14,7 +14,7 @@ use crate::base::names::ToolchainId;
 use crate::base::tree::Tree;
 use crate::decide::reconcile;
 use crate::observe::cargo_layout::Layout;
-use crate::observe::sources::Where;
+use crate::observe::sources::{Built, Downloads, Where};
 use crate::output::Stopwatch;
 use crate::store::{EntryPaths, Store, restore_times, rewrite, unshare};
 use crate::work::situation::{self, View};
@@ -249,13 +249,12 @@ impl World {
         let none = self.dir.path().join("none");
         let place = Where {
             source: self.source.clone(),
-            target: self.source.join("target"),
-            registry: none.clone(),
-            git: none.clone(),
+            built: Built::at(self.source.join("target")),
+            downloads: Downloads { registry: none.clone(), git: none.clone(), shared: false },
             root: PathBuf::from("/"),
             ..Where::default()
         };
-        let known = vec![self.source.clone(), place.target.clone(), none];
+        let known = vec![self.source.clone(), place.built.target.clone(), none];
         (place, View { source: self.source.clone(), known, command: Vec::new() })
     }
 
