@@ -91,13 +91,11 @@ pub(crate) fn budgets(store: &Store) -> Result<policy::Policy, ConfigError> {
 
 impl File {
     fn read(store: &Store) -> Result<Self, ConfigError> {
-        let path = store.policy();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(ConfigError::Read { path, source }),
-        };
-        Self::parse(&text).map_err(|error| ConfigError::Parse { path, why: why(&text, &error) })
+        let path = || store.policy();
+        let text = store.policy_text();
+        let text = text.map_err(|source| ConfigError::Read { path: path(), source })?;
+        Self::parse(text)
+            .map_err(|error| ConfigError::Parse { path: path(), why: why(text, &error) })
     }
 
     fn parse(text: &str) -> Result<Self, toml::de::Error> {

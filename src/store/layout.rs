@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
@@ -23,8 +24,10 @@ const POLICY: &str = include_str!("larder.toml");
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    pub(super) root: PathBuf,
-    pub(super) format: u32,
+    root: PathBuf,
+    format: u32,
+    /// `larder.toml` as it was when it was first asked for.
+    policy: Arc<OnceLock<String>>,
 }
 
 /// The paths of one target directory, of its records, and of what is beside it.
@@ -134,6 +137,11 @@ impl EntryPaths {
 }
 
 impl Store {
+    /// The store at a place of which it is known that one is there, or is about to be.
+    pub(super) fn at(root: PathBuf, format: u32) -> Self {
+        Self { root, format, policy: Arc::default() }
+    }
+
     /// Opens a store to look at it, whatever its format.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let root = match fs::canonicalize(path) {
@@ -150,7 +158,7 @@ impl Store {
             return Err(StoreError::NotADirectory(root));
         }
         match format_of(&root)? {
-            Some(format) => Ok(Self { root, format }),
+            Some(format) => Ok(Self::at(root, format)),
             None => Err(StoreError::NotAStore(root)),
         }
     }
@@ -192,7 +200,7 @@ impl Store {
             atomic::write(&root.join("larder.toml"), POLICY.as_bytes(), 0o644)?;
         }
         if format_of(&root)?.is_none() {
-            Self { root, format: FORMAT }.write_tag()?;
+            Self::at(root, FORMAT).write_tag()?;
         }
         Self::open_writable(path)
     }
@@ -215,6 +223,18 @@ impl Store {
     /// `larder.toml`
     pub(crate) fn policy(&self) -> PathBuf {
         self.root.join("larder.toml")
+    }
+
+    /// The text of `larder.toml`, nothing where there is none: read once, so that all of a run follows one policy.
+    pub(crate) fn policy_text(&self) -> io::Result<&str> {
+        if let Some(text) = self.policy.get() {
+            return Ok(text);
+        }
+        let text = match fs::read_to_string(self.policy()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        Ok(self.policy.get_or_init(|| text))
     }
 
     /// `bin/larder`

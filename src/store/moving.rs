@@ -30,6 +30,6 @@ impl Origin {
 impl Store {
     /// A copy of a store before it is one: nobody else works in it yet.
     pub(crate) fn of_copy(root: PathBuf) -> Self {
-        Self { root, format: FORMAT }
+        Self::at(root, FORMAT)
     }
 }

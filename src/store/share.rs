@@ -30,11 +30,11 @@ struct Server {
 impl Store {
     /// Where restic keeps what it would have to fetch again.
     pub(crate) fn share_cache(&self) -> PathBuf {
-        self.root.join("share/cache")
+        self.root().join("share/cache")
     }
 
     fn seen(&self, scope: &str) -> PathBuf {
-        self.root.join("share").join(format!("{scope}.json"))
+        self.root().join("share").join(format!("{scope}.json"))
     }
 
     /// The highest counter of a scope that was seen here; 0 for none. A damaged record is an error: nobody would
@@ -74,7 +74,7 @@ impl Store {
     }
 
     fn server(&self) -> PathBuf {
-        self.root.join("share/server.json")
+        self.root().join("share/server.json")
     }
 
     /// Puts a directory that is complete, with all its records, in the place of the one that is there, under its
