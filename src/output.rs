@@ -71,6 +71,7 @@ impl Output {
     }
 
     /// Prints a report to stdout. A reader that went away is no error.
+    #[expect(clippy::unused_self, reason = "who may not print has no output")]
     pub(crate) fn report<R: Report>(self, report: &R, json: bool) -> io::Result<()> {
         let text = if json {
             serde_json::to_string_pretty(&Versioned { schema: SCHEMA, report })? + "\n"

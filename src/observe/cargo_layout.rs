@@ -200,7 +200,7 @@ impl Layout {
     }
 
     /// Cargo's memory of what `rustc -vV` says (`util/rustc.rs`), by path, size and times only.
-    pub(crate) fn rustc_info(&self) -> PathBuf {
+    pub(crate) fn rustc_info() -> PathBuf {
         PathBuf::from(".rustc_info.json")
     }
 }

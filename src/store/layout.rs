@@ -105,7 +105,7 @@ impl EntryPaths {
     }
 
     /// Whether a name in the directory is one of its own.
-    pub(crate) fn has(&self, name: &OsStr) -> bool {
+    pub(crate) fn has(name: &OsStr) -> bool {
         let own = ["entry.json", "identity.json", "state", "manifest", "sweep"];
         own.into_iter().chain(["target", "caches", "kept"]).any(|own| name == own)
     }

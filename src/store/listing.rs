@@ -212,7 +212,7 @@ pub(super) fn record(paths: &EntryPaths) -> Result<EntryRecord, String> {
         Ok(Some(record)) if record.format != FORMAT => {
             Err("another version of larder made it".to_owned())
         }
-        Ok(Some(_)) if !fs::symlink_metadata(&paths.target()).is_ok_and(|it| it.is_dir()) => {
+        Ok(Some(_)) if !fs::symlink_metadata(paths.target()).is_ok_and(|it| it.is_dir()) => {
             Err("its target directory is gone".to_owned())
         }
         Ok(Some(record)) => Ok(record),
@@ -239,7 +239,7 @@ mod tests {
             for number in [1, 2] {
                 let paths = store.entry(&project, id(number));
                 fs::create_dir(&paths.dir).unwrap();
-                fs::write(&paths.lock(), "").unwrap();
+                fs::write(paths.lock(), "").unwrap();
             }
         }
         let rows = store.all_rows().unwrap();

@@ -185,7 +185,7 @@ impl OpenEntry {
         self.save_identity()?;
         self.save()?;
         fault::point("store.make-target");
-        fs::create_dir_all(&self.paths.target()).map_err(fail(&self.paths.target()))?;
+        fs::create_dir_all(self.paths.target()).map_err(fail(&self.paths.target()))?;
         fault::point("store.tag-target");
         let tag = self.paths.target().join("CACHEDIR.TAG");
         fs::write(&tag, TAG).map_err(fail(&tag))
@@ -196,7 +196,7 @@ impl OpenEntry {
     /// The identity is known, whatever became of its record: the directory bears its digest.
     fn mend_identity(&self) -> Result<(), StoreError> {
         let canonical = self.identity.canonical();
-        match fs::read(&self.paths.identity()) {
+        match fs::read(self.paths.identity()) {
             Ok(recorded) if recorded == canonical => Ok(()),
             _ => self.save_identity(),
         }
@@ -216,7 +216,7 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
         return Ok(None);
     }
     let record = listing::record(paths)?;
-    let plain_target = fs::symlink_metadata(&paths.target()).is_ok_and(|target| target.is_dir());
+    let plain_target = fs::symlink_metadata(paths.target()).is_ok_and(|target| target.is_dir());
     if record.lost_to_another_boot(&boot_id()) {
         Err("the machine went down during its last use".to_owned())
     } else if !plain_target {

@@ -95,7 +95,7 @@ pub(crate) fn sweep(
 
 /// Whether a sweep was cut off.
 pub(crate) fn is_pending(paths: &EntryPaths) -> bool {
-    fs::symlink_metadata(&paths.sweep()).is_ok()
+    fs::symlink_metadata(paths.sweep()).is_ok()
 }
 
 /// Brings a sweep to its end that was cut off.

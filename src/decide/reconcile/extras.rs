@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Doomed, Situation, is_harmless};
 use crate::observe::affected::concerns_cargo;
-use crate::observe::cargo_layout::UnitKind;
+use crate::observe::cargo_layout::{Layout, UnitKind};
 use crate::observe::sources::SourceChanges;
 
 impl Situation<'_> {
@@ -69,7 +69,7 @@ impl Situation<'_> {
         let uplifted = uplifted.filter(|path| self.suspects.extras.contains_key(*path));
         let foreign = self.layout.beside().filter(|path| {
             !is_harmless(path)
-                && **path != self.layout.rustc_info()
+                && **path != Layout::rustc_info()
                 && self.layout.docs_above(path).is_none()
         });
         foreign.chain(uplifted)

@@ -31,7 +31,7 @@ pub(crate) fn parts(paths: &EntryPaths) -> Result<Vec<Part>, LayoutError> {
     let measured = parts.iter().fold(Usage::default(), |sum, part| sum.plus(part.usage));
     let usage = usage::measure(target).minus(measured);
     parts.push(Part { profile: PathBuf::from("."), name: "[the rest]".to_owned(), usage });
-    for cache in std::fs::read_dir(&paths.caches()).into_iter().flatten().flatten() {
+    for cache in std::fs::read_dir(paths.caches()).into_iter().flatten().flatten() {
         let name = format!("[{}]", cache.file_name().to_string_lossy());
         let usage = usage::measure(&cache.path());
         parts.push(Part { profile: PathBuf::from("caches"), name, usage });

@@ -78,7 +78,7 @@ impl Tidying<'_> {
     /// The size that is recorded is that of before, so it is measured again.
     fn directory(&mut self, project: &ProjectName, id: ToolchainId) -> Result<usize, CollectError> {
         let paths = self.store.entry(project, id);
-        let strangers = strangers(&paths.dir, |name| paths.has(name));
+        let strangers = strangers(&paths.dir, EntryPaths::has);
         let record = || self.store.row(project, id, false).record;
         let is_cut_off = sweep::is_pending(&paths);
         if strangers.is_empty() && !is_cut_off && record().is_ok_and(|record| record.is_measured())

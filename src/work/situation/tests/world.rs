@@ -82,7 +82,7 @@ impl World {
         let kept = |name: &str| {
             let id = ToolchainId(Digest::of(name.as_bytes()));
             let paths = store.entry(&"p".parse().unwrap(), id);
-            fs::create_dir_all(&paths.target()).unwrap();
+            fs::create_dir_all(paths.target()).unwrap();
             Kept { paths, succeeded: true, seen: None }
         };
         let commit = |number: usize| {
@@ -328,7 +328,7 @@ impl World {
             assert_eq!(cargo.products(), cargo.cold(), "stale");
         }
         let was_there = |path: &&str| seen.contains_key(&self.source.join(path));
-        let is_missing = self.script == Script::Files && !FILES.iter().all(|path| was_there(&path));
+        let is_missing = self.script == Script::Files && !FILES.iter().all(|path| was_there(path));
         let expects_nothing = self.kept[dir].seen.as_ref() == Some(seen)
             && edits.is_none()
             && !self.went_back
