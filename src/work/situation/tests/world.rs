@@ -328,7 +328,7 @@ impl World {
             assert_eq!(cargo.products(), cargo.cold(), "stale");
         }
         let was_there = |path: &&str| seen.contains_key(&self.source.join(path));
-        let is_missing = self.script == Script::Files && !FILES.iter().all(|path| was_there(path));
+        let is_missing = self.script == Script::Files && !FILES.iter().all(was_there);
         let expects_nothing = self.kept[dir].seen.as_ref() == Some(seen)
             && edits.is_none()
             && !self.went_back
