@@ -7,6 +7,7 @@ pub(crate) mod encoding;
 pub(crate) mod fault;
 pub(crate) mod moment;
 pub(crate) mod names;
+pub(crate) mod path_error;
 pub(crate) mod program;
 pub(crate) mod quantity;
 pub(crate) mod tree;

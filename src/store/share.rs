@@ -12,6 +12,7 @@ use super::lock::Lock;
 use super::open::OpenError;
 use crate::base::atomic::{self, RecordError};
 use crate::base::fault;
+use crate::base::path_error::At;
 use crate::store::evict::Trash;
 
 /// `share/<scope>.json`
@@ -81,15 +82,12 @@ impl Store {
     /// lock. A crash in between leaves the one before, or none.
     pub(crate) fn adopt(&self, paths: &EntryPaths, _lock: &Lock) -> Result<(), OpenError> {
         let staging = &paths.staging;
-        let fail = |verb, path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Io { verb, path, source }
-        };
-        let sync = |dir: &Path| atomic::sync_directory(dir).map_err(fail("sync", dir));
+        let sync =
+            |dir: &Path| atomic::sync_directory(dir).at("sync", dir).map_err(StoreError::from);
         sync(staging)?;
         Trash::new(self).take_replaced(paths)?;
         fault::point("store.adopt");
-        fs::rename(staging, &paths.dir).map_err(fail("move", staging))?;
+        fs::rename(staging, &paths.dir).at("move", staging).map_err(StoreError::from)?;
         sync(paths.dir.parent().unwrap_or(Path::new("/")))?;
         Ok(())
     }

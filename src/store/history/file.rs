@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
+use crate::base::path_error::At;
 use crate::base::{atomic, fault};
 use crate::store::error::StoreError;
 use crate::store::history::{Event, Happened, Totals};
@@ -30,7 +31,7 @@ impl Store {
     /// Adds what has just happened.
     pub(crate) fn remember(&self, event: Event) -> Result<(), StoreError> {
         let happened = Happened { at: SystemTime::now(), event };
-        self.append(&happened, FULL).map_err(StoreError::io("write", &self.root().join(FILES[1])))
+        Ok(self.append(&happened, FULL).at("write", &self.root().join(FILES[1]))?)
     }
 
     /// What happened since the store was made.
