@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod digest;
 pub(crate) mod edit;
 pub(crate) mod encoding;
+pub(crate) mod environment;
 pub(crate) mod fault;
 pub(crate) mod moment;
 pub(crate) mod names;

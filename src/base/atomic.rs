@@ -1,5 +1,10 @@
 //! Records that are either the old ones or the new ones, never something between.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "puts records in place, and makes directories for them"
+)]
+
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -69,6 +74,11 @@ fn put(
         return Ok(());
     }
     sync_directory(parent)
+}
+
+/// Makes a directory for what is going to be written, and those above it.
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
 }
 
 /// Brings to disk which names a directory holds.

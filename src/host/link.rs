@@ -4,6 +4,8 @@
 //! larder takes the name where nothing is, or a directory, whatever is in it: a mount hides that, and takes
 //! nothing away. Of what is in it only symlinks of larder's own are ever removed.
 
+#![expect(clippy::disallowed_methods, reason = "makes the name `target`, and what it leads to")]
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;

@@ -1,5 +1,7 @@
 //! Where things are in a store, and whether a directory is one.
 
+#![expect(clippy::disallowed_methods, reason = "makes a store")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io;

@@ -1,5 +1,7 @@
 //! The lock of one target directory. Whoever has it has the directory.
 
+#![expect(clippy::disallowed_methods, reason = "makes lock files")]
+
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,5 +1,7 @@
 //! One use of a target directory, from lock to release.
 
+#![expect(clippy::disallowed_methods, reason = "makes target directories")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! What sharing keeps in a store: the highest counter of each scope that was seen, and what restic would have to
 //! fetch again. And how what was pulled takes the place of what was there.
 
+#![expect(clippy::disallowed_methods, reason = "puts a pulled directory in place")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,10 @@
 //! What larder itself does inside a target directory, and what it remembers of it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sets times, and replaces files, in a kept directory"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;

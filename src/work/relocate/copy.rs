@@ -1,5 +1,7 @@
 //! A copy of a whole store on another filesystem.
 
+#![expect(clippy::disallowed_methods, reason = "copies a store")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;

@@ -4,6 +4,8 @@
 //! What is mounted in the checkout comes along as files. What cannot be read is there, empty, and cannot be
 //! read in the copy either. Sockets, FIFOs and devices mean nothing without who made them.
 
+#![expect(clippy::disallowed_methods, reason = "copies the sources")]
+
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;

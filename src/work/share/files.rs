@@ -1,5 +1,7 @@
 //! What is done to single files that are pushed or pulled, each with what it says when it fails.
 
+#![expect(clippy::disallowed_methods, reason = "makes files of what is pushed or pulled")]
+
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};

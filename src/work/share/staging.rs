@@ -1,5 +1,7 @@
 //! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place.
 
+#![expect(clippy::disallowed_methods, reason = "makes what was pulled the user's own")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
