@@ -1,6 +1,7 @@
 //! What knows nothing of larder: digests, names, sizes, trees of files, and how files are written so that a crash loses nothing.
 
 pub(crate) mod atomic;
+pub(crate) mod copy;
 pub(crate) mod digest;
 pub(crate) mod edit;
 pub(crate) mod encoding;

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 
 use crate::base::digest::Digest;
-use crate::base::fault;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
+use crate::base::{copy, fault};
 use crate::store::evict::{self, EvictError};
 
 /// A `target` that larder cannot take.
@@ -145,11 +145,13 @@ pub(crate) fn place_copies(
         let beside = to.parent().unwrap_or(place);
         fault::point("link.copy");
         fs::create_dir_all(beside).at("make", beside)?;
-        let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
-        let copy = copy.at("make", &to)?;
-        fs::copy(&from, copy.path()).at("make", &to)?;
-        filetime::set_file_mtime(copy.path(), time).at("make", &to)?;
-        copy.persist(&to).at("make", &to)?;
+        let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
+        let new = new.at("make", &to)?;
+        let source = copy::open(&from).at("make", &to)?;
+        copy::fill(&source, new.as_file(), &copy::unwatched).at("make", &to)?;
+        new.as_file().set_permissions(metadata.permissions()).at("make", &to)?;
+        filetime::set_file_mtime(new.path(), time).at("make", &to)?;
+        new.persist(&to).at("make", &to)?;
     }
     Ok(())
 }

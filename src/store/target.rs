@@ -15,10 +15,10 @@ use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::path_error::{At, PathError};
 use crate::base::tree::{Made, Tree};
+use crate::base::{copy, fault};
 use crate::decide::needed::Needed;
 use crate::observe::identity::Mentions;
 
@@ -80,13 +80,15 @@ pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, PathError> {
         return Ok(false);
     }
     fault::point("store.copy");
-    let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).at("copy", path)?;
+    let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).at("copy", path)?;
     fault::point("store.fill-copy");
-    fs::copy(path, copy.path()).at("copy", path)?;
+    let source = copy::open(path).at("copy", path)?;
+    copy::fill(&source, new.as_file(), &copy::unwatched).at("copy", path)?;
+    new.as_file().set_permissions(metadata.permissions()).at("copy", path)?;
     let mtime = FileTime::from_last_modification_time(&metadata);
-    filetime::set_file_mtime(copy.path(), mtime).at("copy", path)?;
+    filetime::set_file_mtime(new.path(), mtime).at("copy", path)?;
     fault::point("store.rename-copy");
-    copy.persist(path).at("copy", path)?;
+    new.persist(path).at("copy", path)?;
     Ok(true)
 }
 

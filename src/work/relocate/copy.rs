@@ -4,17 +4,15 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
-use fs_extra::file::{CopyOptions, copy_with_progress};
 use walkdir::WalkDir;
 
 use super::{MoveError, beside, sync_parent};
-use crate::base::fault;
 use crate::base::path_error::{At, PathError};
+use crate::base::{copy, fault};
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
 use crate::store::{Store, TAG, evict};
 use crate::work::collect::rescan;
@@ -127,15 +125,9 @@ impl Copy<'_> {
 /// One regular file, with its mode and its time.
 fn copy_file(from: &Path, to: &Path, progress: &dyn Fn(u64)) -> Result<(), PathError> {
     let metadata = fs::symlink_metadata(from).at("read", from)?;
-    let mut before = 0;
-    let note = |done: fs_extra::file::TransitProcess| {
-        progress(done.copied_bytes - before);
-        before = done.copied_bytes;
-    };
     fault::point("relocate.copy");
-    copy_with_progress(from, to, &CopyOptions::new(), note)
-        .map_err(io::Error::other)
-        .at("copy", from)?;
+    let done = copy::open(from).and_then(|source| copy::fill(&source, &copy::make(to)?, progress));
+    done.at("copy", from)?;
     give(to, &metadata)
 }
 

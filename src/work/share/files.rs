@@ -3,16 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "makes files of what is pushed or pulled")]
 
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use filetime::FileTime;
-use rustix::fs::{Mode, OFlags};
 
-use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::path_error::{At, PathError};
+use crate::base::{copy, fault};
 
 /// Makes a directory that nobody else may enter.
 pub(super) fn make_dir(dir: &Path) -> Result<(), PathError> {
@@ -24,26 +22,20 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), PathError> {
 /// empty one.
 pub(super) fn reflink(from: &Path, to: &Path) -> Result<bool, PathError> {
     let (source, copy) = open_both(from, to)?;
-    Ok(rustix::fs::ioctl_ficlone(&copy, &source).is_ok())
+    Ok(copy::share(&source, &copy))
 }
 
 /// The same where the filesystem can, else a copy; never a link.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), PathError> {
-    let (mut source, mut copy) = open_both(from, to)?;
-    if rustix::fs::ioctl_ficlone(&copy, &source).is_ok() {
-        return Ok(());
-    }
-    io::copy(&mut source, &mut copy).map(drop).at("copy", from)
+    let (source, copy) = open_both(from, to)?;
+    copy::fill(&source, &copy, &copy::unwatched).at("copy", from)
 }
 
 /// Opens a regular file, and a new one that only its owner may read.
 fn open_both(from: &Path, to: &Path) -> Result<(File, File), PathError> {
     fault::point("share.copy");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let source = rustix::fs::open(from, flags, Mode::empty());
-    let source = source.at("read", from)?;
-    let copy = File::options().write(true).create_new(true).mode(0o600).open(to);
-    Ok((source.into(), copy.at("make", to)?))
+    let source = copy::open(from).at("read", from)?;
+    Ok((source, copy::make(to).at("make", to)?))
 }
 
 /// Gives a file one more name.
