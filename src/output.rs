@@ -17,6 +17,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::base::environment;
+
 use clap::error::ErrorKind;
 use serde::Serialize;
 
@@ -59,7 +61,7 @@ impl Output {
 
     /// For a command line that cannot be understood.
     pub(crate) fn of_wrong(arguments: &[OsString]) -> Self {
-        let variable = std::env::var_os("LARDER_LOG_FORMAT");
+        let variable = environment::get("LARDER_LOG_FORMAT");
         let own = || arguments.iter().take_while(|word| *word != "--");
         let named = own().zip(own().skip(1)).find(|(option, _)| *option == "--log-format");
         let named = named.map(|(_, format)| format.clone());

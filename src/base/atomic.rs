@@ -1,5 +1,10 @@
 //! Records that are either the old ones or the new ones, never something between.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "puts records in place, and makes directories for them"
+)]
+
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -11,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::base::digest::{Digest, Hashing};
 use crate::base::fault;
+use crate::base::path_error::{At, PathError};
 
 /// The first bytes of every binary record; the digit is the format's number.
 const MAGIC: &[u8; 8] = b"larder2\n";
@@ -28,14 +34,8 @@ const SMALL: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The system refused.
-    #[error("cannot {verb} {}", path.display())]
-    Io {
-        /// `read` or `write`.
-        verb: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The record is not what larder wrote.
     #[error("{} is damaged; remove it, and it is made anew", path.display())]
     Damaged { path: PathBuf },
@@ -43,16 +43,12 @@ pub enum RecordError {
 
 /// Puts a value at `path` in one step, but not durably: for caches that are remade when lost.
 pub(crate) fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    put(path, 0o644, false, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
+    Ok(put(path, 0o644, false, |file| fill(file, value)).at("write", path)?)
 }
 
 /// Puts `bytes` at `path`, durably and in one step, readable by all who may enter the directory.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
-    put(path, mode, true, |file| file.write_all(bytes)).map_err(|error| cannot_write(path, error))
-}
-
-fn cannot_write(path: &Path, source: io::Error) -> RecordError {
-    RecordError::Io { verb: "write", path: path.to_owned(), source }
+    Ok(put(path, mode, true, |file| file.write_all(bytes)).at("write", path)?)
 }
 
 fn put(
@@ -80,6 +76,11 @@ fn put(
     sync_directory(parent)
 }
 
+/// Makes a directory for what is going to be written, and those above it.
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
 /// Brings to disk which names a directory holds.
 pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
     fault::point("store.sync-directory");
@@ -88,16 +89,15 @@ pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
 
 /// Puts a value at `path` as indented JSON.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    let mut text =
-        serde_json::to_vec_pretty(value).map_err(|error| cannot_write(path, error.into()))?;
+    let mut text = serde_json::to_vec_pretty(value).at("write", path)?;
     text.push(b'\n');
     write(path, &text, 0o644)
 }
 
 /// The same, but not durably: for what is measured again when lost.
 pub(crate) fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    let text = serde_json::to_vec(value).map_err(|error| cannot_write(path, error.into()))?;
-    put(path, 0o644, false, |file| file.write_all(&text)).map_err(|error| cannot_write(path, error))
+    let text = serde_json::to_vec(value).at("write", path)?;
+    Ok(put(path, 0o644, false, |file| file.write_all(&text)).at("write", path)?)
 }
 
 /// The JSON record at `path`, or `None` where there is none.
@@ -121,7 +121,7 @@ pub(crate) fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -
 
 /// Puts a value at `path` in the compact binary form: magic, digest of the rest, the rest.
 pub(crate) fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), RecordError> {
-    put(path, 0o644, true, |file| fill(file, value)).map_err(|error| cannot_write(path, error))
+    Ok(put(path, 0o644, true, |file| fill(file, value)).at("write", path)?)
 }
 
 /// Writes the binary form piece by piece: the whole of it is never in memory.
@@ -163,7 +163,7 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(RecordError::Io { verb: "read", path: path.to_owned(), source }),
+        Err(error) => Err(PathError::new("read", path, error).into()),
     }
 }
 

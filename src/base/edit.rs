@@ -1,6 +1,8 @@
 //! The only room that changes files of an image repository: each in one step, with its mode and its
 //! owner, so that a build that runs meanwhile reads the old script or the new one.
 
+#![expect(clippy::disallowed_methods, reason = "changes files of an image repository")]
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -9,36 +11,20 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Uid};
 
 use crate::base::fault;
-
-/// A file that could not be changed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {}", path.display())]
-pub(crate) struct EditError {
-    verb: &'static str,
-    path: PathBuf,
-    #[source]
-    source: io::Error,
-}
-
-impl EditError {
-    fn new(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self { verb, path, source }
-    }
-}
+use crate::base::path_error::{At, PathError};
 
 /// Puts another text in place of a file's. A symlink stays, what it leads to is changed.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<(), EditError> {
-    let path = &fs::canonicalize(path).map_err(EditError::new("find", path))?;
-    let like = fs::metadata(path).map_err(EditError::new("read", path))?;
-    put(path, text, &like, like.permissions().mode()).map_err(EditError::new("change", path))
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), PathError> {
+    let path = &fs::canonicalize(path).at("find", path)?;
+    let like = fs::metadata(path).at("read", path)?;
+    put(path, text, &like, like.permissions().mode()).at("change", path)
 }
 
 /// Adds a file where none is, for the owner of its directory.
-pub(crate) fn add(path: &Path, text: &str) -> Result<(), EditError> {
+pub(crate) fn add(path: &Path, text: &str) -> Result<(), PathError> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    let like = fs::metadata(parent).map_err(EditError::new("read", parent))?;
-    put(path, text, &like, 0o644).map_err(EditError::new("add", path))
+    let like = fs::metadata(parent).at("read", parent)?;
+    put(path, text, &like, 0o644).at("add", path)
 }
 
 fn put(path: &Path, text: &str, owner: &fs::Metadata, mode: u32) -> io::Result<()> {

@@ -9,11 +9,15 @@
 //!
 //! What the child passes between `fork` and `exec` counts with the rest, and kills larder too.
 
+#![expect(clippy::disallowed_methods, reason = "notes passed points in the file that a test names")]
+
 use std::fs::File;
 use std::io::IoSlice;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::environment;
 
 use rustix::process::{Pid, Signal};
 
@@ -62,7 +66,7 @@ pub(crate) fn point_after_fork(name: &'static str) {
 
 impl Orders {
     fn read() -> Option<Self> {
-        let act = parse(&std::env::var(VARIABLE).ok()?)?;
+        let act = parse(&environment::text(VARIABLE)?)?;
         let passed = shared_counter()?;
         Some(Self { owner: rustix::process::getpid(), act, passed })
     }

@@ -4,6 +4,11 @@
 //! Each is the leader of a process group of its own, which is ended as a whole when the time is up, and in any
 //! case when its leader has ended. It dies with larder.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starts programs, and makes room for what they leave"
+)]
+
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
@@ -26,6 +31,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// So much a program may answer.
 const ANSWER: u64 = 256 * 1024 * 1024;
+
+/// A directory into which a program may write, whoever it runs as. It is removed with what is returned.
+pub(crate) fn open_scratch() -> io::Result<tempfile::TempDir> {
+    let dir = tempfile::Builder::new().prefix("larder-").tempdir()?;
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    Ok(dir)
+}
 
 /// How a program ended.
 pub(crate) struct Ended {

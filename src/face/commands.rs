@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
 
+use crate::base::environment;
 use crate::face::cli::{Cli, Global, Verb};
 use crate::host::command::LARDER_FAILED;
 use crate::output::Output;
@@ -113,7 +114,7 @@ fn open_store(named: Option<PathBuf>, wait: Wait, output: Output) -> Result<(Sto
 /// an image's build, where it would be thrown away with the sandbox.
 fn may_make(path: &Path) -> bool {
     let above = path.parent().is_some_and(Path::is_dir);
-    above && !path.exists() && std::env::var_os("BUILDROOT").is_none()
+    above && !path.exists() && environment::get("BUILDROOT").is_none()
 }
 
 fn say_made(store: &Store, output: Output) -> Result<()> {

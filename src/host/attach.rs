@@ -7,6 +7,8 @@
 //!
 //! Nothing here allocates after the fork: all strings are made beforehand.
 
+#![expect(clippy::disallowed_methods, reason = "mounts, and starts trials of whether it could")]
+
 use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::io;
@@ -113,7 +115,6 @@ impl Mounts {
         }
         // Mounts of the host still arrive here; ours do not arrive there.
         let downstream = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-        #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
         rustix::mount::mount_change(c"/", downstream)?;
         for bind in &self.binds {
             point_after_fork("attach.mount");
@@ -136,7 +137,6 @@ impl Mounts {
 }
 
 impl Bind {
-    #[expect(clippy::disallowed_methods, reason = "this is the attach room")]
     fn make(&self) -> Result<(), Errno> {
         let (source, place) = (self.source.as_c_str(), self.place.as_c_str());
         if self.whole {

@@ -5,6 +5,8 @@
 //! build's output. If larder itself is killed, the command dies with it, and its descendants keep
 //! the lock's descriptor, so that nobody takes the directory from under them.
 
+#![expect(clippy::disallowed_methods, reason = "starts the user's command")]
+
 mod filter;
 mod listener;
 mod removal;
@@ -24,6 +26,7 @@ use rustix::io::{Errno, FdFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
+use crate::base::environment;
 use crate::base::fault;
 use crate::host::attach::{Mounts, try_mount_and};
 use crate::output::Output;
@@ -122,7 +125,7 @@ pub(crate) fn run(
 pub(crate) fn find(command: &[OsString]) -> Result<(), CommandError> {
     let program = command.first().map(PathBuf::from).unwrap_or_default();
     let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|file| file.is_file());
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let path = environment::get("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let found = if program.components().count() > 1 || program.is_absolute() {
         program.exists()
     } else {

@@ -11,6 +11,8 @@
 //!
 //! The empty directories to mount on stay: to remove one takes the mount of another build away.
 
+#![expect(clippy::disallowed_methods, reason = "makes Cargo's home, and the names to mount on")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! larder takes the name where nothing is, or a directory, whatever is in it: a mount hides that, and takes
 //! nothing away. Of what is in it only symlinks of larder's own are ever removed.
 
+#![expect(clippy::disallowed_methods, reason = "makes the name `target`, and what it leads to")]
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -14,8 +16,9 @@ use std::path::{Path, PathBuf};
 use filetime::FileTime;
 
 use crate::base::digest::Digest;
-use crate::base::fault;
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::path_error::{At, PathError};
+use crate::base::{copy, fault};
 use crate::store::evict::{self, EvictError};
 
 /// A `target` that larder cannot take.
@@ -25,12 +28,8 @@ pub(crate) enum LinkError {
     #[error("{} was not made by larder; move it away or remove it, then try again", .0.display())]
     Occupied(PathBuf),
     /// The name could not be made.
-    #[error("cannot make {}", path.display())]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// An old symlink could not be removed.
     #[error(transparent)]
     Evict(#[from] EvictError),
@@ -40,7 +39,7 @@ pub(crate) enum LinkError {
 pub(crate) fn check(place: &Path) -> Result<(), LinkError> {
     match fs::symlink_metadata(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(LinkError::Io { path: place.to_owned(), source }),
+        Err(error) => Err(PathError::new("make", place, error).into()),
         Ok(_) if whole_link(place).is_some() || place.is_dir() => Ok(()),
         Ok(_) => Err(LinkError::Occupied(place.to_owned())),
     }
@@ -54,7 +53,7 @@ pub(crate) fn make_mount_point(place: &Path) -> Result<(), LinkError> {
         return Ok(());
     }
     fault::point("link.make");
-    fs::create_dir_all(place).map_err(fail(place))
+    Ok(fs::create_dir_all(place).at("make", place)?)
 }
 
 /// Leaves a symlink to the kept directory at the name, for a command where nothing can be mounted. Only where
@@ -74,10 +73,10 @@ pub(crate) fn make_whole_link(place: &Path, kept: &Path) -> Result<(), LinkError
         evict::remove_empty_dir(place)?;
     }
     if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent).map_err(fail(parent))?;
+        fs::create_dir_all(parent).at("make", parent)?;
     }
     fault::point("link.symlink");
-    symlink(kept, place).map_err(fail(place))
+    Ok(symlink(kept, place).at("make", place)?)
 }
 
 /// The kept directory that the name leads to.
@@ -115,7 +114,7 @@ pub(crate) fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkErro
             continue;
         }
         fault::point("link.symlink");
-        symlink(kept.join(&name), &link).map_err(fail(&link))?;
+        symlink(kept.join(&name), &link).at("make", &link)?;
     }
     Ok(hidden)
 }
@@ -129,7 +128,7 @@ pub(crate) fn place_copies(
 ) -> Result<(), LinkError> {
     for path in artifacts {
         let (from, to) = (kept.join(path), place.join(path));
-        let metadata = fs::symlink_metadata(&from).map_err(fail(&from))?;
+        let metadata = fs::symlink_metadata(&from).at("make", &from)?;
         let time = FileTime::from_last_modification_time(&metadata);
         if !metadata.is_file() {
             continue;
@@ -140,17 +139,19 @@ pub(crate) fn place_copies(
                 && there.len() == metadata.len()
                 && FileTime::from_last_modification_time(&there) == time
         });
-        if is_same && same_content(&from, &to).map_err(fail(&to))? {
+        if is_same && same_content(&from, &to).at("make", &to)? {
             continue;
         }
         let beside = to.parent().unwrap_or(place);
         fault::point("link.copy");
-        fs::create_dir_all(beside).map_err(fail(beside))?;
-        let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
-        let copy = copy.map_err(fail(&to))?;
-        fs::copy(&from, copy.path()).map_err(fail(&to))?;
-        filetime::set_file_mtime(copy.path(), time).map_err(fail(&to))?;
-        copy.persist(&to).map_err(|error| fail(&to)(error.error))?;
+        fs::create_dir_all(beside).at("make", beside)?;
+        let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
+        let new = new.at("make", &to)?;
+        let source = copy::open(&from).at("make", &to)?;
+        copy::fill(&source, new.as_file(), &copy::unwatched).at("make", &to)?;
+        new.as_file().set_permissions(metadata.permissions()).at("make", &to)?;
+        filetime::set_file_mtime(new.path(), time).at("make", &to)?;
+        new.persist(&to).at("make", &to)?;
     }
     Ok(())
 }
@@ -159,19 +160,15 @@ fn same_content(from: &Path, to: &Path) -> io::Result<bool> {
     Ok(Digest::of_file(from)? == Digest::of_file(to)?)
 }
 
-fn fail(path: &Path) -> impl Fn(io::Error) -> LinkError + '_ {
-    |source| LinkError::Io { path: path.to_owned(), source }
-}
-
 /// What Cargo notes for itself at the top has no business outside of the command.
 fn is_shown(name: &OsStr) -> bool {
     !name.as_bytes().starts_with(b".") && name != "CACHEDIR.TAG"
 }
 
 fn names_in(dir: &Path) -> Result<Vec<OsString>, LinkError> {
-    let entries = fs::read_dir(dir).map_err(fail(dir))?;
+    let entries = fs::read_dir(dir).at("make", dir)?;
     let names: io::Result<Vec<OsString>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-    let mut names = names.map_err(fail(dir))?;
+    let mut names = names.at("make", dir)?;
     names.sort();
     Ok(names)
 }

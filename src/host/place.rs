@@ -11,6 +11,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::base::atomic;
+use crate::base::environment;
 use crate::base::program::{Call, last_line};
 use crate::image::mkosi;
 use crate::observe::identity::{Answer, IdentifyError, IdentityCache, Request, identify};
@@ -108,7 +109,7 @@ impl Place {
     pub(crate) fn build_packages(&self) -> Vec<String> {
         let config = match self {
             Self::Here => None,
-            Self::Root(_) => std::env::var_os("MKOSI_CONFIG"),
+            Self::Root(_) => environment::get("MKOSI_CONFIG"),
         };
         let text = config.and_then(|path| std::fs::read_to_string(path).ok());
         text.map(|text| mkosi::build_packages(&text)).unwrap_or_default()
@@ -120,7 +121,7 @@ pub(crate) fn identify_here(request: &Request) -> Result<Answer, IdentifyError> 
     // Only a cache: without it an identification takes longer.
     let before: IdentityCache =
         atomic::read_binary(&request.observed).ok().flatten().unwrap_or_default();
-    let (answer, observed) = identify(request, &std::env::vars_os().collect(), &before)?;
+    let (answer, observed) = identify(request, &environment::all(), &before)?;
     if observed != before {
         let _ = atomic::write_cache(&request.observed, &observed);
     }

@@ -1,6 +1,5 @@
 //! A line on stderr: for people, for the systemd journal, or for programs.
 
-use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;
 
@@ -9,6 +8,8 @@ use serde::Serialize;
 
 use super::screen::{self, Screen};
 use super::{SCHEMA, progress};
+
+use crate::base::environment;
 
 /// Whether to colour what people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -140,7 +141,7 @@ fn json(level: Level, message: &str, failure: Option<&Failure>) -> String {
 /// Whether stderr is connected to the journal (systemd.exec(5) of systemd 257, `$JOURNAL_STREAM`):
 /// then the variable holds the device and the inode of what stderr is.
 fn is_journal() -> bool {
-    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
+    let Some(stream) = environment::text("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr())
         .is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

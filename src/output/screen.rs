@@ -1,7 +1,8 @@
 //! What stdout can show: how wide it is, and whether it knows more than ASCII.
 
-use std::env;
 use std::io::{self, IsTerminal};
+
+use crate::base::environment;
 
 /// What text is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,27 +46,27 @@ impl Screen {
 
 /// The terminal's own width, unless COLUMNS says otherwise.
 fn width() -> Option<usize> {
-    let said = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let said = environment::text("COLUMNS").and_then(|text| text.parse().ok());
     let own = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
     said.or_else(own).filter(|width| *width > 0)
 }
 
 /// Whether colours are wanted and understood, as far as the environment says (no-color.org, term(7)).
 pub(super) fn has_colors() -> bool {
-    let unset = |name| env::var_os(name).is_none_or(|value| value.is_empty());
+    let unset = |name| environment::get(name).is_none_or(|value| value.is_empty());
     unset("NO_COLOR") && !is_dumb()
 }
 
 /// Whether the terminal knows nothing but text from left to right.
 pub(super) fn is_dumb() -> bool {
-    env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+    environment::get("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// What the locale says (`locale(7)`): the first of these variables that is set.
 pub(super) fn is_unicode() -> bool {
-    let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let set = |name: &&str| environment::get(name).is_some_and(|value| !value.is_empty());
     let name = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set);
-    let locale = name.and_then(|name| env::var(name).ok()).unwrap_or_default();
+    let locale = name.and_then(environment::text).unwrap_or_default();
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }

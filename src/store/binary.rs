@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::error::StoreError;
 use super::layout::Store;
+use crate::base::path_error::{At, PathError};
 use crate::base::{atomic, program};
 
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
@@ -17,13 +18,13 @@ impl Store {
     /// whether it did.
     pub(crate) fn install_binary(&self) -> Result<bool, StoreError> {
         let path = self.binary();
-        let fail = |source| StoreError::Io { verb: "install", path: self.binary(), source };
-        let own = fs::read("/proc/self/exe").map_err(fail)?;
+        let own = fs::read("/proc/self/exe").at("install", &path)?;
         if !is_static(&own) {
-            return Err(fail(io::Error::other(
+            let why = io::Error::other(
                 "this larder is linked dynamically and may not start inside a sandbox; \
                  install the one that `make install` builds",
-            )));
+            );
+            return Err(PathError::new("install", &path, why).into());
         }
         let same = fs::read(&path).is_ok_and(|installed| installed == own);
         if same || installed_version(&path) > Some(parse(env!("CARGO_PKG_VERSION"))) {
@@ -36,10 +37,9 @@ impl Store {
     /// Makes the directory that leads to a store elsewhere: the binary, and where the store is for
     /// those who see the directory.
     pub(crate) fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
-        let fail = |source| StoreError::Io { verb: "install", path: dir.to_owned(), source };
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         self.make_inner(&format!("{name}/bin"))?;
-        let binary = fs::read(self.binary()).map_err(fail)?;
+        let binary = fs::read(self.binary()).at("install", dir)?;
         let place = dir.join("bin/larder");
         if fs::read(&place).ok().as_ref() != Some(&binary) {
             atomic::write(&place, &binary, 0o755)?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::base::environment;
 use crate::base::names::ProjectName;
 use crate::base::quantity::{Amount, ByteSize, ParseLimitError, Span};
 use crate::decide::policy::{self, Limits};
@@ -202,8 +203,8 @@ impl StorePath {
         }
         Self::Default(default_store(
             rustix::process::geteuid().is_root(),
-            env::var_os("XDG_CACHE_HOME"),
-            env::var_os("HOME"),
+            environment::get("XDG_CACHE_HOME"),
+            environment::get("HOME"),
         ))
     }
 

@@ -1,10 +1,11 @@
 //! Why a directory is not a store that may be used this way.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::FORMAT;
 use crate::base::atomic::RecordError;
+use crate::base::path_error::PathError;
 
 /// A directory that is not a store that may be used this way.
 #[derive(Debug, thiserror::Error)]
@@ -41,21 +42,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The system refused.
-    #[error("cannot {verb} {}", path.display())]
-    Io {
-        verb: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// A record could not be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
-}
-
-impl StoreError {
-    pub(super) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
-    }
 }

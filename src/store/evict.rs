@@ -23,6 +23,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::base::names::ProjectName;
+use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
 use crate::base::{atomic, edit, fault};
 use crate::store::moving::{MOVING, ORIGIN};
@@ -35,12 +36,8 @@ pub(crate) use trash::{Trash, fresh_name};
 #[derive(Debug, thiserror::Error)]
 pub enum EvictError {
     /// The system refused.
-    #[error("cannot remove {}", path.display())]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The path is not in the store.
     #[error("refusing to remove {}: it is not inside the store {}; look for a symlink on the way, and put a directory in its place", path.display(), store.display())]
     Outside { path: PathBuf, store: PathBuf },
@@ -58,7 +55,7 @@ impl EvictError {
         match errno {
             // The kernel says so of a mount point that somebody would remove or move.
             Errno::XDEV | Errno::BUSY => Self::Mounted { path },
-            errno => Self::Io { path, source: errno.into() },
+            errno => PathError::new("remove", &path, errno).into(),
         }
     }
 }
@@ -97,9 +94,7 @@ pub(crate) fn remove_half(store: &Store, path: &Path) -> Result<(), EvictError> 
 /// Removes the directory of a project if nothing is in it.
 pub(crate) fn remove_project(store: &Store, project: &ProjectName) -> Result<(), EvictError> {
     match remove_inside(store, &store.project(project), AtFlags::REMOVEDIR) {
-        Err(EvictError::Io { source, .. }) if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            Ok(())
-        }
+        Err(EvictError::Path(error)) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
         other => other,
     }
 }
@@ -144,10 +139,10 @@ pub(crate) fn remove_include(store: &Store, path: &Path) -> Result<(), EvictErro
 
 /// Removes a file outside the store, no symlink, that holds exactly what larder wrote into it.
 pub(crate) fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
-    let fail = |source| EvictError::Io { path: path.to_owned(), source };
-    let is_plain = fs::symlink_metadata(path).map_err(fail)?.is_file();
-    if !is_plain || fs::read(path).map_err(fail)? != written {
-        return Err(fail(io::Error::other(
+    let refused = |why: io::Error| PathError::new("remove", path, why).into();
+    let is_plain = fs::symlink_metadata(path).at("remove", path)?.is_file();
+    if !is_plain || fs::read(path).at("remove", path)? != written {
+        return Err(refused(io::Error::other(
             "it is not as larder wrote it; remove it by hand if nobody needs it",
         )));
     }
@@ -185,9 +180,8 @@ fn remove_marked(path: &Path, ending: &str, marker: &str) -> Result<(), EvictErr
         return Ok(());
     }
     if !has_ending(&name, ending) {
-        let source =
-            io::Error::other("it is not larder's own; remove it by hand if nobody needs it");
-        return Err(EvictError::Io { path: path.to_owned(), source });
+        let why = io::Error::other("it is not larder's own; remove it by hand if nobody needs it");
+        return Err(PathError::new("remove", path, why).into());
     }
     empty_marked(path, marker)?;
     remove_empty_dir(path)
@@ -215,13 +209,13 @@ pub(crate) fn empty_old_store(root: &Path) -> Result<(), EvictError> {
 /// Removes what is in a directory. The marker goes last: until then, what was cut off can be done again.
 /// Before the marker there is at most half of one.
 fn empty_marked(dir: &Path, marker: &str) -> Result<(), EvictError> {
-    let fail = |source| EvictError::Io { path: dir.to_owned(), source };
+    let refused = |why: io::Error| PathError::new("remove", dir, why).into();
     let marker = dir.join(marker);
-    let names: Result<Vec<_>, _> = fs::read_dir(dir).map_err(fail)?.collect();
-    let names: Vec<_> = names.map_err(fail)?.into_iter().map(|name| name.file_name()).collect();
+    let names: Result<Vec<_>, _> = fs::read_dir(dir).at("remove", dir)?.collect();
+    let names: Vec<_> = names.at("remove", dir)?.into_iter().map(|name| name.file_name()).collect();
     let is_marked = fs::symlink_metadata(&marker).is_ok();
     if !is_marked && !names.iter().all(|name| name.to_string_lossy().starts_with(".new-")) {
-        return Err(fail(io::Error::other("it has no marker of larder's; remove it by hand")));
+        return Err(refused(io::Error::other("it has no marker of larder's; remove it by hand")));
     }
     for path in names.iter().map(|name| dir.join(name)) {
         if path != marker && !path.ends_with("lost+found") {
@@ -242,15 +236,15 @@ pub(crate) fn remove_empty_dir(path: &Path) -> Result<(), EvictError> {
 
 /// Removes a symlink outside the store; what it points to stays.
 pub(crate) fn remove_symlink(path: &Path) -> Result<(), EvictError> {
-    let fail = |source| EvictError::Io { path: path.to_owned(), source };
+    let refused = |why: io::Error| PathError::new("remove", path, why).into();
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => {
             fault::point("evict.unlink-symlink");
             rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
                 .map_err(|error| EvictError::new(path, error))
         }
-        Ok(_) => Err(fail(io::Error::other("it is no symlink; move it away by hand"))),
+        Ok(_) => Err(refused(io::Error::other("it is no symlink; move it away by hand"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(fail(error)),
+        Err(error) => Err(PathError::new("remove", path, error).into()),
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::layout::Store;
 use super::lock::{self, How, LockError, Wait};
 use crate::base::fault;
+use crate::base::path_error::At;
 
 /// Keeps the store where it is, until it is dropped and every process that inherited it is gone.
 #[derive(Debug)]
@@ -117,9 +118,8 @@ impl Store {
     /// Has the shared downloads alone, if no build uses them this instant.
     pub(crate) fn try_downloads(&self) -> Result<Option<Guard>, LockError> {
         let path = self.downloads_lock();
-        let fail = |source| LockError::Io { path: path.clone(), source };
-        let file = lock::open(&path).map_err(fail)?;
-        let alone = lock::try_for(&file, How::Alone, Duration::ZERO).map_err(fail)?;
+        let file = lock::open(&path).at("lock", &path)?;
+        let alone = lock::try_for(&file, How::Alone, Duration::ZERO).at("lock", &path)?;
         Ok(alone.then_some(Guard::new(file)))
     }
 
@@ -134,13 +134,12 @@ fn guard(
     wait: Wait,
     announce: impl FnOnce(&str),
 ) -> Result<Option<Guard>, LockError> {
-    let fail = |source| LockError::Io { path: path.to_owned(), source };
-    let file = lock::open(path).map_err(fail)?;
+    let file = lock::open(path).at("lock", path)?;
     let busy =
         |waited| LockError::Busy { path: path.to_owned(), holder: lock::holder(path), waited };
     let say = || announce(&lock::holder(path));
-    lock::take(&file, how, wait, say).map_err(fail)?.map_err(busy)?;
-    let is_there = lock::is_at(&file, path).map_err(fail)?;
+    lock::take(&file, how, wait, say).at("lock", path)?.map_err(busy)?;
+    let is_there = lock::is_at(&file, path).at("lock", path)?;
     Ok(is_there.then_some(Guard::new(file)))
 }
 
@@ -150,25 +149,24 @@ impl Guard {
     }
 
     fn sign(&mut self, path: &Path) -> Result<(), LockError> {
-        let fail = |source| LockError::Io { path: path.to_owned(), source };
-        lock::sign(&mut self.file, "larder move").map_err(fail)
+        Ok(lock::sign(&mut self.file, "larder move").at("lock", path)?)
     }
 
     /// Does something that nobody else in the store may see half done, if nobody else is there this
     /// instant, and no move waits.
     pub(crate) fn if_alone(&self, store: &Store, work: impl FnOnce()) -> Result<(), LockError> {
         let path = store.turn();
-        let fail = |source| LockError::Io { path: path.clone(), source };
         // To try gives back what is shared (flock(2)): no move may take it then.
-        let turn = lock::open(&path).map_err(fail)?;
-        if !lock::try_for(&turn, How::Alone, Duration::ZERO).map_err(fail)? {
+        let turn = lock::open(&path).at("lock", &path)?;
+        if !lock::try_for(&turn, How::Alone, Duration::ZERO).at("lock", &path)? {
             return Ok(());
         }
-        if lock::try_for(&self.file, How::Alone, Duration::ZERO).map_err(fail)? {
+        if lock::try_for(&self.file, How::Alone, Duration::ZERO).at("lock", &path)? {
             work();
             fault::point("store.share-again");
         }
-        lock::take(&self.file, How::Shared, Wait::Forever, || {}).map_err(fail).map(drop)
+        let taken = lock::take(&self.file, How::Shared, Wait::Forever, || {}).at("lock", &path);
+        Ok(taken.map(drop)?)
     }
 }
 

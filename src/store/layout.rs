@@ -1,5 +1,7 @@
 //! Where things are in a store, and whether a directory is one.
 
+#![expect(clippy::disallowed_methods, reason = "makes a store")]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -16,6 +18,7 @@ use super::error::StoreError;
 use super::marker::{self, TAG, format_in, format_of};
 use super::vacant::{is_vacant, names_in};
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::path_error::{At, PathError};
 use crate::base::{atomic, fault};
 
 /// The policy file of a new store: everything at its default, said in comments.
@@ -152,7 +155,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return Err(StoreError::NotADirectory(path.to_owned()));
             }
-            Err(error) => return Err(StoreError::io("open", path)(error)),
+            Err(error) => return Err(PathError::new("open", path, error).into()),
         };
         if !root.is_dir() {
             return Err(StoreError::NotADirectory(root));
@@ -191,7 +194,7 @@ impl Store {
             Err(StoreError::NotAStore(_)) | Ok(_) => {}
             Err(error) => return Err(error),
         }
-        let root = fs::canonicalize(path).map_err(StoreError::io("open", path))?;
+        let root = fs::canonicalize(path).at("open", path)?;
         for dir in ["bin", "cargo-home/registry", "cargo-home/git", "observed", "projects", "trash"]
         {
             make_dir(&root.join(dir))?;
@@ -314,17 +317,15 @@ impl Store {
     /// Opens the store's own directory, if it still is a store, and the user's own: whoever deletes
     /// asks at the moment, and reaches all from this descriptor.
     pub(crate) fn reopen(&self) -> Result<OwnedFd, StoreError> {
-        let fail = |verb| StoreError::io(verb, &self.root);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&self.root, flags, Mode::empty())
-            .map_err(|errno| fail("open")(errno.into()))?;
-        let owner = rustix::fs::fstat(&root).map_err(|errno| fail("read")(errno.into()))?.st_uid;
+        let root = rustix::fs::open(&self.root, flags, Mode::empty()).at("open", &self.root)?;
+        let owner = rustix::fs::fstat(&root).at("read", &self.root)?.st_uid;
         self.compare_owner(owner)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let text = match rustix::fs::openat(&root, TAG, flags, Mode::empty()) {
-            Ok(tag) => io::read_to_string(fs::File::from(tag)).map_err(fail("read"))?,
+            Ok(tag) => io::read_to_string(fs::File::from(tag)).at("read", &self.root)?,
             Err(Errno::NOENT | Errno::LOOP) => String::new(),
-            Err(errno) => return Err(fail("read")(errno.into())),
+            Err(errno) => return Err(PathError::new("read", &self.root, errno).into()),
         };
         match format_in(&text) {
             Some(format) if format <= FORMAT => Ok(root),
@@ -334,7 +335,7 @@ impl Store {
     }
 
     fn check_owner(&self) -> Result<(), StoreError> {
-        let metadata = fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
+        let metadata = fs::metadata(&self.root).at("read", &self.root)?;
         self.compare_owner(metadata.uid())
     }
 
@@ -355,7 +356,7 @@ fn make_dir(path: &Path) -> Result<(), StoreError> {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             StoreError::NotADirectory(path.to_owned())
         }
-        _ => StoreError::io("make", path)(error),
+        _ => PathError::new("make", path, error).into(),
     })
 }
 

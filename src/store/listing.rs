@@ -15,6 +15,7 @@ use super::layout::{EntryPaths, Store};
 use super::lock::{self, Lock};
 use crate::base::atomic::{self, RecordError};
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::path_error::{At, PathError};
 use crate::observe::identity::Identity;
 
 /// A target directory as its record shows it.
@@ -53,10 +54,10 @@ impl Store {
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-            Err(error) => return Err(StoreError::io("read", &dir)(error)),
+            Err(error) => return Err(PathError::new("read", &dir, error).into()),
         };
         for entry in entries {
-            let entry = entry.map_err(StoreError::io("read", &dir))?;
+            let entry = entry.at("read", &dir)?;
             let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
             let name = entry.file_name().into_string();
             names.add(name.unwrap_or_else(|name| name.to_string_lossy().into_owned()), is_dir);

@@ -1,5 +1,7 @@
 //! The lock of one target directory. Whoever has it has the directory.
 
+#![expect(clippy::disallowed_methods, reason = "makes lock files")]
+
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,6 +15,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fault;
+use crate::base::path_error::{At, PathError};
 
 /// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
 const UNREMARKABLE: Duration = Duration::from_millis(100);
@@ -33,12 +36,8 @@ pub(crate) enum Wait {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The lock file could not be opened or locked.
-    #[error("cannot lock {}", path.display())]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// Somebody else still had it when the time was up.
     #[error("{} is in use by {holder} after {}; try again later, or allow more time with --wait", path.display(), humantime::format_duration(*waited))]
     Busy {
@@ -53,7 +52,7 @@ pub enum LockError {
 impl LockError {
     /// Whether the directory in which the lock file would be is gone.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::Path(error) if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -79,23 +78,21 @@ impl Claim {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
-        let fail = |source| LockError::Io { path: path.to_owned(), source };
-        let directory = File::open(path).map_err(fail)?;
+        let directory = File::open(path).at("lock", path)?;
         let busy =
             |waited| LockError::Busy { path: path.to_owned(), holder: owner(&directory), waited };
         let say = || announce(&owner(&directory));
-        take(&directory, How::Alone, wait, say).map_err(fail)?.map_err(busy)?;
+        take(&directory, How::Alone, wait, say).at("lock", path)?.map_err(busy)?;
         Ok(Self { directory })
     }
 
     /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
     pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
-        let fail = |source| LockError::Io { path: path.to_owned(), source };
         let directory = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(fail)?,
+            other => other.at("lock", path)?,
         };
-        let is_free = try_for(&directory, How::Alone, Duration::ZERO).map_err(fail)?;
+        let is_free = try_for(&directory, How::Alone, Duration::ZERO).at("lock", path)?;
         Ok(is_free.then_some(Self { directory }))
     }
 }
@@ -188,16 +185,15 @@ impl Lock {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
-        let fail = |source| LockError::Io { path: path.to_owned(), source };
         let busy = |waited| LockError::Busy { path: path.to_owned(), holder: holder(path), waited };
         let mut announce = Some(announce);
         loop {
-            let file = open(path).map_err(fail)?;
+            let file = open(path).at("lock", path)?;
             let say = || announce.take().into_iter().for_each(|announce| announce(&holder(path)));
-            take(&file, How::Alone, wait, say).map_err(fail)?.map_err(busy)?;
-            if is_at(&file, path).map_err(fail)? {
+            take(&file, How::Alone, wait, say).at("lock", path)?.map_err(busy)?;
+            if is_at(&file, path).at("lock", path)? {
                 let mut lock = Self { file };
-                lock.sign(what).map_err(fail)?;
+                lock.sign(what).at("lock", path)?;
                 return Ok(lock);
             }
         }
@@ -206,18 +202,17 @@ impl Lock {
     /// Takes the lock if it is free this instant; nothing if somebody has it, or if it is gone with all
     /// that was beside it.
     pub(crate) fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
-        let fail = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let file = match open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                other => other.map_err(fail)?,
+                other => other.at("lock", path)?,
             };
-            if !try_for(&file, How::Alone, Duration::ZERO).map_err(fail)? {
+            if !try_for(&file, How::Alone, Duration::ZERO).at("lock", path)? {
                 return Ok(None);
             }
-            if is_at(&file, path).map_err(fail)? {
+            if is_at(&file, path).at("lock", path)? {
                 let mut lock = Self { file };
-                lock.sign(what).map_err(fail)?;
+                lock.sign(what).at("lock", path)?;
                 return Ok(Some(lock));
             }
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use crate::base::atomic::{self, RecordError, undamaged};
+use crate::base::path_error::PathError;
 
 /// The file that marks a store, and every other directory of caches.
 pub(crate) const TAG: &str = "CACHEDIR.TAG";
@@ -75,7 +76,7 @@ pub(super) fn marked(root: &Path) -> Result<Option<u32>, StoreError> {
     let text = match fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("read", &path)(error)),
+        Err(error) => return Err(PathError::new("read", &path, error).into()),
     };
     Ok(format_in(&text))
 }

@@ -1,5 +1,7 @@
 //! One use of a target directory, from lock to release.
 
+#![expect(clippy::disallowed_methods, reason = "makes target directories")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use super::layout::{EntryPaths, Store};
 use super::listing;
 use super::lock::Lock;
 use crate::base::names::ProjectName;
+use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
 use crate::base::{atomic, fault};
 use crate::decide::policy::Unused;
@@ -176,19 +179,15 @@ impl OpenEntry {
 
     /// Record first, then the directory: a directory without a record is never trusted.
     fn make(&self) -> Result<(), StoreError> {
-        let fail = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Io { verb: "make", path, source }
-        };
         fault::point("store.make-entry");
-        fs::create_dir_all(&self.paths.dir).map_err(fail(&self.paths.dir))?;
+        fs::create_dir_all(&self.paths.dir).at("make", &self.paths.dir)?;
         self.save_identity()?;
         self.save()?;
         fault::point("store.make-target");
-        fs::create_dir_all(self.paths.target()).map_err(fail(&self.paths.target()))?;
+        fs::create_dir_all(self.paths.target()).at("make", &self.paths.target())?;
         fault::point("store.tag-target");
         let tag = self.paths.target().join("CACHEDIR.TAG");
-        fs::write(&tag, TAG).map_err(fail(&tag))
+        Ok(fs::write(&tag, TAG).at("make", &tag)?)
     }
 }
 
@@ -231,24 +230,20 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
 /// Only this directory's own files: to sync the whole filesystem would wait for whatever else is
 /// being written there, such as the image.
 pub(crate) fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StoreError::Io { verb: "sync", path, source }
-    };
     let sync = |path: &PathBuf| {
         let path = dir.join(path);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(file) => {
                 fault::point("store.sync-file");
-                rustix::fs::fsync(file).map_err(|error| fail(&path)(error.into()))
+                rustix::fs::fsync(file).at("sync", &path)
             }
             // A symlink has no data, and what is gone needs none.
             Err(Errno::LOOP | Errno::NOENT | Errno::ACCESS) => Ok(()),
-            Err(error) => Err(fail(&path)(error.into())),
+            Err(error) => Err(PathError::new("sync", &path, error)),
         }
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(SYNCING).build();
-    let pool = pool.map_err(|error| fail(dir)(io::Error::other(error)))?;
-    pool.install(|| files.par_iter().try_for_each(sync))
+    let pool = pool.map_err(io::Error::other).at("sync", dir)?;
+    Ok(pool.install(|| files.par_iter().try_for_each(sync))?)
 }

@@ -1,6 +1,8 @@
 //! What sharing keeps in a store: the highest counter of each scope that was seen, and what restic would have to
 //! fetch again. And how what was pulled takes the place of what was there.
 
+#![expect(clippy::disallowed_methods, reason = "puts a pulled directory in place")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use super::lock::Lock;
 use super::open::OpenError;
 use crate::base::atomic::{self, RecordError};
 use crate::base::fault;
+use crate::base::path_error::At;
 use crate::store::evict::Trash;
 
 /// `share/<scope>.json`
@@ -81,15 +84,12 @@ impl Store {
     /// lock. A crash in between leaves the one before, or none.
     pub(crate) fn adopt(&self, paths: &EntryPaths, _lock: &Lock) -> Result<(), OpenError> {
         let staging = &paths.staging();
-        let fail = |verb, path: &Path| {
-            let path = path.to_owned();
-            move |source| StoreError::Io { verb, path, source }
-        };
-        let sync = |dir: &Path| atomic::sync_directory(dir).map_err(fail("sync", dir));
+        let sync =
+            |dir: &Path| atomic::sync_directory(dir).at("sync", dir).map_err(StoreError::from);
         sync(staging)?;
         Trash::new(self).take_replaced(paths)?;
         fault::point("store.adopt");
-        fs::rename(staging, &paths.dir).map_err(fail("move", staging))?;
+        fs::rename(staging, &paths.dir).at("move", staging).map_err(StoreError::from)?;
         sync(paths.dir.parent().unwrap_or(Path::new("/")))?;
         Ok(())
     }

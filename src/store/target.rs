@@ -1,5 +1,10 @@
 //! What larder itself does inside a target directory, and what it remembers of it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sets times, and replaces files, in a kept directory"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -10,9 +15,10 @@ use filetime::FileTime;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::fault;
 use crate::base::moment::Moment;
+use crate::base::path_error::{At, PathError};
 use crate::base::tree::{Made, Tree};
+use crate::base::{copy, fault};
 use crate::decide::needed::Needed;
 use crate::observe::identity::Mentions;
 
@@ -64,67 +70,54 @@ impl TargetManifest {
     }
 }
 
-/// A file of a target directory that could not be put right.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {}", path.display())]
-pub(crate) struct TargetError {
-    verb: &'static str,
-    path: PathBuf,
-    #[source]
-    source: io::Error,
-}
-
 /// Gives a file that shares its inode with others a copy of its own, with the same bytes, mode
 /// and modification time: what a script then does to it (strip, say) is not done to the cache.
 ///
 /// The copy is made in `beside`, a directory of the same filesystem where half of one is found.
-pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, TargetError> {
-    let fail = |source| TargetError { verb: "copy", path: path.to_owned(), source };
-    let metadata = fs::symlink_metadata(path).map_err(fail)?;
+pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, PathError> {
+    let metadata = fs::symlink_metadata(path).at("copy", path)?;
     if !metadata.is_file() || metadata.nlink() < 2 {
         return Ok(false);
     }
     fault::point("store.copy");
-    let copy = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).map_err(fail)?;
+    let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).at("copy", path)?;
     fault::point("store.fill-copy");
-    fs::copy(path, copy.path()).map_err(fail)?;
+    let source = copy::open(path).at("copy", path)?;
+    copy::fill(&source, new.as_file(), &copy::unwatched).at("copy", path)?;
+    new.as_file().set_permissions(metadata.permissions()).at("copy", path)?;
     let mtime = FileTime::from_last_modification_time(&metadata);
-    filetime::set_file_mtime(copy.path(), mtime).map_err(fail)?;
+    filetime::set_file_mtime(new.path(), mtime).at("copy", path)?;
     fault::point("store.rename-copy");
-    copy.persist(path).map_err(|error| fail(error.error))?;
+    new.persist(path).at("copy", path)?;
     Ok(true)
 }
 
 /// Sets modification times back to what the last close left: Cargo decides by them.
-pub(crate) fn restore_times(target: &Path, times: &[(PathBuf, Moment)]) -> Result<(), TargetError> {
+pub(crate) fn restore_times(target: &Path, times: &[(PathBuf, Moment)]) -> Result<(), PathError> {
     for (path, mtime) in times {
         let path = target.join(path);
         let mtime = mtime.file_time();
         let atime = FileTime::now();
         fault::point("store.set-time");
-        filetime::set_symlink_file_times(&path, atime, mtime).map_err(|source| TargetError {
-            verb: "set the time of",
-            path,
-            source,
-        })?;
+        filetime::set_symlink_file_times(&path, atime, mtime).at("set the time of", &path)?;
     }
     Ok(())
 }
 
 /// Gives files of a target directory another content, each in one step.
-pub(crate) fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), TargetError> {
+pub(crate) fn rewrite(target: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result<(), PathError> {
     for (path, content) in files {
         let path = target.join(path);
-        let fail = |source| TargetError { verb: "write", path: path.clone(), source };
         // Half of one is not found in the target directory.
         let beside = path.strip_prefix(target).ok().and(target.parent()).or(path.parent());
         let beside = beside.unwrap_or(target);
         fault::point("store.rewrite");
-        let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).map_err(fail)?;
-        fs::write(new.path(), content).map_err(fail)?;
-        let permissions = fs::symlink_metadata(&path).map_err(fail)?.permissions();
-        fs::set_permissions(new.path(), permissions).map_err(fail)?;
-        new.persist(&path).map_err(|error| fail(error.error))?;
+        let new =
+            tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).at("write", &path)?;
+        fs::write(new.path(), content).at("write", &path)?;
+        let permissions = fs::symlink_metadata(&path).at("write", &path)?.permissions();
+        fs::set_permissions(new.path(), permissions).at("write", &path)?;
+        new.persist(&path).at("write", &path)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::StoreError;
 use super::marker::TAG;
+use crate::base::path_error::{At, PathError};
 
 /// What a store that was begun may hold already.
 const FILES: [&str; 10] = [
@@ -42,11 +43,11 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StoreError::io("read", dir)(error)),
+        Err(error) => return Err(PathError::new("read", dir, error).into()),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(StoreError::io("read", dir))?;
+        let entry = entry.at("read", dir)?;
         names.push(entry.file_name().to_string_lossy().into_owned());
     }
     names.sort();

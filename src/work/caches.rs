@@ -9,6 +9,8 @@
 //! done, never an error. Modules go as a whole, because Go looks at their checksums only when it
 //! downloads them.
 
+#![expect(clippy::disallowed_methods, reason = "makes the directories of caches")]
+
 mod ccache;
 mod go;
 mod memory;

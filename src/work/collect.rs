@@ -14,9 +14,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::base::fault;
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::path_error::At;
 use crate::base::quantity::Usage;
+use crate::base::{atomic, fault};
 use crate::decide::policy::{
     self, Candidate, Disk, Headroom, Plan, Policy, Step, StoreView, Unmet, What,
 };
@@ -333,6 +334,5 @@ fn take_downloads(store: &Store, trash: &mut Trash<'_>) -> Result<Fate, CollectE
 
 fn make_again(path: &Path) -> Result<(), CollectError> {
     fault::point("collect.make");
-    let made = std::fs::create_dir_all(path);
-    made.map_err(|source| StoreError::Io { verb: "make", path: path.to_owned(), source }.into())
+    Ok(atomic::make_dir(path).at("make", path).map_err(StoreError::from)?)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::{atomic, environment};
 use crate::host::attach;
 use crate::host::place::Place;
 use crate::observe::identity::{self, Answer, CacheKind, Request, Way};
@@ -55,7 +56,7 @@ impl Project {
             }
         };
         let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let place = Place::detect(std::env::var_os("BUILDROOT"), first, &source);
+        let place = Place::detect(environment::get("BUILDROOT"), first, &source);
         let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
         let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
@@ -96,7 +97,7 @@ impl Project {
 
     /// Takes the lock of a target directory, saying so if it has to wait.
     pub(crate) fn lock(&self, store: &Store, id: ToolchainId, output: Output) -> Result<Lock> {
-        let image = std::env::var("IMAGE_ID").ok().filter(|id| !id.is_empty());
+        let image = environment::text("IMAGE_ID").filter(|id| !id.is_empty());
         let what = image.map_or_else(|| "larder run".to_owned(), |id| format!("image {id}"));
         let announce = |holder: &str| {
             output.note(&format!("waiting for {} {}: in use by {holder}", self.name, id.short()));
@@ -115,7 +116,7 @@ impl Project {
     /// Claims the directory that `target` is in, saying so if it has to wait.
     pub(crate) fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
         let directory = target.parent().unwrap_or(Path::new("/"));
-        std::fs::create_dir_all(directory)
+        atomic::make_dir(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let announce = |holder: &str| {
             let directory = directory.display();

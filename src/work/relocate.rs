@@ -9,6 +9,8 @@
 //! Files keep bytes, mode, modification time, and hard links among each other. Inodes and change times
 //! are new, so that the next use of each directory reads it once.
 
+#![expect(clippy::disallowed_methods, reason = "moves a store")]
+
 mod copy;
 mod settle;
 
@@ -23,6 +25,7 @@ use rustix::io::Errno;
 pub(crate) use self::settle::{resume, settle};
 use crate::base::atomic::RecordError;
 use crate::base::fault;
+use crate::base::path_error::{At, PathError};
 use crate::store::evict::{self, EvictError};
 use crate::store::moving::Moving;
 use crate::store::{LockError, Store, StoreError};
@@ -37,13 +40,8 @@ pub(crate) enum MoveError {
     #[error("{} and the store {} lie inside each other; name another directory", to.display(), from.display())]
     Nested { from: PathBuf, to: PathBuf },
     /// The system refused.
-    #[error("cannot {verb} {}", path.display())]
-    Io {
-        verb: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The old store, or half a copy, could not be removed.
     #[error(transparent)]
     Evict(#[from] EvictError),
@@ -56,13 +54,6 @@ pub(crate) enum MoveError {
     /// A lock could not be tried.
     #[error(transparent)]
     Lock(#[from] LockError),
-}
-
-impl MoveError {
-    fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
-    }
 }
 
 /// Moves a store that nobody else works in; `progress` gets the bytes that were copied. One that is there
@@ -101,14 +92,14 @@ fn finish(to: &Path) -> Result<Store, MoveError> {
 
 /// The path with its parent's symlinks resolved; itself it need not exist.
 fn absolute(path: &Path) -> Result<PathBuf, MoveError> {
-    let path = std::path::absolute(path).map_err(MoveError::io("find", path))?;
+    let path = std::path::absolute(path).at("find", path)?;
     if let Ok(real) = fs::canonicalize(&path) {
         return Ok(real);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(MoveError::Taken(path));
     };
-    Ok(fs::canonicalize(parent).map_err(MoveError::io("find", parent))?.join(name))
+    Ok(fs::canonicalize(parent).at("find", parent)?.join(name))
 }
 
 fn check_vacant(to: &Path) -> Result<(), MoveError> {
@@ -133,33 +124,35 @@ fn rename_whole(from: &Path, to: &Path) -> Result<bool, MoveError> {
     let exchanged = rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE);
     if exchanged.is_ok() {
         sync_parent(to)?;
-        return sync_parent(from).map(|()| true);
+        sync_parent(from)?;
+        return Ok(true);
     }
     evict::remove_symlink(to)?;
     fault::point("relocate.rename");
     match rustix::fs::rename(from, to) {
         Ok(()) => {
             sync_parent(to)?;
-            link(to, from).map(|()| true)
+            link(to, from)?;
+            Ok(true)
         }
         // Another filesystem, or the store is where one is mounted.
         Err(Errno::XDEV | Errno::BUSY) => Ok(false),
-        Err(errno) => Err(MoveError::io("move", from)(errno.into())),
+        Err(errno) => Err(PathError::new("move", from, errno).into()),
     }
 }
 
 /// Makes a symlink to a path at a place.
-fn link(to: &Path, place: &Path) -> Result<(), MoveError> {
+fn link(to: &Path, place: &Path) -> Result<(), PathError> {
     fault::point("relocate.link");
-    symlink(to, place).map_err(MoveError::io("make", place))
+    symlink(to, place).at("make", place)
 }
 
 /// What was renamed is on disk when the directories are in which it was and is.
-fn sync_parent(path: &Path) -> Result<(), MoveError> {
+fn sync_parent(path: &Path) -> Result<(), PathError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let opened = fs::File::open(parent).map_err(MoveError::io("open", parent))?;
+    let opened = fs::File::open(parent).at("open", parent)?;
     fault::point("relocate.sync");
-    opened.sync_all().map_err(MoveError::io("sync", parent))
+    opened.sync_all().at("sync", parent)
 }
 
 fn beside(path: &Path, what: &str) -> PathBuf {
@@ -174,16 +167,16 @@ fn set_aside(from: &Path, to: &Path) -> Result<(), MoveError> {
     link(to, &aside)?;
     fault::point("relocate.exchange");
     if rustix::fs::renameat_with(CWD, from, CWD, &aside, RenameFlags::EXCHANGE).is_ok() {
-        return sync_parent(from);
+        return Ok(sync_parent(from)?);
     }
     evict::remove_symlink(&aside)?;
     fault::point("relocate.rename");
     match fs::rename(from, &aside) {
-        Ok(()) => link(to, from),
+        Ok(()) => Ok(link(to, from)?),
         // A filesystem is mounted there, so the name has to stay; what is in it goes.
         Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
             Ok(evict::unmark_old_store(from)?)
         }
-        Err(error) => Err(MoveError::io("move", from)(error)),
+        Err(error) => Err(PathError::new("move", from, error).into()),
     }
 }

@@ -156,7 +156,11 @@ fn chapter(room: &str, title: &str, mut said: Said) -> String {
         room if room.starts_with("larder ") => "Exit code 1",
         _ => "Exit code 1, from `run` and `verify` 125",
     };
-    let verbs = one_of(said.verbs);
+    let has_own = |verb: &str| {
+        let own = format!("cannot {verb} PATH");
+        said.messages.iter().any(|message| message.text == own)
+    };
+    let verbs = one_of(said.verbs.into_iter().filter(|verb| !has_own(verb)));
     let entries = said.messages.iter().map(|message| entry(message, code, &verbs));
     format!("\n## {title}\n{}", entries.collect::<String>())
 }

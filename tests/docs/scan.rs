@@ -6,8 +6,8 @@ use std::path::Path;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ItemConst, ItemEnum, ItemMod, ItemStruct};
-use syn::{Lit, LitStr, Macro, Token};
+use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ItemConst, ItemEnum, ItemFn, ItemMod};
+use syn::{ItemStruct, Lit, LitStr, Macro, ReturnType, Token, Visibility};
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,18 @@ pub struct Said {
     pub messages: Vec<Message>,
     /// What it is that cannot be done, in "cannot VERB PATH".
     pub verbs: BTreeSet<String>,
+}
+
+impl Said {
+    /// Where there is only one thing that a file cannot do, its error is known by that.
+    fn with_its_only_verb(mut self) -> Self {
+        let only = self.verbs.first().filter(|_| self.verbs.len() == 1).cloned();
+        let is_refusal = |message: &&mut Message| message.text == "cannot VERB PATH";
+        if let Some((verb, message)) = only.zip(self.messages.iter_mut().find(is_refusal)) {
+            message.text = format!("cannot {verb} PATH");
+        }
+        self
+    }
 }
 
 /// Text that is put together as `format!` does it.
@@ -184,6 +196,28 @@ fn template(expression: &Expr) -> Option<Template> {
     }
 }
 
+/// What `PathError` says.
+const REFUSAL: &str = "cannot {verb} {path}";
+
+/// Looks for a name in a type.
+struct Named<'a> {
+    name: &'a str,
+    is_found: bool,
+}
+
+impl<'ast> Visit<'ast> for Named<'_> {
+    fn visit_ident(&mut self, ident: &'ast proc_macro2::Ident) {
+        self.is_found |= ident == self.name;
+    }
+}
+
+/// Whether a type is, or holds, one of a name.
+fn names(within: &syn::Type, name: &str) -> bool {
+    let mut named = Named { name, is_found: false };
+    named.visit_type(within);
+    named.is_found
+}
+
 impl Scan<'_> {
     fn add(&mut self, kind: Kind, template: &Template, meaning: String, has_cause: bool) {
         let text = template.shown(self.constants);
@@ -192,8 +226,12 @@ impl Scan<'_> {
         self.said.messages.push(Message { kind, text, remedy: None, meaning, has_cause });
     }
 
-    /// An error by its attribute; what only passes another one on says nothing.
+    /// An error by its attribute; what only passes another one on says nothing, but for a refusal by the system,
+    /// which each room says of what it does itself.
     fn error(&mut self, attributes: &[Attribute], meaning: &[Attribute], fields: &syn::Fields) {
+        if fields.iter().any(|field| names(&field.ty, "PathError")) {
+            self.refusal(documentation(meaning));
+        }
         let attribute = attributes.iter().find(|attribute| attribute.path().is_ident("error"));
         let Some(template) = attribute.and_then(|it| it.parse_args::<Template>().ok()) else {
             return;
@@ -204,6 +242,11 @@ impl Scan<'_> {
         };
         let has_cause = fields.iter().any(is_source);
         self.add(Kind::Error, &template, documentation(meaning), has_cause);
+    }
+
+    fn refusal(&mut self, meaning: String) {
+        let template = Template { text: REFUSAL.to_owned(), arguments: Vec::new() };
+        self.add(Kind::Error, &template, meaning, true);
     }
 
     fn verb(&mut self, expression: Option<&Expr>) {
@@ -246,6 +289,16 @@ impl<'ast> Visit<'ast> for Scan<'_> {
         }
     }
 
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        let is_seen = matches!(item.vis, Visibility::Restricted(_));
+        if let (true, ReturnType::Type(_, output)) = (is_seen, &item.sig.output) {
+            if names(output, "PathError") {
+                self.refusal("The system refused.".to_owned());
+            }
+        }
+        visit::visit_item_fn(self, item);
+    }
+
     fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
         self.error(&item.attrs, &item.attrs, &item.fields);
     }
@@ -270,6 +323,9 @@ impl<'ast> Visit<'ast> for Scan<'_> {
             "note" => Some((Kind::Note, false)),
             _ => None,
         };
+        if call.method == "at" && call.args.len() == 2 {
+            self.verb(call.args.first());
+        }
         let template = call.args.first().and_then(template);
         if let Some(((kind, has_cause), template)) = kind.zip(template) {
             self.add(kind, &template, String::new(), has_cause);
@@ -290,7 +346,7 @@ impl<'ast> Visit<'ast> for Scan<'_> {
                 }
                 (["Err"], Some(text)) => self.add(Kind::Unusable, &text, String::new(), false),
                 (["stays"], Some(text)) => self.add(Kind::Stays, &text, String::new(), false),
-                ([_, "io"] | ["EditError", "new"] | ["fail"], _) => self.verb(call.args.first()),
+                (["PathError", "new"], _) => self.verb(call.args.first()),
                 _ => {}
             }
         }
@@ -330,7 +386,9 @@ fn sources() -> Vec<(String, syn::File)> {
 
 /// What each file can say, by its path below `src/`.
 pub fn scan() -> Vec<(String, Said)> {
-    let files = sources();
+    let mut files = sources();
+    // What it says is said by the rooms that say what they do.
+    files.retain(|(path, _)| path != "base/path_error");
     let mut values = Values(Constants::from([
         ("CARGO_PKG_VERSION".to_owned(), "VERSION".to_owned()),
         ("ENTER".to_owned(), "mkosi-chroot".to_owned()),
@@ -341,7 +399,7 @@ pub fn scan() -> Vec<(String, Said)> {
     let said = files.into_iter().map(|(path, file)| {
         let mut scan = Scan { constants: &values.0, said: Said::default() };
         scan.visit_file(&file);
-        (path, scan.said)
+        (path, scan.said.with_its_only_verb())
     });
     said.collect()
 }

@@ -151,6 +151,62 @@ fn nothing_is_printed_or_unwrapped_in_passing() {
     nothing("only the output room prints; nothing outside tests panics on purpose", &bad);
 }
 
+/// The rooms that the map in `ARCHITECTURE.md` marks, as `wing/room`.
+fn marked_rooms() -> BTreeSet<String> {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, map) = map.split_once("\nbase/").expect("a map");
+    let (map, _) = map.split_once("```").expect("its end");
+    let (mut wing, mut marked) = ("base", BTreeSet::new());
+    for line in map.lines().skip(1) {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        match name.strip_suffix('/') {
+            Some(next) => wing = next,
+            None if line.contains(" ◆ ") => drop(marked.insert(format!("{wing}/{name}"))),
+            None => {}
+        }
+    }
+    marked
+}
+
+#[test]
+fn the_rooms_with_effects_are_those_of_the_map() {
+    let has_effect = |lines: &[String]| {
+        // Not an `expect` of a single item: whoever opens a file sees what it does.
+        lines.iter().any(|line| line.starts_with("#![expect(clippy::disallowed_methods"))
+    };
+    let with_effects =
+        sources().into_iter().filter(|(path, lines)| wing(path).is_some() && has_effect(lines));
+    let rooms: BTreeSet<String> = with_effects
+        .map(|(path, _)| {
+            let room: PathBuf = path.with_extension("").components().skip(1).take(2).collect();
+            room.display().to_string()
+        })
+        .collect();
+    let marked = marked_rooms();
+    assert!(!marked.is_empty(), "the map in ARCHITECTURE.md marks no room");
+    let wrong: Vec<String> = rooms.symmetric_difference(&marked).cloned().collect();
+    nothing(
+        "a room whose files expect `clippy::disallowed_methods` has a ◆ in the map in ARCHITECTURE.md, \
+         and no other; move the effect to a room that has one",
+        &wrong,
+    );
+    let pure =
+        rooms.iter().filter(|room| ["decide/", "image/"].iter().any(|it| room.starts_with(it)));
+    nothing("decide and image are pure", &pure.cloned().collect::<Vec<_>>());
+}
+
+#[test]
+fn no_effect_is_expected_in_passing() {
+    let is_bad = |line: &str| {
+        let code = line.trim_start();
+        let is_lint = code.contains("clippy::disallowed_methods");
+        is_lint && (code.starts_with("#[") || code.contains("allow("))
+    };
+    let bad: Vec<String> =
+        sources().iter().flat_map(|(path, lines)| places(path, lines, is_bad)).collect();
+    nothing("effects are expected at the top of a file, for the whole of it", &bad);
+}
+
 #[test]
 fn shell_scripts_stop_at_the_first_failure() {
     let mut wrong = Vec::new();

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::init::ask::Mkosi;
 use super::init::record::Record;
 use super::{DONE, FAILED};
+use crate::base::environment;
 use crate::base::program;
 use crate::face::cli::DoctorArgs;
 use crate::face::doctor::{self, Check, Places, State};
@@ -83,9 +84,9 @@ fn places() -> Places {
     if rustix::process::geteuid().is_root() {
         return Places::system(crontab);
     }
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let home = PathBuf::from(environment::get("HOME").unwrap_or_default());
     let of = |name: &str, default: &str| {
-        std::env::var_os(name).map_or_else(|| home.join(default), PathBuf::from)
+        environment::get(name).map_or_else(|| home.join(default), PathBuf::from)
     };
     Places::user(&of("XDG_CONFIG_HOME", ".config"), &of("XDG_DATA_HOME", ".local/share"), crontab)
 }

@@ -9,7 +9,7 @@ use crate::face::manual;
 
 pub(super) fn man(arguments: &ManArgs) -> Result<u8> {
     let dir = &arguments.directory;
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    atomic::make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     for page in manual::pages() {
         atomic::write(&dir.join(page.name), page.text.as_bytes(), 0o644)?;
     }

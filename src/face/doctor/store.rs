@@ -1,5 +1,10 @@
 //! The store: that it can be used, the filesystem under it, and what fits into it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tries what a filesystem can do, with files of its own"
+)]
+
 use std::fs::File;
 use std::io;
 use std::path::Path;

@@ -4,10 +4,13 @@
 //! by who reads, and ended by who writes next. When the file is full it becomes `history.old`, in place of
 //! the one before. What they add up to is in `totals.json`, written under the same lock.
 
+#![expect(clippy::disallowed_methods, reason = "turns over the file when it is full")]
+
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
+use crate::base::path_error::At;
 use crate::base::{atomic, fault};
 use crate::store::error::StoreError;
 use crate::store::history::{Event, Happened, Totals};
@@ -30,7 +33,7 @@ impl Store {
     /// Adds what has just happened.
     pub(crate) fn remember(&self, event: Event) -> Result<(), StoreError> {
         let happened = Happened { at: SystemTime::now(), event };
-        self.append(&happened, FULL).map_err(StoreError::io("write", &self.root().join(FILES[1])))
+        Ok(self.append(&happened, FULL).at("write", self.root().join(FILES[1]))?)
     }
 
     /// What happened since the store was made.

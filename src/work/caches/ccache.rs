@@ -1,5 +1,7 @@
 //! ccache's configuration: what decides whether it can be wrong.
 
+#![expect(clippy::disallowed_methods, reason = "writes the configuration of ccache")]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,17 +1,18 @@
 //! A copy of a whole store on another filesystem.
 
+#![expect(clippy::disallowed_methods, reason = "copies a store")]
+
 use std::collections::HashMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
-use fs_extra::file::{CopyOptions, copy_with_progress};
 use walkdir::WalkDir;
 
 use super::{MoveError, beside, sync_parent};
-use crate::base::fault;
+use crate::base::path_error::{At, PathError};
+use crate::base::{copy, fault};
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
 use crate::store::{Store, TAG, evict};
 use crate::work::collect::rescan;
@@ -31,15 +32,15 @@ pub(super) fn copy_beside(moving: &Moving, progress: &dyn Fn(u64)) -> Result<(),
     copy_file(&from.join(TAG), &staging.join(TAG), progress)?;
     sync_all(&staging)?;
     fault::point("relocate.rename");
-    fs::rename(&staging, to).map_err(MoveError::io("move", &staging))?;
-    sync_parent(to)
+    fs::rename(&staging, to).at("move", &staging)?;
+    Ok(sync_parent(to)?)
 }
 
 /// Brings everything to disk on the filesystem of the copy, which allocates some of it only then.
-fn sync_all(staging: &Path) -> Result<(), MoveError> {
-    let directory = fs::File::open(staging).map_err(MoveError::io("open", staging))?;
+fn sync_all(staging: &Path) -> Result<(), PathError> {
+    let directory = fs::File::open(staging).at("open", staging)?;
     fault::point("relocate.sync");
-    rustix::fs::syncfs(&directory).map_err(|errno| MoveError::io("sync", staging)(errno.into()))
+    rustix::fs::syncfs(&directory).at("sync", staging)
 }
 
 /// The same files take another size on another filesystem.
@@ -51,9 +52,9 @@ fn measure(copy: &Store) -> Result<(), MoveError> {
     Ok(())
 }
 
-fn make_dir(place: &Path) -> Result<(), MoveError> {
+fn make_dir(place: &Path) -> Result<(), PathError> {
     fault::point("relocate.make");
-    fs::create_dir(place).map_err(MoveError::io("make", place))
+    fs::create_dir(place).at("make", place)
 }
 
 /// A copy that is being made.
@@ -74,12 +75,10 @@ impl Copy<'_> {
         for item in walk.into_iter().filter_entry(wanted) {
             let item = item.map_err(|error| {
                 let path = error.path().unwrap_or(self.from).to_owned();
-                MoveError::io("read", &path)(error.into())
+                PathError::new("read", &path, error)
             })?;
             let place = self.place(item.path());
-            let metadata = item
-                .metadata()
-                .map_err(|error| MoveError::io("read", item.path())(error.into()))?;
+            let metadata = item.metadata().at("read", item.path())?;
             if [TAG, ORIGIN, MOVING].iter().any(|mark| item.path() == self.from.join(mark)) {
                 continue;
             }
@@ -94,7 +93,7 @@ impl Copy<'_> {
         for (place, metadata) in directories.iter().rev() {
             give(place, metadata)?;
         }
-        make_dir(&self.to.join("trash"))
+        Ok(make_dir(&self.to.join("trash"))?)
     }
 
     fn place(&self, path: &Path) -> PathBuf {
@@ -104,9 +103,9 @@ impl Copy<'_> {
     fn copy(&mut self, from: &Path, to: &Path, metadata: &fs::Metadata) -> Result<(), MoveError> {
         if metadata.is_symlink() {
             fault::point("relocate.copy");
-            let target = fs::read_link(from).map_err(MoveError::io("read", from))?;
-            symlink(target, to).map_err(MoveError::io("make", to))?;
-            return give(to, metadata);
+            let target = fs::read_link(from).at("read", from)?;
+            symlink(target, to).at("make", to)?;
+            return Ok(give(to, metadata)?);
         }
         if !metadata.is_file() {
             // A socket or a FIFO means nothing without the process that made it.
@@ -115,37 +114,31 @@ impl Copy<'_> {
         if metadata.nlink() > 1 {
             if let Some(first) = self.links.get(&metadata.ino()) {
                 fault::point("relocate.copy");
-                return fs::hard_link(first, to).map_err(MoveError::io("make", to));
+                return Ok(fs::hard_link(first, to).at("make", to)?);
             }
             self.links.insert(metadata.ino(), to.to_owned());
         }
-        copy_file(from, to, self.progress)
+        Ok(copy_file(from, to, self.progress)?)
     }
 }
 
 /// One regular file, with its mode and its time.
-fn copy_file(from: &Path, to: &Path, progress: &dyn Fn(u64)) -> Result<(), MoveError> {
-    let metadata = fs::symlink_metadata(from).map_err(MoveError::io("read", from))?;
-    let mut before = 0;
-    let note = |done: fs_extra::file::TransitProcess| {
-        progress(done.copied_bytes - before);
-        before = done.copied_bytes;
-    };
+fn copy_file(from: &Path, to: &Path, progress: &dyn Fn(u64)) -> Result<(), PathError> {
+    let metadata = fs::symlink_metadata(from).at("read", from)?;
     fault::point("relocate.copy");
-    copy_with_progress(from, to, &CopyOptions::new(), note)
-        .map_err(|error| MoveError::io("copy", from)(io::Error::other(error)))?;
+    let done = copy::open(from).and_then(|source| copy::fill(&source, &copy::make(to)?, progress));
+    done.at("copy", from)?;
     give(to, &metadata)
 }
 
 /// Gives a copy the mode and the modification time of what it was copied from.
-fn give(place: &Path, metadata: &fs::Metadata) -> Result<(), MoveError> {
+fn give(place: &Path, metadata: &fs::Metadata) -> Result<(), PathError> {
     if !metadata.is_symlink() {
-        fs::set_permissions(place, metadata.permissions()).map_err(MoveError::io("copy", place))?;
+        fs::set_permissions(place, metadata.permissions()).at("copy", place)?;
     }
     let (accessed, modified) = (
         FileTime::from_last_access_time(metadata),
         FileTime::from_last_modification_time(metadata),
     );
-    filetime::set_symlink_file_times(place, accessed, modified)
-        .map_err(MoveError::io("set the time of", place))
+    filetime::set_symlink_file_times(place, accessed, modified).at("set the time of", place)
 }

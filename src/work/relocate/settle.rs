@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{MoveError, absolute, beside, link};
 use crate::base::atomic;
+use crate::base::path_error::PathError;
 use crate::image::mkosi::Include;
 use crate::store::evict::{self, EvictError};
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
@@ -73,7 +74,7 @@ pub(crate) fn resume(from: &Path, to: &Path) -> Result<Option<Store>, MoveError>
 /// Removes what an attempt left at and beside a place to which it did not get.
 pub(super) fn discard(from: &Path, to: &Path) -> Result<(), MoveError> {
     if to.parent().is_none_or(is_missing) {
-        return Err(MoveError::io("find", to)(io::ErrorKind::PermissionDenied.into()));
+        return Err(PathError::new("find", to, io::ErrorKind::PermissionDenied).into());
     }
     if fs::read_link(to).is_ok_and(|link| link == to) {
         evict::remove_symlink(to)?;
@@ -106,8 +107,8 @@ fn remove_old(from: &Path, aside: &Path, root: &Path) -> Result<(), MoveError> {
 /// Whether something was done, or cannot be done from here.
 fn within_reach(done: Result<(), MoveError>) -> Result<bool, MoveError> {
     let cause = match &done {
-        Err(MoveError::Io { source, .. } | MoveError::Evict(EvictError::Io { source, .. })) => {
-            Some(source.kind())
+        Err(MoveError::Path(error) | MoveError::Evict(EvictError::Path(error))) => {
+            Some(error.kind())
         }
         _ => None,
     };

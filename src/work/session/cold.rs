@@ -1,6 +1,8 @@
 //! Cold builds beside the kept directory, to compare with: the sources are a copy of what they were before the
 //! warm build, and Cargo unpacks and checks out again what it downloaded.
 
+#![expect(clippy::disallowed_methods, reason = "makes the places of cold builds")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //! outside of them: git directories of linked working trees and of repositories that enclose the sources, and
 //! directories in which Cargo puts finished artifacts.
 
+#![expect(clippy::disallowed_methods, reason = "makes the places of copies of the sources")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

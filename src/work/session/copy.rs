@@ -4,6 +4,8 @@
 //! What is mounted in the checkout comes along as files. What cannot be read is there, empty, and cannot be
 //! read in the copy either. Sockets, FIFOs and devices mean nothing without who made them.
 
+#![expect(clippy::disallowed_methods, reason = "copies the sources")]
+
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
@@ -14,7 +16,7 @@ use anyhow::{Context, Result};
 use filetime::FileTime;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::base::fault;
+use crate::base::{copy, fault};
 
 /// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`. Returns every `.git` in
 /// it, relative to it.
@@ -97,13 +99,12 @@ impl Copy {
             }
             self.links.insert(inode, to.to_owned());
         }
-        // Shares the blocks where the filesystem can: `copy_file_range(2)`.
-        match fs::copy(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                fs::File::create(to)?;
-            }
-            other => drop(other?),
-        }
+        let source = match copy::open(from) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            other => Some(other?),
+        };
+        let made = copy::make(to)?;
+        source.map_or(Ok(()), |source| copy::fill(&source, &made, &copy::unwatched))?;
         give(to, metadata)
     }
 }

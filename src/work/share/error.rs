@@ -1,10 +1,10 @@
 //! What can go wrong with sharing; none of it is a reason for a build to fail.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::atomic::RecordError;
+use crate::base::path_error::PathError;
 use crate::base::program::ProgramError;
 use crate::base::tree::ObserveError;
 use crate::observe::identity::CanonicalError;
@@ -84,13 +84,8 @@ pub enum ShareError {
     #[error("not pushed: {0}")]
     NotPushable(String),
     /// The system refused.
-    #[error("cannot {verb} {}", path.display())]
-    Io {
-        verb: &'static str,
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// A lock.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -139,10 +134,5 @@ impl ShareError {
     /// What is there is not accepted.
     pub(super) fn refused(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), why: why.into() }
-    }
-
-    pub(super) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { verb, path, source }
     }
 }

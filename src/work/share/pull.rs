@@ -13,6 +13,7 @@ use super::select::AcceptedPush;
 use super::staging::Staging;
 use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::path_error::At;
 use crate::output::Stopwatch;
 use crate::store::history::{Event, Transfer};
 use crate::store::{EntryPaths, EntryRecord, Lock};
@@ -122,7 +123,7 @@ impl Share<'_> {
     fn check_room(&self, manifest: &PushManifest) -> Result<(), ShareError> {
         let root = self.store.root();
         let free = rustix::fs::statvfs(root);
-        let free = free.map_err(|errno| ShareError::io("read", root)(errno.into()))?;
+        let free = free.at("read", root)?;
         let bytes = free.f_bavail.saturating_mul(free.f_frsize);
         let has_inodes = free.f_files == 0 || free.f_favail >= manifest.files;
         if manifest.bytes <= bytes && has_inodes {

@@ -1,5 +1,7 @@
 //! Replicas: what a build left, sharing its blocks, so that the next build need not wait for a push.
 
+#![expect(clippy::disallowed_methods, reason = "makes symlinks of what is pushed")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,6 +11,7 @@ use super::error::ShareError;
 use super::files::{link_to, make_dir, reflink, set_mode, set_time};
 use super::manifest::{PushEntry, What};
 use crate::base::fault;
+use crate::base::path_error::At;
 use crate::store::evict::Trash;
 use crate::store::{Claim, EntryPaths, Lock, Store};
 
@@ -57,7 +60,7 @@ impl<'a> Replica<'a> {
                 What::Directory => make_dir(&place)?,
                 What::Symlink(target) => {
                     fault::point("share.make-link");
-                    symlink(target, &place).map_err(ShareError::io("make", &place))?;
+                    symlink(target, &place).at("make", &place)?;
                 }
                 What::File { link, .. } => {
                     if let Some(first) = links.get(link).filter(|_| *link > 0) {

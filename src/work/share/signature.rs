@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::ShareError;
+use crate::base::path_error::At;
 use crate::base::program::{Call, last_line, read_at_most};
 
 /// What a signature has to be for: one that a key made for anything else does not count.
@@ -102,7 +103,7 @@ impl Trust {
         }
         for list in std::iter::once(&self.allowed).chain(&self.revoked) {
             // Its own words for that do not name the file.
-            File::open(list).map_err(ShareError::io("read", list))?;
+            File::open(list).at("read", list)?;
         }
         match self.ask(signed, self.revoked.as_deref())? {
             None => Ok(()),

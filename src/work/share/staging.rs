@@ -1,5 +1,7 @@
 //! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place.
 
+#![expect(clippy::disallowed_methods, reason = "makes what was pulled the user's own")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +16,7 @@ use super::error::ShareError;
 use super::files::{copy, link_to, make_dir, set_mode, set_time};
 use super::manifest::{self, PushEntry, PushManifest, What};
 use crate::base::digest::Digest;
+use crate::base::path_error::{At, PathError};
 use crate::base::tree::Tree;
 use crate::base::{atomic, fault, usage};
 use crate::observe::identity::Identity;
@@ -98,7 +101,7 @@ impl<'a> Staging<'a> {
         for (entry, size, _, link) in found {
             let place = self.target.join(&entry.path);
             if let Some(above) = place.parent() {
-                fs::create_dir_all(above).map_err(ShareError::io("make", above))?;
+                fs::create_dir_all(above).at("make", above)?;
             }
             if let Some(first) = links.get(link).filter(|_| *link > 0) {
                 again.push((first.clone(), place));
@@ -129,16 +132,14 @@ impl<'a> Staging<'a> {
         for item in walk {
             let item = item.map_err(|error| {
                 let path = error.path().unwrap_or(&self.target).to_owned();
-                ShareError::io("read", &path)(error.into())
+                PathError::new("read", &path, error)
             })?;
             let path = item.path().strip_prefix(&self.target).unwrap_or(item.path());
             let refused = |why| ShareError::refused(path.display().to_string(), why);
             let entry = path.to_str().and_then(|path| expected.get(path).copied());
             let entry =
                 entry.ok_or_else(|| refused("it was restored, and is not in the manifest"))?;
-            let metadata = item
-                .metadata()
-                .map_err(|error| ShareError::io("read", item.path())(error.into()))?;
+            let metadata = item.metadata().at("read", item.path())?;
             let kind = rustix::fs::FileType::from_raw_mode(metadata.mode());
             if kind != manifest::file_type(&entry.what) {
                 return Err(refused("something else was restored than is in the manifest"));
@@ -267,13 +268,12 @@ fn difference(found: &PushEntry, wanted: &PushEntry) -> &'static str {
 
 /// Makes a name of the one who runs this, and takes its extended attributes.
 fn own(path: &Path, metadata: &fs::Metadata) -> Result<(), ShareError> {
-    let fail = |errno: rustix::io::Errno| ShareError::io("take over", path)(errno.into());
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     if (metadata.uid(), metadata.gid()) != (uid.as_raw(), gid.as_raw()) {
         let (uid, gid): (Uid, Gid) = (uid, gid);
         fault::point("share.set-owner");
         rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(fail)?;
+            .at("take over", path)?;
     }
     let mut names = vec![0u8; 64 * 1024];
     let Ok(length) = rustix::fs::llistxattr(path, &mut names) else {
@@ -283,7 +283,7 @@ fn own(path: &Path, metadata: &fs::Metadata) -> Result<(), ShareError> {
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         if !name.starts_with(b"security.") || name == b"security.capability" {
             fault::point("share.take-attribute");
-            rustix::fs::lremovexattr(path, name).map_err(fail)?;
+            rustix::fs::lremovexattr(path, name).at("take over", path)?;
         }
     }
     Ok(())

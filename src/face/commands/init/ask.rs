@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::base::program::{Answer, Call, last_line};
+use crate::base::program::{Answer, Call, last_line, open_scratch};
 use crate::image::mkosi::{self, Summary};
 
 /// The command that starts mkosi.
@@ -76,9 +76,7 @@ impl Mkosi {
         let Some(at) = self.words.iter().position(is_mkosi).filter(|at| *at > 0) else {
             return Ok(None);
         };
-        let dir = tempfile::Builder::new().prefix("larder-").tempdir()?;
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(dir.path(), open)?;
+        let dir = open_scratch()?;
         let file = dir.path().join("whose");
         let wrapper = Self { words: self.words[..at].to_vec() };
         wrapper.run(&[OsStr::new("touch"), file.as_os_str()])?;

@@ -9,6 +9,8 @@
 //!
 //! git itself is not asked: to refresh an index it runs filters, which a repository may choose.
 
+#![expect(clippy::disallowed_methods, reason = "writes the index of a copy of a checkout")]
+
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
