@@ -15,10 +15,10 @@
 //! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
 //!
 //! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
-//! would run their build scripts into an `OUT_DIR` that is not empty.
+//! would run their build scripts into an `OUT_DIR` that is not empty (decision 5).
 //!
-//! Always removed: uplifted files, so that what is there afterwards is what this build made;
-//! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
+//! Always removed: uplifted files, so that what is there afterwards is what this build made (decision 6);
+//! `incremental/`, because an incremental compilation's bytes depend on its history (decision 3); an `OUT_DIR`
 //! without a finished run, and files of no unit.
 
 mod damage;
@@ -126,7 +126,7 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
     Removals { everything: false, packages, paths, why }
 }
 
-/// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
+/// Decides what may stay where Cargo's own judgement is enough: all that is recorded (decision 27). The reasons
 /// tell what Cargo has to judge.
 pub(crate) fn lenient(situation: &Situation<'_>) -> Removals {
     let plan = plan(situation);

@@ -107,7 +107,7 @@ impl Session<'_> {
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
     }
 
-    /// Decides what may stay, records that, and carries it out, durably, before the compiler.
+    /// Decides what may stay, records that, and carries it out, durably, before the compiler (decision 15).
     fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Findings, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
@@ -179,7 +179,7 @@ impl Session<'_> {
         Ok(restore_times(target, &times)?)
     }
 
-    /// Has Cargo find fresh what is, whatever the times of the sources are.
+    /// Has Cargo find fresh what is, whatever the times of the sources are (decision 75).
     fn refresh(&self, findings: &mut Findings, plan: &Removals) -> Result<()> {
         if plan.everything {
             return Ok(());
@@ -303,7 +303,7 @@ impl Session<'_> {
         }
     }
 
-    /// Takes back a directory in which nothing was built.
+    /// Takes back a directory in which nothing was built (decision 80).
     pub(crate) fn discard(self) -> Result<()> {
         Ok(self.entry.discard(self.store)?)
     }

@@ -197,7 +197,7 @@ impl Findings {
     }
 
     /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
-    /// cannot see it.
+    /// cannot see it (decision 77).
     pub(crate) fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
         if !self.freshness.is_future {
             return Ok(None);

@@ -3,7 +3,7 @@
 //!
 //! A difference has two causes. Either what was kept is not what a cold build makes: stale. Or cold
 //! builds differ among themselves: not reproducible, and nothing that larder keeps could be right. A
-//! second cold build tells them apart.
+//! second cold build tells them apart (decision 28).
 
 mod left;
 

@@ -17,7 +17,7 @@ pub(super) struct Loose {
 
 impl Situation<'_> {
     /// Damaged units are doomed; files of nobody, and units of which the last close knew nothing, such
-    /// as those of an editor's own cargo, go alone.
+    /// as those of an editor's own cargo, go alone (decision 81).
     pub(super) fn judge_damage(&self, damage: &[Change], doomed: &mut Doomed) -> Loose {
         let owners = self.layout.owners();
         let unknown = unknown(self.layout, damage);

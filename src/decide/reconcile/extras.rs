@@ -1,4 +1,4 @@
-//! What is beside Cargo's files: made by units, by the command, or by Cargo for rustdoc.
+//! What is beside Cargo's files: made by units, by the command, or by Cargo for rustdoc (decision 4).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

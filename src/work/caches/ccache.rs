@@ -1,4 +1,4 @@
-//! ccache's configuration: what decides whether it can be wrong.
+//! ccache's configuration: what decides whether it can be wrong (decision 48).
 
 use std::fs;
 use std::path::Path;
