@@ -27,7 +27,7 @@ mod extras;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::base::tree::Change;
 use crate::observe::cargo_layout::{Layout, Version};
@@ -35,16 +35,6 @@ use crate::observe::sources::{Lockfile, SourceChanges};
 
 /// The names that a reason lists before it counts.
 const NAMED: usize = 3;
-
-/// Files of a target directory that are nobody's and may differ without harm.
-const HARMLESS: [&str; 6] = [
-    "CACHEDIR.TAG",
-    ".cargo-lock",
-    ".cargo-build-lock",
-    ".cargo-artifact-lock",
-    ".package-cache",
-    ".package-cache-mutate",
-];
 
 /// What is known when a directory is opened.
 #[derive(Debug)]
@@ -254,10 +244,6 @@ impl Situation<'_> {
         let chosen = all.filter(|(index, _)| units.contains(index));
         chosen.map(|(_, unit)| unit.package.clone()).collect()
     }
-}
-
-fn is_harmless(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
 }
 
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Doomed, Situation, is_harmless};
+use super::{Doomed, Situation};
 use crate::observe::affected::concerns_cargo;
-use crate::observe::cargo_layout::UnitKind;
+use crate::observe::cargo_layout::{UnitKind, is_harmless};
 use crate::observe::sources::SourceChanges;
 
 impl Situation<'_> {
