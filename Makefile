@@ -69,6 +69,14 @@ else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif
 
+# Licences, sources and doubles of what larder is built from, and what is known against it. Needs cargo-deny, which make
+# test does not: `cargo install cargo-deny --locked`. The advisories come from github.com.
+.PHONY: deny
+deny:
+	@command -v cargo-deny > /dev/null || { echo 'make deny: cargo-deny is missing: cargo install cargo-deny --locked'; exit 1; }
+	cargo deny --locked check bans licenses sources
+	cargo deny --locked check advisories
+
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
 soak: mkosi-setup test-setup share-setup staleness-trixie power-loss

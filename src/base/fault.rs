@@ -7,7 +7,7 @@
 //! - `store.rename`, `store.rename:3`: at the first, or the third, pass of that point;
 //! - `log:FILE`: nowhere; the names of the points passed are appended to the file.
 //!
-//! What the child passes between `fork` and `exec` counts with the rest, and kills larder too.
+//! What the child passes between `fork` and `exec` counts with the rest, and kills larder too (decision 41).
 
 #![expect(clippy::disallowed_methods, reason = "notes passed points in the file that a test names")]
 

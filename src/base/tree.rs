@@ -9,7 +9,7 @@
 //! nobody touched costs one `lstat` a file.
 //!
 //! A stamp includes the change time, which no unprivileged program can set back. What changed
-//! within the clock's grain of the observation itself is not [`Entry::settled`] and is read
+//! within the clock's grain of the observation itself is not [`Entry::settled`] and is read (decision 11)
 //! again the next time, as git does with its index.
 
 pub(crate) mod below;
@@ -105,7 +105,7 @@ pub struct Entry {
 }
 
 /// So long a checkout takes at most, with a copy of it: a file's modification and change time may be so
-/// far apart though nobody set the one on purpose.
+/// far apart though nobody set the one on purpose (decision 78).
 const CHECKOUT: Duration = Duration::from_secs(600);
 
 /// So far apart they may be where a program asked for the time and then gave it to the file.

@@ -4,7 +4,7 @@
 //! the access times tell, exactly; and what it links to where users take it is made from units that are
 //! found along the edges between them. The second way is blind for what is not taken anywhere: checks,
 //! tests, several commands in one script. So it counts only where it explains all that was compiled, from
-//! the first build on. Otherwise it is not known what is needed, and all of it counts.
+//! the first build on. Otherwise it is not known what is needed, and all of it counts (decision 39).
 //!
 //! A failed use shows nothing. A use before which nothing changed needs what the one before it needed, and
 //! is not watched: so there is nothing to record, and the numbers below stay as they are.

@@ -9,7 +9,7 @@
 //!    and the oldest of what the last one did not need while it is more than a fifth of the rest;
 //! 5. of each project over its `max-size`, whole directories;
 //! 6. whole directories, until the store's `max-size` and `min-free` hold;
-//! 7. the shared downloads, if they still do not.
+//! 7. the shared downloads, if they still do not (decision 36).
 //!
 //! Whole directories go strictly least recently used first: none is passed over because it is large
 //! or small. Never: what is in use, pinned, or was used within `grace`. A last use in the future

@@ -15,10 +15,10 @@
 //! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
 //!
 //! With a package go all that depend on it, by `Cargo.lock`. Cargo would rebuild them anyway, but
-//! would run their build scripts into an `OUT_DIR` that is not empty.
+//! would run their build scripts into an `OUT_DIR` that is not empty (decision 5).
 //!
-//! Always removed: uplifted files, so that what is there afterwards is what this build made;
-//! `incremental/`, because an incremental compilation's bytes depend on its history; an `OUT_DIR`
+//! Always removed: uplifted files, so that what is there afterwards is what this build made (decision 6);
+//! `incremental/`, because an incremental compilation's bytes depend on its history (decision 3); an `OUT_DIR`
 //! without a finished run, and files of no unit.
 
 mod damage;
@@ -27,7 +27,7 @@ mod extras;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::base::tree::Change;
 use crate::observe::cargo_layout::{Layout, Version};
@@ -35,16 +35,6 @@ use crate::observe::sources::{Lockfile, SourceChanges};
 
 /// The names that a reason lists before it counts.
 const NAMED: usize = 3;
-
-/// Files of a target directory that are nobody's and may differ without harm.
-const HARMLESS: [&str; 6] = [
-    "CACHEDIR.TAG",
-    ".cargo-lock",
-    ".cargo-build-lock",
-    ".cargo-artifact-lock",
-    ".package-cache",
-    ".package-cache-mutate",
-];
 
 /// What is known when a directory is opened.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +129,7 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
     Removals { everything: false, packages, paths, why }
 }
 
-/// Decides what may stay where Cargo's own judgement is enough: all that is recorded. The reasons
+/// Decides what may stay where Cargo's own judgement is enough: all that is recorded (decision 27). The reasons
 /// tell what Cargo has to judge.
 pub(crate) fn lenient(situation: &Situation<'_>) -> Removals {
     let plan = plan(situation);
@@ -271,10 +261,6 @@ impl Situation<'_> {
         let chosen = all.filter(|(index, _)| units.contains(index));
         chosen.map(|(_, unit)| unit.package.clone()).collect()
     }
-}
-
-fn is_harmless(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
 }
 
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

@@ -3,7 +3,7 @@
 //! Mounts are made by the command's own process, between `fork` and `exec`, in a mount namespace
 //! of its own: they are seen by the command and what it starts, by nobody else, and die with
 //! them however they die. Where the right to mount is missing, the process first enters a user
-//! namespace in which it stays the same user; a plain user can do this on most hosts.
+//! namespace in which it stays the same user; a plain user can do this on most hosts (decision 8).
 //!
 //! Nothing here allocates after the fork: all strings are made beforehand.
 

@@ -3,7 +3,7 @@
 //! larder becomes the reaper of everything the command starts. When the command has ended,
 //! whatever of it still runs is killed, because an orphaned linker could write into a later
 //! build's output. If larder itself is killed, the command dies with it, and its descendants keep
-//! the lock's descriptor, so that nobody takes the directory from under them.
+//! the lock's descriptor, so that nobody takes the directory from under them (decision 10).
 
 #![expect(clippy::disallowed_methods, reason = "starts the user's command")]
 

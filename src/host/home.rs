@@ -3,7 +3,7 @@
 //! In a sandbox Cargo's home is empty every time. There the store's `registry` and `git` are
 //! mounted over it, at the path that a cold build has. Where somebody has downloads of their own,
 //! on a plain host, these are used as they are: a build that works offline without larder must
-//! work offline with it.
+//! work offline with it (decision 7).
 //!
 //! Cargo's lock over these caches lies beside them (`.package-cache`, Cargo 1.95,
 //! `util/cache_lock.rs`), so it is mounted too: two sandboxes that share the downloads must share

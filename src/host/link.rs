@@ -1,5 +1,5 @@
 //! The name `target` in the sources: a mount point while a command runs, and afterwards a directory with a
-//! symlink for each profile that leads to the kept one.
+//! symlink for each profile that leads to the kept one (decision 79).
 //!
 //! larder takes the name where nothing is, or a directory, whatever is in it: a mount hides that, and takes
 //! nothing away. Of what is in it only symlinks of larder's own are ever removed.

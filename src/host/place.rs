@@ -1,7 +1,7 @@
 //! Where the compiler will run, and how to ask there.
 //!
 //! In mkosi the build script stands outside of the sandbox's root and compiles through
-//! `mkosi-chroot`: the tools that the script sees are the host's, and are never asked. Paths have
+//! `mkosi-chroot`: the tools that the script sees are the host's, and are never asked (decision 12). Paths have
 //! two views then, which only differ by the root.
 
 use std::ffi::{OsStr, OsString};

@@ -3,7 +3,7 @@
 //! A package without a build script, and without a proc macro that may read anything, is fully
 //! described by what rustc wrote down: its dep-info names every file that went into it, and Cargo
 //! itself knows its manifest, flags and variables. Only a change of these files concerns it. All
-//! other packages may have read anything, so any change concerns them.
+//! other packages may have read anything, so any change concerns them (decision 29).
 //!
 //! What is not certain counts as reached: names that come and go in a package's directory or in one
 //! that it reads from; and everything where a file changed that no unit names (a linker may read it, an

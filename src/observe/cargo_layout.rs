@@ -49,6 +49,7 @@ pub(crate) use fingerprint::number_of;
 pub(crate) use graph::Graph;
 pub(crate) use inputs::{Elsewhere, Input};
 pub(crate) use locks::CargoLocks;
+pub(crate) use names::{is_harmless, is_unit_note, package_in};
 pub(crate) use owners::{Owner, Owners};
 
 /// Cargo's notes to itself and about times at the top of a target directory.

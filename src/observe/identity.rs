@@ -57,7 +57,7 @@ use inputs::Inputs;
 pub(crate) use seldom::{Mentions, Text};
 pub(crate) use words::words;
 
-/// A directory with more files than this is refused, because it would be read at every build.
+/// A directory with more files than this is refused, because it would be read at every build (decision 17).
 const TOO_MANY: usize = 50_000;
 
 /// Raised whenever the same inputs would be described otherwise.

@@ -1,4 +1,4 @@
-//! What helps against what the system says, where the error itself does not say what helps.
+//! What helps against what the system says, where the error itself does not say what helps (decision 58).
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! `<store>/bin/larder`: the one static binary for the host and for the sandbox.
+//! `<store>/bin/larder`: the one static binary for the host and for the sandbox (decision 20).
 
 use std::fs;
 use std::io;

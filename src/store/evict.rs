@@ -73,7 +73,7 @@ pub(crate) fn in_trash(store: &Store) -> (u64, Usage) {
     })
 }
 
-/// Removes the lock file of a directory that is gone, while it is held. Whoever waits for it finds,
+/// Removes the lock file of a directory that is gone, while it is held (decision 32). Whoever waits for it finds,
 /// once it has it, that it is not at its path any more, and begins anew.
 pub(crate) fn remove_lock(store: &Store, path: &Path, lock: Lock) -> Result<(), EvictError> {
     let removed = remove_file(store, path, |name| has_ending(name, "lock"));

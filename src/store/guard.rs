@@ -2,7 +2,7 @@
 //! `<store>/downloads.lock`: builds with the shared downloads share it, who removes them has it alone.
 //!
 //! Whoever wants to have the store alone waits for that with `<store>/moving.lock`, and who comes later
-//! gives way to him, so that a move has its turn however busy the store is.
+//! gives way to him, so that a move has its turn however busy the store is (decision 56).
 //!
 //! The first is taken before any other lock, the second after that of the directory; both are handed
 //! to the command: nothing is moved or removed while anything still runs that uses it.

@@ -1,7 +1,7 @@
 //! What happened in a store: one event for each use, each comparison with a cold build, and each time
 //! that anything was collected.
 //!
-//! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build.
+//! It is for people and their graphs: no decision is made by it, and what is lost of it costs no build (decision 49).
 
 mod file;
 

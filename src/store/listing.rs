@@ -91,7 +91,7 @@ impl Store {
     /// Who uses each of the directories now, in words; nothing where it is free.
     pub(crate) fn users(&self, rows: &[Row]) -> Vec<Option<String>> {
         if lock::is_free(&self.lock()) {
-            // Nobody works in the store at all.
+            // Nobody works in the store at all (decision 44).
             return vec![None; rows.len()];
         }
         let of_project: Vec<&[Row]> = rows.chunk_by(|a, b| a.project == b.project).collect();

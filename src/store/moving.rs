@@ -3,7 +3,7 @@
 //! Before anything changes, the store says in `moving.json` where it is to go; wherever that record is
 //! found later tells whether it got there. A copy on another filesystem says in `moved-from.json`
 //! where it came from. Both bear the token of one attempt: while a store with that token is where the
-//! copy came from, the copy counts for nothing, so that at every instant one of the two is the store.
+//! copy came from, the copy counts for nothing, so that at every instant one of the two is the store (decision 55).
 
 use std::path::{Path, PathBuf};
 

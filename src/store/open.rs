@@ -208,7 +208,7 @@ impl OpenEntry {
 }
 
 /// The record of a directory that may be used, `None` where there is no directory, or why the
-/// directory may not be used.
+/// directory may not be used (decision 14).
 fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
     if fs::symlink_metadata(&paths.dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     {

@@ -4,7 +4,7 @@
 //! to disk, and given its name; only then does the old store go. In between a crash leaves one store that
 //! works, the old or the new; the same command again goes on from there, and what the crash left
 //! besides, that command or the next collection removes. Where the old store was, a symlink stays, so
-//! that whatever names it finds it: timers, include files, links in checkouts.
+//! that whatever names it finds it: timers, include files, links in checkouts (decision 33).
 //!
 //! Files keep bytes, mode, modification time, and hard links among each other. Inodes and change times
 //! are new, so that the next use of each directory reads it once.

@@ -118,7 +118,7 @@ impl Session<'_> {
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
     }
 
-    /// Decides what may stay, records that, and carries it out, durably, before the compiler.
+    /// Decides what may stay, records that, and carries it out, durably, before the compiler (decision 15).
     fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Begun, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
@@ -187,7 +187,7 @@ impl Session<'_> {
         Ok(restore_times(target, &times)?)
     }
 
-    /// Has Cargo find fresh what is, whatever the times of the sources are; says which times it set.
+    /// Has Cargo find fresh what is, whatever the times of the sources are (decision 75); says which times it set.
     fn refresh(&self, seen: &Seen, plan: &Removals) -> Result<Vec<(PathBuf, Moment)>> {
         if plan.everything {
             return Ok(Vec::new());
@@ -310,7 +310,7 @@ impl Session<'_> {
         }
     }
 
-    /// Takes back a directory in which nothing was built.
+    /// Takes back a directory in which nothing was built (decision 80).
     pub(crate) fn discard(self) -> Result<()> {
         Ok(self.entry.discard(self.store)?)
     }

@@ -295,7 +295,7 @@ impl Seen {
 
 impl Begun {
     /// What the command wrote into the sources while the times of some of them are in the future: there Cargo
-    /// cannot see it.
+    /// cannot see it (decision 77).
     pub(crate) fn hidden(&self, place: &Where) -> Result<Option<PathBuf>, LookError> {
         if !self.has_future_times {
             return Ok(None);

@@ -4,7 +4,7 @@
 //! What goes, and what the records say afterwards, is written down first, in `sweep`. From then on
 //! everything can be done again after a crash at any point, by the next use or the next collection: the
 //! paths go into the trash, then they leave the manifest, then `entry.json` gets its new sums, and at last
-//! `sweep` goes itself. So no use ever finds a manifest that misses what is there, or names what is gone.
+//! `sweep` goes itself. So no use ever finds a manifest that misses what is there, or names what is gone (decision 40).
 //!
 //! To be called under the directory's lock and Cargo's own.
 

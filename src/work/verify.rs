@@ -3,12 +3,12 @@
 //!
 //! A difference has two causes. Either what was kept is not what a cold build makes: stale. Or cold
 //! builds differ among themselves: not reproducible, and nothing that larder keeps could be right. A
-//! second cold build tells them apart.
+//! second cold build tells them apart (decision 28).
 
 mod left;
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::base::tree::Tree;
 use crate::decide::verdict::Verdict;
-use crate::observe::cargo_layout::{Layout, Unit};
+use crate::observe::cargo_layout::{Layout, Unit, is_unit_note};
 use crate::work::session::{Cold, Session};
 
 use self::left::{Left, Thing, differing};
@@ -208,15 +208,10 @@ fn first_unit(other: &Path, cold: &Path) -> Result<Option<String>> {
 
 /// The first file of a unit that differs in content; what only notes times and paths is left out.
 fn first_difference(cold: &Path, other: &Path) -> Result<Option<PathBuf>> {
-    let notes = |path: &Path| {
-        let name = path.file_name().unwrap_or_default();
-        path.extension() == Some(OsStr::new("d"))
-            || ["fingerprint", "invoked.timestamp", "root-output"].iter().any(|note| name == *note)
-    };
-    if notes(cold) {
+    if is_unit_note(cold) {
         return Ok(None);
     }
-    let look = |path: &Path| Tree::observe(path, None, |below, _| !notes(below));
+    let look = |path: &Path| Tree::observe(path, None, |below, _| !is_unit_note(below));
     let changes = look(cold)?.changes_since(&look(other)?);
     Ok(changes.into_iter().next().map(|change| change.path))
 }

@@ -8,6 +8,7 @@
 mod messages;
 mod scan;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,6 +153,32 @@ fn the_map_names_every_room() {
             assert!(known, "ARCHITECTURE.md's map lacks {room} of src/{wing}/");
         }
     }
+}
+
+/// The numbers that stand behind a word in a text.
+fn numbers_behind(text: &str, word: &str) -> Vec<u32> {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    text.split(word).skip(1).filter_map(|rest| digits(rest).parse().ok()).collect()
+}
+
+#[test]
+fn every_decision_that_the_code_names_is_written_down() {
+    let architecture = read("ARCHITECTURE.md");
+    let (_, decisions) = architecture.split_once("\n## Decisions\n").unwrap();
+    let known = numbers_behind(decisions, "\n**");
+    let unique: BTreeSet<u32> = known.iter().copied().collect();
+    assert_eq!(known.len(), unique.len(), "ARCHITECTURE.md gives a number to two decisions");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut named = 0;
+    for item in walkdir::WalkDir::new(src).into_iter().map(Result::unwrap) {
+        let Ok(text) = fs::read_to_string(item.path()) else { continue };
+        for number in numbers_behind(&text, "decision ") {
+            let path = item.path().display();
+            assert!(unique.contains(&number), "{path}: ARCHITECTURE.md has no decision {number}");
+            named += 1;
+        }
+    }
+    assert!(named > 25, "the code names only {named} decisions");
 }
 
 #[test]

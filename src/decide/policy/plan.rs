@@ -9,10 +9,10 @@ use super::{Candidate, Disk, Headroom, Plan, Step, StoreView, TooSmall, Unmet, W
 use crate::base::names::ProjectName;
 use crate::base::quantity::{ByteSize, Usage};
 
-/// What the last use did not need may be this share of what it needed: one fifth.
+/// What the last use did not need may be this share of what it needed: one fifth (decision 31).
 const SURPLUS: u64 = 5;
 
-/// What a build frees beyond a budget: one twentieth of it.
+/// What a build frees beyond a budget: one twentieth of it (decision 34).
 const SPARE: u64 = 20;
 
 /// Decides what goes.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Doomed, Situation, is_harmless, some_of};
+use super::{Doomed, Situation, some_of};
 use crate::base::tree::{Change, ChangeKind};
-use crate::observe::cargo_layout::{Layout, Owner, Owners, Unit, UnitKind};
+use crate::observe::cargo_layout::{
+    Layout, Owner, Owners, Unit, UnitKind, is_harmless, package_in,
+};
 
 /// What goes alone, with no package.
 #[derive(Default)]
@@ -17,7 +19,7 @@ pub(super) struct Loose {
 
 impl Situation<'_> {
     /// Damaged units are doomed; files of nobody, and units of which the last close knew nothing, such
-    /// as those of an editor's own cargo, go alone.
+    /// as those of an editor's own cargo, go alone (decision 81).
     pub(super) fn judge_damage(&self, damage: &[Change], doomed: &mut Doomed) -> Loose {
         let owners = self.layout.owners();
         let unknown = unknown(self.layout, damage);
@@ -129,23 +131,5 @@ fn package_of_remains(path: &Path, layout: &Layout) -> BTreeSet<String> {
             || (is_tmp && unit.is(UnitKind::Test))
     };
     let left = layout.units().filter(owns).map(|unit| unit.package.clone());
-    left.chain(package_of_unit_directory(path)).collect()
-}
-
-/// `serde` of `release/.fingerprint/serde-0123456789abcdef/…`, and of
-/// `release/build/serde/0123456789abcdef/fingerprint/…` in the newer layout: a unit that is gone
-/// altogether.
-fn package_of_unit_directory(path: &Path) -> Option<String> {
-    let names: Vec<String> =
-        path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-    let is_hash =
-        |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let older = names.windows(2).find_map(|pair| {
-        let (package, hash) = pair[1].rsplit_once('-')?;
-        (pair[0] == ".fingerprint" && is_hash(hash)).then(|| package.to_owned())
-    });
-    older.or_else(|| {
-        let newer = names.windows(3).find(|three| three[0] == "build" && is_hash(&three[2]));
-        newer.map(|three| three[1].clone())
-    })
+    left.chain(package_in(path)).collect()
 }

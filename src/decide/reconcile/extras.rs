@@ -1,11 +1,11 @@
-//! What is beside Cargo's files: made by units, by the command, or by Cargo for rustdoc.
+//! What is beside Cargo's files: made by units, by the command, or by Cargo for rustdoc (decision 4).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Doomed, Situation, is_harmless};
+use super::{Doomed, Situation};
 use crate::observe::affected::concerns_cargo;
-use crate::observe::cargo_layout::{Layout, UnitKind};
+use crate::observe::cargo_layout::{Layout, UnitKind, is_harmless};
 use crate::observe::sources::SourceChanges;
 
 impl Situation<'_> {

@@ -1,5 +1,5 @@
 //! Room for builds, made by the plan that `larder gc` would carry out; by renaming only, and without
-//! ever waiting.
+//! ever waiting (decision 43).
 
 use std::time::SystemTime;
 

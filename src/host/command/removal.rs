@@ -2,7 +2,7 @@
 //!
 //! The kernel removes no mount point ("Device or resource busy"), so that `rm -rf target` and `cargo
 //! clean` would fail when everything in it is gone already. larder says "done" in the kernel's place:
-//! the directory stays, empty, and whoever makes it again finds it. All other calls the kernel does.
+//! the directory stays, empty, and whoever makes it again finds it. All other calls the kernel does (decision 84).
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::Metadata;

@@ -1,7 +1,7 @@
 //! What starts `larder gc` by the clock: units for systemd, a line for cron. Pure.
 //!
 //! It is started every hour: what builds set aside takes its space until a collection deletes it, and
-//! a collection with nothing to do reads one small record for each directory.
+//! a collection with nothing to do reads one small record for each directory (decision 38).
 //!
 //! Facts: `systemd.service(5)`, `systemd.exec(5)`, `systemd.syntax(7)` and `src/core/load-fragment.c` of
 //! systemd 252; `crontab(5)` and `do_command.c` of Debian's cron 3.0pl1.

@@ -1,5 +1,5 @@
 //! The include files that bring the store into the sandbox. Their text depends on the store and on
-//! the kind of image alone, so that repositories of all kinds can share a store.
+//! the kind of image alone, so that repositories of all kinds can share a store (decision 53).
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Cargo's fingerprint of a unit, as its `.json` tells it, and the number that stands for it.
 //!
 //! The number is a hash over the fields of `Fingerprint` (`core/compiler/fingerprint/mod.rs`, Cargo 1.95), by
-//! the stable hasher that Cargo has used since 1.85. Cargo promises neither. So a number is only believed to
+//! the stable hasher that Cargo has used since 1.85. Cargo promises neither (decision 76). So a number is only believed to
 //! be understood where the one computed here is the one that Cargo wrote down: a unit of another Cargo, or of
 //! another form, is left alone.
 

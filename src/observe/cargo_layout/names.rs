@@ -1,5 +1,8 @@
 //! What Cargo's file names say.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::UnitKind;
 
 /// The digits of a unit's hash (`util/hex.rs`, `short_hash`: 64 bits, Cargo 1.95).
@@ -66,9 +69,99 @@ fn target_of(name: &str) -> Option<(UnitKind, &str)> {
     kinds.iter().find_map(|(prefix, kind)| Some((*kind, name.strip_prefix(prefix)?)))
 }
 
+/// Files that are no unit's and may differ without harm: the tag, Cargo's locks on a profile's directory
+/// (`core/compiler/layout.rs`), and those on its caches (`util/cache_lock.rs`; Cargo 1.95).
+const HARMLESS: [&str; 6] = [
+    "CACHEDIR.TAG",
+    ".cargo-lock",
+    ".cargo-build-lock",
+    ".cargo-artifact-lock",
+    ".package-cache",
+    ".package-cache-mutate",
+];
+
+/// Whether a file of a target directory may differ without harm.
+pub(crate) fn is_harmless(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| HARMLESS.iter().any(|harmless| name == *harmless))
+}
+
+/// What in a unit's directories only notes times and paths, in either layout; dep-info besides.
+const UNIT_NOTES: [&str; 3] = ["fingerprint", "invoked.timestamp", "root-output"];
+
+/// Whether a file or directory of a unit only notes times and paths, so that two builds of the same have it
+/// otherwise.
+pub(crate) fn is_unit_note(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    path.extension() == Some(OsStr::new("d")) || UNIT_NOTES.iter().any(|note| name == *note)
+}
+
+/// The package of the unit whose directory a path is or lies in, by the names alone, for a unit that may be gone
+/// altogether: `serde` of `release/.fingerprint/serde-<H>/…` and `release/build/serde-<H>/…`, or of
+/// `release/build/serde/<H>/…` in the newer layout.
+pub(crate) fn package_in(path: &Path) -> Option<String> {
+    let names: Vec<&str> = path.components().filter_map(|part| part.as_os_str().to_str()).collect();
+    let older = names.windows(2).find_map(|pair| {
+        let (package, _) = split_unit(pair[1])?;
+        [".fingerprint", "build"].contains(&pair[0]).then_some(package)
+    });
+    let newer = || {
+        let three = names.windows(3).find(|three| three[0] == "build" && is_hash(three[2]));
+        three.map(|three| three[1])
+    };
+    older.or_else(newer).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_that_is_gone_is_known_by_the_name_of_its_directory() {
+        let package = |path: &str| package_in(Path::new(path));
+        let hash = "021e2849616f18d1";
+        for path in [
+            format!("release/.fingerprint/my-lib-{hash}/lib-my_lib"),
+            format!("x86_64-unknown-linux-gnu/release/.fingerprint/my-lib-{hash}"),
+            format!("release/build/my-lib-{hash}/out/text"),
+            format!("release/build/my-lib/{hash}"),
+            format!("release/build/my-lib/{hash}/fingerprint/lib-my_lib"),
+            format!("release/build/my-lib/{hash}/out/build/other/{hash}"),
+        ] {
+            assert_eq!(package(&path).as_deref(), Some("my-lib"), "{path}");
+        }
+        assert_eq!(package(&format!("release/build/build/{hash}")).as_deref(), Some("build"));
+        for path in ["release/.fingerprint/my-lib", "release/build/my-lib", "release/deps/my_lib.d"]
+        {
+            assert_eq!(package(path), None, "{path}");
+        }
+        assert_eq!(package("release/build/my-lib/021E2849616F18D1"), None, "digits are small");
+    }
+
+    #[test]
+    fn what_only_notes_times_and_paths_is_told_from_the_rest_in_both_layouts() {
+        let hash = "021e2849616f18d1";
+        for note in [
+            format!("release/build/a-{hash}/root-output"),
+            format!("release/build/a-{hash}/invoked.timestamp"),
+            format!("release/build/a/{hash}/run/root-output"),
+            format!("release/build/a/{hash}/run/invoked.timestamp"),
+            format!("release/build/a/{hash}/fingerprint"),
+            format!("release/deps/a-{hash}.d"),
+        ] {
+            assert!(is_unit_note(Path::new(&note)), "{note}");
+        }
+        for other in ["release/build/a/0/run/stdout", "release/build/a-0/output", "release/a"] {
+            assert!(!is_unit_note(Path::new(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn locks_and_the_tag_are_harmless() {
+        for path in ["CACHEDIR.TAG", "release/.cargo-lock", "x/release/.cargo-build-lock"] {
+            assert!(is_harmless(Path::new(path)), "{path}");
+        }
+        assert!(!is_harmless(Path::new("release/app")));
+    }
 
     #[test]
     fn a_unit_is_split_at_the_last_dash() {

@@ -6,7 +6,7 @@
 //! is set, units are there and only finished artifacts in the target directory.
 //!
 //! Sources are looked for in `--source`. Where the command builds another workspace, nothing vouches for what is
-//! kept, so that all of it would be built again each time; then nothing is attached, and Cargo alone decides.
+//! kept, so that all of it would be built again each time; then nothing is attached, and Cargo alone decides (decision 87).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -116,7 +116,7 @@ const IGNORED: &[&str] = &[
     "LARDER_*",
 ];
 
-/// Parts of names whose values are kept as a digest only.
+/// Parts of names whose values are kept as a digest only (decision 18).
 const SECRET: &[&str] =
     &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
 

@@ -1,4 +1,4 @@
-//! Which of the variables that count only for those who name them a text names.
+//! Which of the variables that count only for those who name them a text names (decision 85).
 //!
 //! In a program's data one literal follows the other without an end, so a name may be longer there
 //! than the variable's. In a file a name is a word.

@@ -2,7 +2,7 @@
 //!
 //! How loud Cargo is, and in which form it speaks, is in no byte of what it builds: neither in a
 //! unit's fingerprint nor in what rustc is told to make (`core/compiler/fingerprint/mod.rs`,
-//! `calculate_normal`, Cargo 1.95). A run with `-v` uses the directory of one without.
+//! `calculate_normal`, Cargo 1.95). A run with `-v` uses the directory of one without (decision 86).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

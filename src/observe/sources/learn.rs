@@ -1,4 +1,4 @@
-//! What a build itself brings, and what therefore is no change the next time.
+//! What a build itself brings, and what therefore is no change the next time (decision 16).
 //!
 //! The state is written before the build. The build then may write `Cargo.lock`, download
 //! packages, and name inputs that no unit had named. All of that would count as changed at the

@@ -1,4 +1,4 @@
-//! Files that build scripts and proc macros name in their text, and tell Cargo nothing of.
+//! Files that build scripts and proc macros name in their text, and tell Cargo nothing of (decision 23).
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

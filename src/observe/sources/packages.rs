@@ -10,7 +10,7 @@
 //! lock file's checksum or commit vouches for. So there a package is what its checksum says, and
 //! what was changed after Cargo unpacked it, by a build script of its own, say, is spoilt: it has to
 //! be unpacked again. Cargo writes `.cargo-ok` last (`sources/registry/mod.rs`, `unpack_package`;
-//! `sources/git/utils.rs`, `reset`; Cargo 1.95), and no change time can be set back.
+//! `sources/git/utils.rs`, `reset`; Cargo 1.95), and no change time can be set back (decision 24).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -3,7 +3,7 @@
 //!
 //! What lies deeper than directories are kept open is moved to the top of the trash, under a name by
 //! which it is known, and has its turn after the rest, and so on: trees of any depth go with few
-//! descriptors.
+//! descriptors (decision 42).
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that deletes")]
 

@@ -1,4 +1,4 @@
-//! ccache's configuration: what decides whether it can be wrong.
+//! ccache's configuration: what decides whether it can be wrong (decision 48).
 
 #![expect(clippy::disallowed_methods, reason = "writes the configuration of ccache")]
 

@@ -2,7 +2,7 @@
 //!
 //! Go names what it compiles by the content of the package's own files, of the tools and of the flags.
 //! With cgo a C compiler reads more: headers and libraries anywhere in the checkout. `go help cache` says
-//! that it does not see those. So a change of them empties Go's build cache.
+//! that it does not see those. So a change of them empties Go's build cache (decision 47).
 
 #![expect(clippy::disallowed_methods, reason = "writes what Go is to read")]
 

@@ -1,4 +1,4 @@
-//! Waiting for a Cargo that larder did not start.
+//! Waiting for a Cargo that larder did not start (decision 37).
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! The listing of a snapshot against a manifest: pure. Each name has to be one of the manifest's, in the place
-//! where it belongs, and all of those have to come.
+//! where it belongs, and all of those have to come (decision 63).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Pushing: the data, and then a signed manifest that names them.
+//! Pushing: the data, and then a signed manifest that names them (decision 62).
 
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};

@@ -1,4 +1,4 @@
-//! Replicas: what a build left, sharing its blocks, so that the next build need not wait for a push.
+//! Replicas: what a build left, sharing its blocks, so that the next build need not wait for a push (decision 72).
 
 #![expect(clippy::disallowed_methods, reason = "makes symlinks of what is pushed")]
 

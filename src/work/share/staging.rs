@@ -1,4 +1,4 @@
-//! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place.
+//! What is being pulled: restored beside the kept directory, looked at name by name, and put in its place (decision 67).
 
 #![expect(clippy::disallowed_methods, reason = "makes what was pulled the user's own")]
 

@@ -118,7 +118,7 @@ struct Written {
 }
 
 /// What the units of this use wrote into the sources, and what earlier ones wrote, unless all that
-/// could have were made anew; and what others wrote before or while units were made.
+/// could have were made anew (decision 25); and what others wrote before or while units were made (decision 83).
 fn written(
     layout: &Layout,
     place: &Where,

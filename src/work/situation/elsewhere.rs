@@ -1,6 +1,6 @@
 //! What units name that is in no place which is looked at as a whole.
 //!
-//! A walk leaves no filesystem, so what is mounted in the checkout is seen only as far as units name it.
+//! A walk leaves no filesystem, so what is mounted in the checkout is seen only as far as units name it (decision 89).
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;

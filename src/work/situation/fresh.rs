@@ -1,7 +1,7 @@
 //! What Cargo would take for newer than what was made from it, and what is known of that.
 //!
 //! In a fresh clone each file is newer than all that was ever made from it, whatever its content. Times of
-//! sources are not larder's to set; those in the kept directory are. So where the content of all that Cargo
+//! sources are not larder's to set; those in the kept directory are (decision 74). So where the content of all that Cargo
 //! compares a unit with is known to be that of before, the unit's own stamps are raised to the newest of these
 //! times: equal is fresh. Where something newer is not known to be the same, the unit goes.
 

@@ -2,7 +2,7 @@
 //!
 //! In mkosi 25.3 the base image lies on top of the layer with the build packages, so that
 //! `status` does not know them while their `info` files are there. A package with files and
-//! without a status counts as installed, its version and dependencies as unknown.
+//! without a status counts as installed, its version and dependencies as unknown (decision 13).
 //!
 //! A package that is nothing but shared libraries never counts by itself: adding `curl` to an
 //! image brings libraries, some of which the build tools had brought in before. Libraries count

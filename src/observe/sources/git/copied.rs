@@ -7,7 +7,7 @@
 //! `read-cache.c`, `core.trustCtime`, `core.checkStat`). The index keeps its own time: by that git knows for
 //! which files the numbers alone do not tell. An index that is not understood stays as it was copied.
 //!
-//! git itself is not asked: to refresh an index it runs filters, which a repository may choose.
+//! git itself is not asked: to refresh an index it runs filters, which a repository may choose (decision 88).
 
 #![expect(clippy::disallowed_methods, reason = "writes the index of a copy of a checkout")]
 
