@@ -56,11 +56,7 @@ impl Lab {
         }
         lab.allow(&format!("builder@example namespaces=\"{NAMESPACE}\" {}", lab.public("builder")));
         for store in ["a", "b"] {
-            let dir = lab.path(store);
-            let source = lab.world.source();
-            let words = ["provision", "scratch", "--source", source.to_str().unwrap()];
-            lab.share(store, &words).succeeds();
-            assert!(dir.is_dir());
+            lab.world.seed(&lab.path(store));
             lab.configure(store, &lab.path("repository").display().to_string(), "");
         }
         lab
