@@ -39,16 +39,22 @@ mkosi-setup:
 share-setup:
 	scripts/share-setup
 
-.PHONY: check
-check: test-setup
-	cargo fmt --check
-	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
-	cargo test $(CARGO_FLAGS) --test tidy --test docs
+# Format, lints and documentation; unit tests, and the rules of this repository. Needs nothing but Rust and cc, and
+# nobody's password.
+define LINTS
+cargo fmt --check
+cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
+endef
+.PHONY: quick check
+quick:
+	$(LINTS)
+	cargo test $(CARGO_FLAGS) --lib --bins --test tidy --test docs
+check: test-setup quick
 
 .PHONY: test
 test: $(SETUP) share-setup check
-	cargo test $(CARGO_FLAGS)
+	LARDER_SUDO=1 cargo test $(CARGO_FLAGS)
 ifeq ($(shell id -u),0)
 	$(POWER_LOSS)
 	$(SAFETY)
@@ -68,6 +74,13 @@ endif
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif
+
+# A sample: EVERY=8 runs every eighth test of the host, and every eighth case of tests/staleness.
+EVERY ?= 1
+.PHONY: host
+host: test-setup share-setup
+	scripts/host-tests $(EVERY) $(CARGO_FLAGS)
+	LARDER_STALENESS_EVERY=$(EVERY) $(STALENESS)
 
 # What takes too long for every change: run it before an issue is closed.
 .PHONY: soak
@@ -94,7 +107,7 @@ safety: test-setup
 	$(SAFETY)
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
-STALENESS = cargo test $(CARGO_FLAGS) --test staleness
+STALENESS = LARDER_SUDO=1 cargo test $(CARGO_FLAGS) --test staleness
 TABLES = $(LARDER_WORK)/staleness-tables
 .PHONY: staleness staleness-baseline
 staleness: test-setup
@@ -120,7 +133,6 @@ staleness-table: test-setup
 
 # The same cases with the tools of scripts/peers-setup, and their times, as docs/peers.md: an hour. EVERY=4 takes
 # every fourth case.
-EVERY ?= 1
 PEERS = cargo-hold mbx kache sccache
 PEERS_TABLES = $(LARDER_WORK)/peers-tables
 .PHONY: peers-table
