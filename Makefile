@@ -52,18 +52,24 @@ quick:
 	cargo test $(CARGO_FLAGS) --lib --bins --test tidy --test docs
 check: test-setup quick
 
-.PHONY: test
-test: $(SETUP) share-setup check
-	LARDER_SUDO=1 cargo test $(CARGO_FLAGS)
+# Two lanes side by side: the lane of the host has a thread for each core, and that of the machine one, because its
+# tests mount, limit what a process may have, or share mkosi's caches. All of it is compiled before, so that neither
+# waits for the other's lock. The power fails at instants of a build, which other work would shift: after the lanes.
+.PHONY: test lane-host lane-machine
+test: $(SETUP) test-setup share-setup
+	$(LINTS)
+	cargo test $(CARGO_FLAGS) --no-run
+	+$(MAKE) --no-print-directory -j2 --output-sync=line lane-machine lane-host
 ifeq ($(shell id -u),0)
 	$(POWER_LOSS)
-	$(SAFETY)
-	$(AS_ROOT)
 else
 	@echo 'make test: LEFT OUT, because only root can mount images: power loss'
-	@echo 'make test: LEFT OUT, because only root can mount and be somebody else: safety of deletion'
-	@echo 'make test: LEFT OUT, because only root can make mounts: larder gc as its service runs it'
 endif
+
+lane-host:
+	LARDER_SUDO=1 cargo test $(CARGO_FLAGS)
+
+lane-machine:
 ifeq ($(WITHOUT_MKOSI),)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
 ifeq ($(shell id -u),0)
@@ -73,6 +79,13 @@ else
 endif
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
+endif
+ifeq ($(shell id -u),0)
+	$(SAFETY)
+	$(AS_ROOT)
+else
+	@echo 'make test: LEFT OUT, because only root can mount and be somebody else: safety of deletion'
+	@echo 'make test: LEFT OUT, because only root can make mounts: larder gc as its service runs it'
 endif
 
 # A sample: EVERY=8 runs every eighth test of the host, and every eighth case of tests/staleness.
