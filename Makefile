@@ -39,25 +39,37 @@ mkosi-setup:
 share-setup:
 	scripts/share-setup
 
-.PHONY: check
-check: test-setup
-	cargo fmt --check
-	cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
-	cargo test $(CARGO_FLAGS) --test tidy --test docs
+# Format, lints and documentation; unit tests, and the rules of this repository. Needs nothing but Rust and cc, and
+# nobody's password.
+define LINTS
+cargo fmt --check
+cargo clippy --all-targets $(CARGO_FLAGS) -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items $(CARGO_FLAGS)
+endef
+.PHONY: quick check
+quick:
+	$(LINTS)
+	cargo test $(CARGO_FLAGS) --lib --bins --test tidy --test docs
+check: test-setup quick
 
-.PHONY: test
-test: $(SETUP) share-setup check
-	cargo test $(CARGO_FLAGS)
+# Two lanes side by side: the lane of the host has a thread for each core, and that of the machine one, because its
+# tests mount, limit what a process may have, or share mkosi's caches. All of it is compiled before, so that neither
+# waits for the other's lock. The power fails at instants of a build, which other work would shift: after the lanes.
+.PHONY: test lane-host lane-machine
+test: $(SETUP) test-setup share-setup
+	$(LINTS)
+	cargo test $(CARGO_FLAGS) --no-run
+	+$(MAKE) --no-print-directory -j2 --output-sync=line lane-machine lane-host
 ifeq ($(shell id -u),0)
 	$(POWER_LOSS)
-	$(SAFETY)
-	$(AS_ROOT)
 else
 	@echo 'make test: LEFT OUT, because only root can mount images: power loss'
-	@echo 'make test: LEFT OUT, because only root can mount and be somebody else: safety of deletion'
-	@echo 'make test: LEFT OUT, because only root can make mounts: larder gc as its service runs it'
 endif
+
+lane-host:
+	LARDER_SUDO=1 cargo test $(CARGO_FLAGS)
+
+lane-machine:
 ifeq ($(WITHOUT_MKOSI),)
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 --skip soak_
 ifeq ($(shell id -u),0)
@@ -68,6 +80,20 @@ endif
 else
 	@echo 'make test: LEFT OUT, because of WITHOUT_MKOSI=$(WITHOUT_MKOSI): everything that needs the real mkosi'
 endif
+ifeq ($(shell id -u),0)
+	$(SAFETY)
+	$(AS_ROOT)
+else
+	@echo 'make test: LEFT OUT, because only root can mount and be somebody else: safety of deletion'
+	@echo 'make test: LEFT OUT, because only root can make mounts: larder gc as its service runs it'
+endif
+
+# A sample: EVERY=8 runs every eighth test of the host, and every eighth case of tests/staleness.
+EVERY ?= 1
+.PHONY: host
+host: test-setup share-setup
+	scripts/host-tests $(EVERY) $(CARGO_FLAGS)
+	LARDER_STALENESS_EVERY=$(EVERY) $(STALENESS)
 
 # Licences, sources and doubles of what larder is built from, and what is known against it. Needs cargo-deny, which make
 # test does not: `cargo install cargo-deny --locked`. The advisories come from github.com.
@@ -102,7 +128,7 @@ safety: test-setup
 	$(SAFETY)
 
 # The cases of tests/staleness with plain cargo, which must be stale where they say so.
-STALENESS = cargo test $(CARGO_FLAGS) --test staleness
+STALENESS = LARDER_SUDO=1 cargo test $(CARGO_FLAGS) --test staleness
 TABLES = $(LARDER_WORK)/staleness-tables
 .PHONY: staleness staleness-baseline
 staleness: test-setup
@@ -128,7 +154,6 @@ staleness-table: test-setup
 
 # The same cases with the tools of scripts/peers-setup, and their times, as docs/peers.md: an hour. EVERY=4 takes
 # every fourth case.
-EVERY ?= 1
 PEERS = cargo-hold mbx kache sccache
 PEERS_TABLES = $(LARDER_WORK)/peers-tables
 .PHONY: peers-table

@@ -23,16 +23,18 @@ pub struct Lab {
     pub world: World,
 }
 
-/// Where `scripts/share-setup` puts restic and the servers; it is run once.
+/// Where `scripts/share-setup` puts restic and the servers.
 pub fn tools() -> &'static Path {
     static TOOLS: OnceLock<PathBuf> = OnceLock::new();
     TOOLS.get_or_init(|| {
         let own = || format!("/var/tmp/larder-dev-{}", rustix::process::geteuid().as_raw()).into();
         let work = std::env::var_os("LARDER_WORK").map_or_else(own, PathBuf::from);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/share-setup");
-        let done = Command::new(script).env("LARDER_WORK", &work).output().unwrap();
-        Said::of(&done).succeeds();
-        work.join("bin")
+        let tools = work.join("bin");
+        for name in ["restic", "restic-rest-server", "s3-server"] {
+            let tool = tools.join(name);
+            assert!(tool.exists(), "no {}: run make share-setup", tool.display());
+        }
+        tools
     })
 }
 
@@ -56,11 +58,7 @@ impl Lab {
         }
         lab.allow(&format!("builder@example namespaces=\"{NAMESPACE}\" {}", lab.public("builder")));
         for store in ["a", "b"] {
-            let dir = lab.path(store);
-            let source = lab.world.source();
-            let words = ["provision", "scratch", "--source", source.to_str().unwrap()];
-            lab.share(store, &words).succeeds();
-            assert!(dir.is_dir());
+            lab.world.seed(&lab.path(store));
             lab.configure(store, &lab.path("repository").display().to_string(), "");
         }
         lab

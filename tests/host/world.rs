@@ -19,6 +19,13 @@ pub struct Said {
     pub stderr: String,
 }
 
+/// A file of the template, or a directory.
+struct Item {
+    name: PathBuf,
+    mode: fs::Permissions,
+    bytes: Option<Vec<u8>>,
+}
+
 impl World {
     /// A project `bread` with a local dependency whose build script writes code.
     pub fn new() -> Self {
@@ -27,12 +34,45 @@ impl World {
         let world = Self { dir };
         fs::create_dir_all(world.path("home")).unwrap();
         write_project(&world.source());
-        world
-            .larder(&["provision", "scratch", "--source", world.source().to_str().unwrap()])
-            .succeeds();
+        world.seed(&world.store());
         // Whether anything goes must not depend on how full this machine's disk is.
         fs::write(world.store().join("larder.toml"), "min-free = '0%'\n").unwrap();
         world
+    }
+
+    /// A store that knows the machine and holds nothing: what `larder provision scratch` leaves.
+    pub fn seed(&self, store: &Path) {
+        for item in self.template() {
+            let path = store.join(&item.name);
+            match &item.bytes {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::create_dir_all(&path).unwrap(),
+            }
+            fs::set_permissions(path, item.mode.clone()).unwrap();
+        }
+    }
+
+    /// The first identification reads compilers, headers and sysroot, which takes seconds: it is done
+    /// once for all tests, with a project that is empty.
+    fn template(&self) -> &'static [Item] {
+        static TEMPLATE: OnceLock<Vec<Item>> = OnceLock::new();
+        TEMPLATE.get_or_init(|| {
+            let (source, store) = (self.path("nothing"), self.path("template"));
+            fs::create_dir(&source).unwrap();
+            let words = ["provision", "scratch", "--source", source.to_str().unwrap()];
+            let mut larder = self.larder_command(&words);
+            Said::of(&larder.env("LARDER_STORE", &store).output().unwrap()).succeeds();
+            let items = walkdir::WalkDir::new(&store).into_iter().map(|item| {
+                let item = item.unwrap();
+                let mode = item.metadata().unwrap().permissions();
+                let bytes = item.file_type().is_file().then(|| fs::read(item.path()).unwrap());
+                Item { name: item.path().strip_prefix(&store).unwrap().to_owned(), mode, bytes }
+            });
+            let items = items.collect();
+            fs::remove_dir_all(source).unwrap();
+            fs::remove_dir_all(store).unwrap();
+            items
+        })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -12,7 +12,10 @@
 //! LARDER_STALENESS_EVERY=4 …                                every fourth case
 //! LARDER_STALENESS=new-layout cargo test --test staleness    Cargo's layout from 1.100 on
 //! LARDER_STALENESS_TABLE=FILE …                        appends a line of JSON for each case
+//! LARDER_SUDO=1 …                                      as root through sudo, as make calls it
 //! ```
+//!
+//! A plain user's `cargo test` leaves them out, as it does everything that takes root, and says so.
 //!
 //! A case that cannot fail is no case: each says what plain cargo makes of it, and the run with
 //! plain cargo holds it to that.
@@ -71,7 +74,11 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
     }
     if !rustix::process::geteuid().is_root() {
-        return as_root();
+        return if std::env::var_os("LARDER_SUDO").is_some() {
+            as_root()
+        } else {
+            as_a_plain_user(&arguments)
+        };
     }
     let world = Arc::new(World::new());
     libtest_mimic::run(&arguments, trials(Some(&world))).exit_code()
@@ -86,14 +93,27 @@ fn as_root() -> ExitCode {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "staleness: cannot run sudo ({error}); the cases replace compilers and headers \
-                 below overlays of their own, for which they must run as root"
-            );
+            say(&format!("cannot run sudo ({error}); {NEEDS_ROOT}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Nobody is asked for a password: the cases are ignored, or fail where they are asked for.
+fn as_a_plain_user(arguments: &Arguments) -> ExitCode {
+    say(&format!("{NEEDS_ROOT}: make staleness"));
+    if arguments.ignored || arguments.include_ignored {
+        return ExitCode::FAILURE;
+    }
+    let ignored = trials(None).into_iter().map(|trial| trial.with_ignored_flag(true));
+    libtest_mimic::run(arguments, ignored.collect()).exit_code()
+}
+
+const NEEDS_ROOT: &str = "the cases replace compilers and headers below overlays of their own, for which they \
+                          must run as root";
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "staleness: {line}");
 }
 
 fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
