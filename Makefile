@@ -96,7 +96,7 @@ host: test-setup share-setup
 	LARDER_STALENESS_EVERY=$(EVERY) $(STALENESS)
 
 # Licences, sources and doubles of what larder is built from, and what is known against it. Needs cargo-deny, which make
-# test does not: `cargo install cargo-deny --locked`..
+# test does not: `cargo install cargo-deny --locked`.
 .PHONY: deny
 deny:
 	@command -v cargo-deny > /dev/null || { echo 'make deny: cargo-deny is missing: cargo install cargo-deny --locked'; exit 1; }
