@@ -168,33 +168,4 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_damage_to_a_binary_record_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("record");
-        write_binary(&path, &vec!["flour".to_owned(), "salt".to_owned()]).unwrap();
-        let whole = std::fs::read(&path).unwrap();
-        assert_eq!(read_binary::<Vec<String>>(&path).unwrap().unwrap(), ["flour", "salt"]);
-        for index in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[index] ^= 1;
-            std::fs::write(&path, &bytes).unwrap();
-            assert!(read_binary::<Vec<String>>(&path).is_err(), "flipped bit in byte {index}");
-            std::fs::write(&path, &whole[..index]).unwrap();
-            assert!(read_binary::<Vec<String>>(&path).is_err(), "cut at {index}");
-        }
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_record() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("record");
-        write(&path, b"old", 0o644).unwrap();
-        assert!(write(&dir.path().join("record/below"), b"new", 0o644).is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-}
+pub(crate) mod tests;

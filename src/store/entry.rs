@@ -227,3 +227,56 @@ pub(crate) mod rfc3339 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::atomic::{self, tests::assert_golden};
+    use crate::base::digest::Digest;
+
+    fn whole() -> EntryRecord {
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let closed = Closed { outcome: Outcome::Failed(101), seconds: 2.5, compiled: 3 };
+        let opened = Opened { at, boot: "boot".to_owned() };
+        let why = vec!["git changed: HEAD".to_owned()];
+        let shared = Shared { counter: 7, snapshot: "ab".to_owned(), signer: "a@b".to_owned() };
+        EntryRecord {
+            format: FORMAT,
+            project: "rye".parse().unwrap(),
+            toolchain: ToolchainId(Digest::of(b"x")),
+            summary: "rustc 1.85.0".to_owned(),
+            fidelity: Fidelity::Exact,
+            with: cargo_alone(),
+            created: at,
+            uses: 2,
+            size: 4096,
+            inodes: 1,
+            successes: 1,
+            unused: vec![Unused { since: 1, size: 512, inodes: 2 }],
+            cold_seconds: Some(60.0),
+            last: Some(UseRecord { opened, cold: false, why, closed: Some(closed) }),
+            verified: Some(Verification { at, verdict: Verdict::NotReproducible }),
+            shared: Some(shared),
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_bytes_that_it_always_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("entry.json");
+        atomic::write_json(&path, &whole()).unwrap();
+        let written = std::fs::read(&path).unwrap();
+        assert_golden("entry.json", &written);
+        let read: EntryRecord = atomic::read_json(&path).unwrap().unwrap();
+        atomic::write_json(&path, &read).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), written);
+    }
+
+    #[test]
+    fn what_a_record_says_besides_is_passed_over() {
+        let mut value = serde_json::to_value(whole()).unwrap();
+        value["flavour"] = "sour".into();
+        let read: EntryRecord = serde_json::from_value(value).unwrap();
+        assert_eq!(read.uses, 2);
+    }
+}

@@ -389,6 +389,18 @@ mod tests {
     }
 
     #[test]
+    fn an_older_store_is_taken_over_by_who_writes_and_by_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        Store::create(dir.path()).unwrap();
+        let older = marker::text(FORMAT - 1);
+        fs::write(dir.path().join(TAG), &older).unwrap();
+        assert_eq!(Store::open(dir.path()).unwrap().format(), FORMAT - 1);
+        assert_eq!(fs::read_to_string(dir.path().join(TAG)).unwrap(), older);
+        assert_eq!(Store::open_writable(dir.path()).unwrap().format(), FORMAT);
+        assert_eq!(fs::read_to_string(dir.path().join(TAG)).unwrap(), marker::text(FORMAT));
+    }
+
+    #[test]
     fn a_newer_store_can_be_looked_at_but_not_used() {
         let dir = tempfile::tempdir().unwrap();
         Store::create(dir.path()).unwrap();

@@ -230,6 +230,44 @@ mod tests {
     use crate::store::Wait;
 
     #[test]
+    fn a_record_of_another_format_sets_its_directory_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/entry.json");
+        let golden = fs::read_to_string(golden).unwrap();
+        let project: ProjectName = "rye".parse().unwrap();
+        let paths = store.entry(&project, ToolchainId(Digest::of(b"x")));
+        fs::create_dir_all(&paths.target).unwrap();
+        let with_format = |format: u32| {
+            let (now, then) = (format!("\"format\": {FORMAT}"), format!("\"format\": {format}"));
+            fs::write(&paths.record, golden.replacen(&now, &then, 1)).unwrap();
+            let rows = store.rows(&project).unwrap();
+            let both = [record(&paths), rows[0].record.clone()];
+            both.map(|record| record.map(|record| record.uses))
+        };
+        assert_eq!(with_format(FORMAT), [const { Ok(2) }; 2]);
+        for other in [FORMAT - 1, FORMAT + 1] {
+            let why = "another version of larder made it".to_owned();
+            assert_eq!(with_format(other), [Err(why.clone()), Err(why)]);
+        }
+        fs::write(&paths.record, "{\"format\": 2}").unwrap();
+        assert_eq!(record(&paths).unwrap_err(), "its entry.json is damaged");
+    }
+
+    #[test]
+    fn an_identity_of_another_format_is_compared_with_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        let (project, id): (ProjectName, _) =
+            ("rye".parse().unwrap(), ToolchainId(Digest::of(b"x")));
+        let paths = store.entry(&project, id);
+        fs::create_dir_all(&paths.dir).unwrap();
+        assert!(store.identity(&project, id).is_none());
+        fs::write(&paths.identity, "{\"format\":99,\"flour\":\"rye\"}").unwrap();
+        assert!(store.identity(&project, id).is_none());
+    }
+
+    #[test]
     fn who_uses_a_directory_is_known_whoever_else_works_in_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store")).unwrap();

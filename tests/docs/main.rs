@@ -155,6 +155,22 @@ fn the_map_names_every_room() {
     }
 }
 
+#[test]
+fn the_table_of_versions_names_tests_that_exist() {
+    let architecture = read("ARCHITECTURE.md");
+    let table = between(&architecture, "\n## Versions\n", "\n## ");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = walkdir::WalkDir::new(src).into_iter().map(Result::unwrap);
+    let code: String =
+        files.filter_map(|item| fs::read_to_string(item.path()).ok()).collect::<Vec<_>>().concat();
+    let cells = table.lines().filter_map(|line| line.rsplit("| ").next());
+    let tests: Vec<&str> = cells.filter_map(|cell| cell.split('`').nth(1)).collect();
+    assert!(tests.len() > 7, "{tests:?}");
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}()")), "ARCHITECTURE.md, Versions: {test}");
+    }
+}
+
 /// The numbers that stand behind a word in a text.
 fn numbers_behind(text: &str, word: &str) -> Vec<u32> {
     let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();

@@ -152,6 +152,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_has_the_bytes_that_it_always_had() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let mut line = serde_json::to_vec(&Happened { at, event: event(7) }).unwrap();
+        line.push(b'\n');
+        crate::base::atomic::tests::assert_golden("history", &line);
+        let read: Happened = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read, Happened { at, event: event(7) });
+    }
+
+    #[test]
+    fn lines_that_are_not_known_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        store.remember(event(1)).unwrap();
+        let path = store.root().join("history");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text += "{\"at\":\"2023-11-14T22:13:20.123Z\",\"event\":\"kneading\",\"loaves\":3}\n";
+        let known = text.lines().next().unwrap().replacen('{', "{\"flavour\":\"sour\",", 1);
+        fs::write(&path, text + &known + "\n").unwrap();
+        store.remember(event(2)).unwrap();
+        assert_eq!(freed(&store), [1, 1, 2]);
+        fs::write(store.root().join(TOTALS), "{\"loaves\":3}").unwrap();
+        assert_eq!(store.totals(), Totals::default());
+    }
+
+    #[test]
     fn a_line_that_was_cut_off_costs_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store")).unwrap();

@@ -73,8 +73,25 @@ fn harm(lab: &Lab<'_>, glob: &str, command: &str, touched: bool) {
     }
 }
 
+/// The program's build script uses `yeast`, and counts its own runs in `OUT_DIR`.
+fn counting(lab: &Lab<'_>) {
+    member(lab);
+    lab.edit("Cargo.toml", "[dependencies]", "[build-dependencies]");
+    let runs = "{ let path = format!(\"{}/runs\", env::var(\"OUT_DIR\").unwrap()); let runs = read(&path).len() + yeast::rise() as usize; fs::write(&path, \"x\".repeat(runs)).unwrap(); runs.to_string() }";
+    script(lab, runs, &["cargo:rerun-if-changed=build.rs"]);
+}
+
+/// Removes all that a unit has, in either layout: Cargo makes it anew, and its dependents with it.
+fn remove_unit(lab: &Lab<'_>) {
+    let dir = lab.target().join("release").display().to_string();
+    lab.sh(&format!(
+        "cd '{dir}'; n=$(ls -d .fingerprint/yeast-*/lib-yeast build/yeast/*/fingerprint/lib-yeast 2>/dev/null | head -n 1); case $n in .fingerprint/*) d=${{n%/lib-yeast}}; rm -r \"$d\" deps/*-\"${{d##*-}}\"*;; *) rm -r \"${{n%/fingerprint/lib-yeast}}\";; esac"
+    ));
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    cases.push(case("a unit's directory is gone", Stale, counting, remove_unit));
     for (kind, glob) in KINDS {
         for (what, command) in HARMS {
             let name = Box::leak(format!("{kind} {what}").into_boxed_str());

@@ -66,9 +66,23 @@ fn what_is_encoded_is_decoded_and_nothing_else_is() {
     for cut in 0..bytes.len() {
         assert!(PushManifest::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
-    let mut newer = bytes;
-    newer[0] = 2;
-    assert!(PushManifest::decode(&newer).unwrap_err().contains("format 2"));
+}
+
+#[test]
+fn a_manifest_has_the_bytes_that_it_always_had() {
+    let manifest = manifest(vec![directory("a"), file("a/b", 0), link("a/c", "b")]);
+    crate::base::atomic::tests::assert_golden("push", &manifest.encode().unwrap());
+}
+
+#[test]
+fn a_manifest_of_another_format_is_refused() {
+    let bytes = manifest(Vec::new()).encode().unwrap();
+    assert_eq!(u32::from(bytes[0]), FORMAT);
+    for other in [FORMAT - 1, FORMAT + 1] {
+        let bytes = [&[u8::try_from(other).unwrap()], &bytes[1..]].concat();
+        let refused = PushManifest::decode(&bytes).unwrap_err();
+        assert_eq!(refused, format!("it has format {other}, this larder knows {FORMAT}"));
+    }
 }
 
 #[test]
