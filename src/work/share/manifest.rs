@@ -17,7 +17,7 @@ use crate::base::moment::Moment;
 use crate::base::tree::{Node, Tree};
 
 /// The number of the encoding.
-const FORMAT: u32 = 1;
+const PUSH_FORMAT: u32 = 1;
 
 /// No manifest is longer.
 pub const LONGEST: u64 = 256 * 1024 * 1024;
@@ -160,14 +160,18 @@ pub fn totals(entries: &[PushEntry]) -> Option<(u64, u64)> {
 impl PushManifest {
     /// The bytes that are signed.
     pub fn encode(&self) -> postcard::Result<Vec<u8>> {
-        postcard::to_stdvec(&(FORMAT, self))
+        postcard::to_stdvec(&(PUSH_FORMAT, self))
     }
 
     /// The manifest in such bytes; why there is none otherwise.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         match postcard::take_from_bytes::<u32>(bytes) {
-            Ok((FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| error.to_string()),
-            Ok((other, _)) => Err(format!("it has format {other}, this larder knows {FORMAT}")),
+            Ok((PUSH_FORMAT, rest)) => {
+                postcard::from_bytes(rest).map_err(|error| error.to_string())
+            }
+            Ok((other, _)) => {
+                Err(format!("it has format {other}, this larder knows {PUSH_FORMAT}"))
+            }
             Err(error) => Err(error.to_string()),
         }
     }
