@@ -237,10 +237,10 @@ mod tests {
         let golden = fs::read_to_string(golden).unwrap();
         let project: ProjectName = "rye".parse().unwrap();
         let paths = store.entry(&project, ToolchainId(Digest::of(b"x")));
-        fs::create_dir_all(&paths.target).unwrap();
+        fs::create_dir_all(paths.target()).unwrap();
         let with_format = |format: u32| {
             let (now, then) = (format!("\"format\": {FORMAT}"), format!("\"format\": {format}"));
-            fs::write(&paths.record, golden.replacen(&now, &then, 1)).unwrap();
+            fs::write(paths.record(), golden.replacen(&now, &then, 1)).unwrap();
             let rows = store.rows(&project).unwrap();
             let both = [record(&paths), rows[0].record.clone()];
             both.map(|record| record.map(|record| record.uses))
@@ -250,7 +250,7 @@ mod tests {
             let why = "another version of larder made it".to_owned();
             assert_eq!(with_format(other), [Err(why.clone()), Err(why)]);
         }
-        fs::write(&paths.record, "{\"format\": 2}").unwrap();
+        fs::write(paths.record(), "{\"format\": 2}").unwrap();
         assert_eq!(record(&paths).unwrap_err(), "its entry.json is damaged");
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let paths = store.entry(&project, id);
         fs::create_dir_all(&paths.dir).unwrap();
         assert!(store.identity(&project, id).is_none());
-        fs::write(&paths.identity, "{\"format\":99,\"flour\":\"rye\"}").unwrap();
+        fs::write(paths.identity(), "{\"format\":99,\"flour\":\"rye\"}").unwrap();
         assert!(store.identity(&project, id).is_none());
     }
 

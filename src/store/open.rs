@@ -184,7 +184,7 @@ impl OpenEntry {
         self.save_identity()?;
         self.save()?;
         fault::point("store.make-target");
-        fs::create_dir_all(self.paths.target()).at("make", &self.paths.target())?;
+        fs::create_dir_all(self.paths.target()).at("make", self.paths.target())?;
         fault::point("store.tag-target");
         let tag = self.paths.target().join("CACHEDIR.TAG");
         Ok(fs::write(&tag, TAG).at("make", &tag)?)

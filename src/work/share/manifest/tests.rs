@@ -77,11 +77,11 @@ fn a_manifest_has_the_bytes_that_it_always_had() {
 #[test]
 fn a_manifest_of_another_format_is_refused() {
     let bytes = manifest(Vec::new()).encode().unwrap();
-    assert_eq!(u32::from(bytes[0]), FORMAT);
-    for other in [FORMAT - 1, FORMAT + 1] {
+    assert_eq!(u32::from(bytes[0]), PUSH_FORMAT);
+    for other in [PUSH_FORMAT - 1, PUSH_FORMAT + 1] {
         let bytes = [&[u8::try_from(other).unwrap()], &bytes[1..]].concat();
         let refused = PushManifest::decode(&bytes).unwrap_err();
-        assert_eq!(refused, format!("it has format {other}, this larder knows {FORMAT}"));
+        assert_eq!(refused, format!("it has format {other}, this larder knows {PUSH_FORMAT}"));
     }
 }
 
