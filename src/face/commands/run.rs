@@ -46,6 +46,7 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
         warm.discard()?;
         say_where(&project, output);
         empty_scraps(&store, output);
+        output.detail(&watch.summary());
         return Ok(code);
     }
     if code == DONE && is_due {
