@@ -252,7 +252,9 @@ fn what_a_build_script_sources_is_posix() {
 #[test]
 fn lines_end_where_their_text_ends() {
     let mut wrong = Vec::new();
-    for (path, text) in files(".") {
+    // What `tests/formats` holds is bytes, as they are on disk.
+    let texts = files(".").into_iter().filter(|(path, _)| !path.starts_with("tests/formats"));
+    for (path, text) in texts {
         let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
         wrong.extend(places(&path, &lines, |line| line.ends_with([' ', '\t', '\r'])));
         if !text.is_empty() && (!text.ends_with('\n') || text.ends_with("\n\n")) {
