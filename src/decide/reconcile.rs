@@ -263,7 +263,8 @@ impl Situation<'_> {
     }
 }
 
-fn some_of(names: impl IntoIterator<Item = String>) -> String {
+/// The first of some names, and how many there are besides.
+pub(crate) fn some_of(names: impl IntoIterator<Item = String>) -> String {
     let names: Vec<String> = names.into_iter().collect();
     let shown = names[..names.len().min(NAMED)].join(", ");
     match names.len() - names.len().min(NAMED) {

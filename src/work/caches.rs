@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use self::memory::Memory;
 use crate::base::tree::Tree;
 use crate::base::{atomic, fault};
+use crate::decide::reconcile::some_of;
 use crate::host::attach::Mounts;
 use crate::observe::identity::{Surroundings, Way};
 use crate::observe::sources::Where;
@@ -35,9 +36,6 @@ use crate::store::evict::Trash;
 use crate::store::{EntryPaths, Store};
 use crate::work::project::Project;
 use crate::work::situation::{Begun, Seen};
-
-/// The names that a reason lists before it counts.
-const NAMED: usize = 3;
 
 /// One directory that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -198,7 +196,7 @@ impl Caches {
         }
         if !names.is_empty() {
             let what = if is_recorded { "not as the last build left it" } else { "on no record" };
-            found.why.push(format!("{what}: {}", some_of(&names)));
+            found.why.push(format!("{what}: {}", some_of(names)));
         }
         if let Some(go) = &self.go {
             self.look_at_go(go, place, seen, spoilt, &mut found)?;
@@ -224,7 +222,7 @@ impl Caches {
         if !outdated.is_empty() {
             let names: Vec<String> =
                 outdated.iter().map(|path| path.display().to_string()).collect();
-            found.why.push(format!("go.sum has another checksum for {}", some_of(&names)));
+            found.why.push(format!("go.sum has another checksum for {}", some_of(names)));
             found.gone.extend(outdated.iter().map(|path| kept.join(path)));
             spoilt = true;
         }
@@ -365,12 +363,4 @@ fn not_as_left(now: &Tree, before: &Tree) -> Vec<PathBuf> {
         }
     }
     gone
-}
-
-fn some_of(names: &[String]) -> String {
-    let shown = names[..names.len().min(NAMED)].join(", ");
-    match names.len() - names.len().min(NAMED) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::listing::Reader;
 use super::{Layout, LayoutError, Unit, UnitKind, depinfo};
+use crate::observe::sources::plain;
 
 /// A file or directory that a unit was made from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,21 +174,6 @@ pub(super) fn in_package(path: PathBuf) -> Input {
 
 fn in_workspace(path: PathBuf) -> Input {
     if path.is_absolute() { Input::Absolute(path) } else { Input::InWorkspace(path) }
-}
-
-/// A path without `.` and, as far as names alone can tell, without `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

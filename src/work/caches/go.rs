@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::memory::Memory;
-use super::some_of;
 use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::tree::{Change, ChangeKind, Made, Node, Tree};
+use crate::decide::reconcile::some_of;
 use crate::observe::sources::{self, SourceChanges, Where};
 use crate::work::situation::{Begun, Seen};
 
@@ -63,7 +63,7 @@ pub(super) fn judge(
     let taken = memory.see(checkout, is_cgo);
     if !taken.is_empty() {
         let names: Vec<String> = taken.iter().map(|path| path.display().to_string()).collect();
-        why.push(format!("the time of a file stood for another content: {}", some_of(&names)));
+        why.push(format!("the time of a file stood for another content: {}", some_of(names)));
     }
     memory.outside.clear();
     for (name, here) in outside(settings, place, checkout) {
@@ -95,7 +95,10 @@ fn judge_changes(changes: &SourceChanges, memory: &Memory, checkout: &Tree) -> V
     });
     let names: Vec<String> = unseen.map(|change| change.path.display().to_string()).collect();
     if !names.is_empty() {
-        why.push(format!("cgo may have read what changed in the checkout: {}", some_of(&names)));
+        why.push(format!(
+            "cgo may have read what changed in the checkout: {}",
+            some_of(names.clone())
+        ));
     }
     let others = !changes.git.is_empty()
         || !changes.variables.is_empty()
@@ -108,7 +111,7 @@ fn judge_changes(changes: &SourceChanges, memory: &Memory, checkout: &Tree) -> V
     if !changes.outside.is_empty() {
         let names = changes.outside.iter().map(|path| path.display().to_string());
         let names: Vec<String> = names.collect();
-        why.push(format!("outside of the checkout changed: {}", some_of(&names)));
+        why.push(format!("outside of the checkout changed: {}", some_of(names)));
     }
     why
 }
