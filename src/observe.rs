@@ -4,3 +4,4 @@ pub(crate) mod affected;
 pub(crate) mod cargo_layout;
 pub(crate) mod identity;
 pub(crate) mod sources;
+pub(crate) mod trace;

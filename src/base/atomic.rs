@@ -19,7 +19,7 @@ use crate::base::fault;
 use crate::base::path_error::{At, PathError};
 
 /// The first bytes of every binary record; the digit is the format's number.
-const MAGIC: &[u8; 8] = b"larder2\n";
+const MAGIC: &[u8; 8] = b"larder3\n";
 
 /// The digits of a digest.
 const DIGITS: usize = 64;

@@ -36,7 +36,7 @@ use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::moment::Moment;
 
 /// What `lstat` says of a file and what cannot stay the same when its content changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     pub ino: u64,
     /// The size in bytes.

@@ -69,6 +69,8 @@ pub(crate) struct Difference {
 pub(crate) struct Suspects {
     /// The local packages, of the last attempt's sources and of today's.
     pub local: BTreeSet<String>,
+    /// Those of them of which it is not known of each unit what it looked up.
+    pub blind: BTreeSet<String>,
     /// Those of them that changes of the checkout or of git can have reached; `None` for all.
     pub affected: Option<BTreeSet<String>>,
     /// Packages from outside that name something of the checkout, or of its repository, that changed.
@@ -80,6 +82,12 @@ pub(crate) struct Suspects {
     pub docs_are_outdated: bool,
     /// Units that name an input that changed.
     pub readers: BTreeSet<usize>,
+    /// Units that looked up something that is not what they found then.
+    pub lookers: BTreeSet<usize>,
+    /// What that is, but for changes of the checkout, which are told of already.
+    pub looked_up: BTreeSet<PathBuf>,
+    /// What else Cargo is configured by now.
+    pub configured: BTreeSet<PathBuf>,
     /// Units that may have read a variable that changed: their programs name it, or a file that they may run.
     pub callers: BTreeSet<usize>,
     /// The names of these variables.
@@ -158,6 +166,7 @@ impl Removals {
 impl Situation<'_> {
     fn judge_sources(&self, changes: &SourceChanges, doomed: &mut Doomed) {
         let local = || self.suspects.local.iter().cloned();
+        let blind = || self.suspects.blind.iter().cloned();
         let reached = || {
             let Suspects { local, affected, outsiders, .. } = self.suspects;
             affected.as_ref().unwrap_or(local).iter().chain(outsiders).cloned()
@@ -181,21 +190,15 @@ impl Situation<'_> {
             let why = "written into the sources by the last build, and gone";
             doomed.add(local(), format!("{why}: {}", some_of(names)));
         }
-        if !self.difference.succeeded {
-            doomed.add(local(), "the last attempt did not succeed".to_owned());
+        if !self.difference.succeeded && !self.suspects.blind.is_empty() {
+            doomed.add(blind(), "the last attempt did not succeed".to_owned());
         }
         if !changes.packages.is_empty() {
             let names = changes.packages.iter().cloned();
             let why = format!("sources of packages changed: {}", some_of(names.clone()));
             doomed.add(names, why);
         }
-        if !changes.inputs.is_empty() && !self.suspects.readers.is_empty() {
-            let names = changes.inputs.iter().map(|path| path.display().to_string());
-            doomed.add(
-                self.packages_of(&self.suspects.readers),
-                format!("inputs changed: {}", some_of(names)),
-            );
-        }
+        self.judge_inputs(changes, doomed);
         if !self.suspects.callers.is_empty() {
             let names = self.suspects.named.iter().cloned();
             doomed.add(
@@ -207,6 +210,27 @@ impl Situation<'_> {
         if changes.source_date_epoch {
             let dated = self.packages_of(&self.suspects.dated);
             doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
+        }
+    }
+
+    /// What units named as their inputs, and what they were seen to look up.
+    fn judge_inputs(&self, changes: &SourceChanges, doomed: &mut Doomed) {
+        let Suspects { readers, lookers, looked_up, configured, .. } = self.suspects;
+        let mut names: BTreeSet<&PathBuf> = looked_up.iter().collect();
+        if !readers.is_empty() {
+            names.extend(&changes.inputs);
+        }
+        let packages = self.packages_of(&readers.union(lookers).copied().collect());
+        if names.is_empty() {
+            doomed.packages.extend(packages);
+        } else {
+            let names = names.iter().map(|path| path.display().to_string());
+            doomed.add(packages, format!("inputs changed: {}", some_of(names)));
+        }
+        if !configured.is_empty() {
+            let all = self.layout.units().map(|unit| unit.package.clone());
+            let names = configured.iter().map(|path| path.display().to_string());
+            doomed.add(all, format!("Cargo is configured otherwise: {}", some_of(names)));
         }
     }
 

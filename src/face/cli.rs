@@ -229,6 +229,9 @@ pub(crate) struct ExplainArgs {
     /// Compare two directories of the project, by their ids as `larder status` shows them
     #[arg(long, num_args = 2, value_names = ["ID", "ID"])]
     pub between: Vec<String>,
+    /// Print what the units of this package looked up when they were made, in the directory that was used last
+    #[arg(long, value_name = "PACKAGE", conflicts_with = "between")]
+    pub unit: Option<String>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

@@ -9,7 +9,7 @@ mod timer;
 
 use serde::Serialize;
 
-pub(crate) use host::{clock, mounting, removing, user_namespaces};
+pub(crate) use host::{clock, mounting, user_namespaces, watching};
 pub(crate) use sandbox::binary;
 pub(crate) use sharing::sharing;
 pub(crate) use store::{budgets, filesystem, free, leftovers, opened};

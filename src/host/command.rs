@@ -7,9 +7,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "starts the user's command")]
 
+mod answers;
 mod filter;
 mod listener;
 mod removal;
+mod tracer;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, FdFlags};
@@ -29,11 +32,14 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use crate::base::environment;
 use crate::base::fault;
 use crate::host::attach::{Mounts, try_mount_and};
+use crate::observe::trace::Recorder;
 use crate::output::Output;
 
+use answers::{Answering, Asking, answer};
 use filter::Filter;
 use listener::Listener;
 use removal::Removals;
+use tracer::Tracer;
 
 /// Signals that are passed on to the command.
 const FORWARDED: [i32; 6] =
@@ -92,13 +98,21 @@ pub(crate) struct Ended {
     pub duration: Duration,
 }
 
-/// Runs a command to its end, and ends what it left behind.
+/// Whom what the command looks up is told to.
+pub(crate) struct Watcher {
+    pub recorder: Arc<Recorder>,
+    /// What the compiler has as `/`, as seen from here.
+    pub root: PathBuf,
+}
+
+/// Runs a command to its end, and ends what it left behind. Says whether it was watched.
 ///
 /// Every process of it inherits the `locks`.
 pub(crate) fn run(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
+    watcher: Option<Watcher>,
     output: Output,
 ) -> Result<Ended, CommandError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -106,7 +120,8 @@ pub(crate) fn run(
     let started = Instant::now();
     let receiver = Arc::new(Receiver::default());
     forward_signals(&receiver).map_err(CommandError::Supervise)?;
-    let (child, listener) = start(command, mounts, locks, output)?;
+    let tracer = watcher.map(|watcher| Tracer::new(watcher.recorder, watcher.root));
+    let (child, listener) = start(command, mounts, locks, tracer, output)?;
     receiver.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
     receiver.is(0);
@@ -149,6 +164,7 @@ fn start(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
+    tracer: Option<Tracer>,
     output: Output,
 ) -> Result<(Pid, Option<Listener>), CommandError> {
     let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
@@ -157,67 +173,41 @@ fn start(
     let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
     let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
     let removals = Removals::of(mounts.sources());
-    let asking = Asking::of(&mounts).map_err(CommandError::Supervise)?;
+    let asking = Asking::of(&mounts, tracer.is_some()).map_err(CommandError::Supervise)?;
     let (asking, answers) =
         asking.map_or((None, None), |(ours, theirs)| (Some(theirs), Some(ours)));
     let mut process = Command::new(&command[0]);
     process.args(&command[1..]);
     // SAFETY: `prepare` makes system calls only; it neither allocates nor locks.
     unsafe { process.pre_exec(move || prepare(&mounts, asking.as_ref(), &inherited, &writer)) };
+    // The child's own `exec` is asked about already, so somebody has to answer before it is done.
+    let answering =
+        answers.map(|answers| thread::spawn(move || answer(&answers, removals, tracer)));
     let spawned = process.spawn();
+    // Without the child's end, who waits for a filter that never came waits no longer.
     drop(process);
-    match spawned {
-        Ok(mut child) => {
-            let listener = answers.map(|answers| answer(&answers, removals, output));
-            match listener.transpose() {
-                Ok(listener) => Ok((Pid::from_child(&child), listener.flatten())),
-                Err(error) => {
-                    // Its calls would fail, because nobody answers.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    Err(CommandError::Supervise(error))
+    let answering =
+        answering.map(|thread| thread.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())));
+    match (spawned, answering.transpose()) {
+        (Ok(child), Ok(answering)) => {
+            let listener = answering.and_then(|answering| match answering {
+                Answering::By(listener) => Some(listener),
+                Answering::Refused(error) => {
+                    output.note(&format!("what the command looks up cannot be seen ({error}), so its inputs are guessed; `larder doctor` says more"));
+                    None
                 }
-            }
+            });
+            Ok((Pid::from_child(&child), listener))
         }
-        Err(error) => {
+        (Ok(mut child), Err(error)) => {
+            // Its calls would fail, because nobody answers.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(CommandError::Supervise(error))
+        }
+        (Err(error), _) => {
             let attached = File::from(ready).read(&mut [0]).is_ok_and(|count| count == 1);
             Err(explain(&command[0], error, attached))
-        }
-    }
-}
-
-/// The child's part of being asked before some system calls.
-struct Asking {
-    filter: Filter,
-    way: OwnedFd,
-}
-
-impl Asking {
-    /// larder's end of the way, and what the child needs; nothing where nothing is attached.
-    fn of(mounts: &Mounts) -> io::Result<Option<(OwnedFd, Self)>> {
-        if mounts.is_empty() {
-            return Ok(None);
-        }
-        let Some(filter) = Filter::of_directories() else { return Ok(None) };
-        let (way, ours) = filter::way()?;
-        Ok(Some((ours, Self { filter, way })))
-    }
-}
-
-/// Begins to answer, if the kernel made the filter. Fails where it did and nobody can answer.
-fn answer(
-    answers: &OwnedFd,
-    mut removals: Removals,
-    output: Output,
-) -> io::Result<Option<Listener>> {
-    match filter::receive(answers)? {
-        Ok(listener) => {
-            Listener::start(listener, move |question| removals.answer(question)).map(Some)
-        }
-        Err(error) => {
-            output
-                .detail(&format!("attached directories cannot be removed by the command: {error}"));
-            Ok(None)
         }
     }
 }

@@ -91,6 +91,36 @@ pub(crate) fn affected(
     Ok(Some(affected))
 }
 
+/// The local packages that another manifest, or another lock file, can have reached; `None` for all of them. What
+/// else a change can reach, their traces tell.
+pub(crate) fn reached_by_manifests(
+    changes: &[Change],
+    old: &SourceState,
+    new: &SourceState,
+) -> Option<BTreeSet<String>> {
+    let mut reached = BTreeSet::new();
+    for change in changes.iter().filter(|change| concerns_cargo(change)) {
+        match change.path.file_name().and_then(OsStr::to_str) {
+            Some("Cargo.lock") => {}
+            Some("Cargo.toml") => {
+                let home = change.path.parent().unwrap_or(Path::new(""));
+                if !new.same_for_others(old, home) {
+                    return None;
+                }
+                let names = [old, new].into_iter().filter_map(|state| state.package_in(home));
+                reached.extend(names.map(str::to_owned));
+            }
+            _ => return None,
+        }
+    }
+    if old.lock != new.lock {
+        let (Some(before), Some(now)) = (&old.lock, &new.lock) else { return None };
+        reached.extend(now.dependents_of_changes(before));
+        reached.extend(before.dependents_of_changes(now));
+    }
+    Some(reached)
+}
+
 /// The packages from outside that name something of the checkout that changed: in dep-info, or because
 /// their build script declared it. `source` is the checkout as the compiler sees it.
 pub(crate) fn reached_outside(

@@ -42,6 +42,10 @@ pub(crate) struct Closed {
     pub seconds: f64,
     /// Packages of which anything was compiled: as many as cargo says `Compiling`.
     pub compiled: usize,
+    /// Of an attempt that failed before it started anything, and so left all as it was: whether the one before
+    /// succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untouched: Option<bool>,
 }
 
 /// One command run on a target directory.
@@ -158,10 +162,11 @@ impl EntryRecord {
         self.last.as_ref().map_or(self.created, |last| last.opened.at)
     }
 
-    /// Whether the last use came to its end, and the command with success.
+    /// Whether the last use came to its end, and the command with success; uses that left all as it was do not count.
     pub(crate) fn last_succeeded(&self) -> bool {
         let closed = self.last.as_ref().and_then(|last| last.closed.as_ref());
-        closed.is_some_and(|closed| closed.outcome == Outcome::Succeeded)
+        closed
+            .is_some_and(|closed| closed.untouched.unwrap_or(closed.outcome == Outcome::Succeeded))
     }
 
     /// Whether the last use was cut off by a crash of the whole machine.
@@ -236,7 +241,8 @@ mod tests {
 
     fn whole() -> EntryRecord {
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        let closed = Closed { outcome: Outcome::Failed(101), seconds: 2.5, compiled: 3 };
+        let closed =
+            Closed { outcome: Outcome::Failed(101), seconds: 2.5, compiled: 3, untouched: None };
         let opened = Opened { at, boot: "boot".to_owned() };
         let why = vec!["git changed: HEAD".to_owned()];
         let shared = Shared { counter: 7, snapshot: "ab".to_owned(), signer: "a@b".to_owned() };

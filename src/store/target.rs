@@ -21,6 +21,7 @@ use crate::base::tree::{Made, Tree};
 use crate::base::{copy, fault};
 use crate::decide::needed::Needed;
 use crate::observe::identity::Mentions;
+use crate::observe::trace::Traces;
 
 /// What the last close left in a target directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub(crate) struct TargetManifest {
     pub memory: BTreeMap<Digest, Mentions>,
     /// Which units the last successful use did not need.
     pub needed: Needed,
+    /// What units looked up outside of the directory while they were made.
+    pub traces: Traces,
 }
 
 impl TargetManifest {
@@ -64,6 +67,7 @@ impl TargetManifest {
             && self.mentions == other.mentions
             && self.memory == other.memory
             && self.needed == other.needed
+            && self.traces == other.traces
             && self.made == other.made
             && self.edited == other.edited;
         self.tree.stamps_outdated_in(&other.tree).filter(|_| same)

@@ -7,6 +7,7 @@ mod downloads;
 mod opening;
 pub(crate) mod sharing;
 mod waiting;
+mod watching;
 
 pub(crate) use self::cold::Cold;
 use self::copies::Beside;
@@ -14,6 +15,7 @@ use self::copies::Beside;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
@@ -27,6 +29,7 @@ use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
 use crate::observe::identity::{Identity, Way, compare, differences};
 use crate::observe::sources::Where;
+use crate::observe::trace::Recorder;
 use crate::output::{Output, Progress, Stopwatch};
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
@@ -34,7 +37,7 @@ use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
 };
 use crate::work::caches::{CacheFindings, Caches};
-use crate::work::situation::{self, Begun, Seen, View};
+use crate::work::situation::{self, Aftermath, Begun, Seen, View};
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
@@ -51,6 +54,17 @@ pub(crate) struct Done {
     pub closed: Result<()>,
     /// Whether it made a directory and then failed before it built anything.
     pub is_for_nothing: bool,
+}
+
+/// How the command ran.
+struct Ran {
+    outcome: Outcome,
+    seconds: f64,
+    started: Moment,
+    /// What was seen of it.
+    recorder: Option<Arc<Recorder>>,
+    /// Where it failed before it started a unit, and all is as it was: whether the use before succeeded.
+    untouched: Option<bool>,
 }
 
 /// One command on one locked target directory.
@@ -100,26 +114,35 @@ impl Session<'_> {
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = Moment::now();
         let led_to = self.checkout.target.as_deref().and_then(link::leads_to);
-        let (begun, found) = self.reconcile(watch)?;
+        let mut trash = Trash::new(self.store);
+        let (begun, found) = self.reconcile(&mut trash, watch)?;
         let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
         self.held.cargo = None;
-        let ended = command::run(words, mounts, &self.locks(), self.output);
+        let recorder = self.recorder(&begun);
+        let watcher = recorder.clone().map(|recorder| self.watcher(recorder));
+        let ended = command::run(words, mounts, &self.locks(), watcher, self.output);
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),
             Err(error) => (error.code().into(), 0.0),
         };
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
-        let closed = self.close(outcome, seconds, &begun, &found, started, led_to.as_deref());
+        let untouched = self.undo(outcome, &begun, started, &mut trash);
+        let ran = Ran { outcome, seconds, started, recorder, untouched };
+        let closed = self.close(&ran, &begun, &found, led_to.as_deref());
         watch.step("close");
         let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })
     }
 
     /// Decides what may stay, records that, and carries it out, durably, before the compiler (decision 15).
-    fn reconcile(&mut self, watch: &mut Stopwatch) -> Result<(Begun, CacheFindings)> {
+    fn reconcile(
+        &mut self,
+        trash: &mut Trash<'_>,
+        watch: &mut Stopwatch,
+    ) -> Result<(Begun, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
         let mut seen = situation::look(
@@ -145,7 +168,7 @@ impl Session<'_> {
         }
         // Decision 15: the start of the use, then what goes, then the new state, each durable.
         self.entry.begin(cold, why)?;
-        self.remove(&seen, &plan)?;
+        self.remove(&seen, &plan, trash)?;
         self.caches.prepare(self.store, &found)?;
         let times = self.refresh(&seen, &plan)?;
         if !seen.state_is_recorded || plan.everything {
@@ -173,12 +196,11 @@ impl Session<'_> {
         (true, why)
     }
 
-    fn remove(&self, seen: &Seen, plan: &Removals) -> Result<()> {
+    fn remove(&self, seen: &Seen, plan: &Removals, trash: &mut Trash<'_>) -> Result<()> {
         if plan.everything {
             return Ok(());
         }
         let target = &self.entry.paths().target();
-        let mut trash = Trash::new(self.store);
         for path in &plan.paths {
             trash.take(&target.join(path))?;
         }
@@ -227,13 +249,12 @@ impl Session<'_> {
     /// the way of before. Says whether all of it was for nothing.
     fn close(
         &mut self,
-        outcome: Outcome,
-        seconds: f64,
+        ran: &Ran,
         begun: &Begun,
         found: &CacheFindings,
-        started: Moment,
         led_to: Option<&Path>,
     ) -> Result<bool> {
+        let Ran { outcome, seconds, started, untouched, .. } = *ran;
         let _progress = Progress::step(self.output, "recording what the command left");
         if let Some(path) = begun.hidden(&self.checkout.sources)? {
             bail!(
@@ -244,25 +265,10 @@ impl Session<'_> {
         }
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target())?;
-        let uplifted = situation::uplifted(&layout);
-        let number = self.entry.record().successes + 1;
-        let number = (outcome == Outcome::Succeeded).then_some(number);
-        let needed = situation::needed(&layout, begun, started, number)?;
-        for path in &uplifted.shared {
-            unshare(path, &paths.dir)?;
+        let after = self.look_after(&layout, ran, begun)?;
+        if untouched.is_none() {
+            self.learn(begun, &after, started)?;
         }
-        let results = self.checkout.sources.built.results.as_deref();
-        rewrite(&paths.target(), &situation::dep_infos_for_users(&layout, results))?;
-        let mut after = situation::look_after(
-            &layout,
-            &uplifted.extras,
-            begun,
-            &self.checkout.view,
-            &self.checkout.sources,
-            started,
-        )?;
-        after.manifest.needed = needed;
-        self.learn(begun, &after, started)?;
         let before = begun.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
         let changed = outdated.is_none();
@@ -279,7 +285,7 @@ impl Session<'_> {
         let compiled = after.compiled;
         let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
         self.leave_links(led_to.filter(|_| built_nothing), &layout);
-        self.entry.close(Closed { outcome, seconds, compiled }, measured, &fresh)?;
+        self.entry.close(Closed { outcome, seconds, compiled, untouched }, measured, &fresh)?;
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
         }
@@ -290,6 +296,26 @@ impl Session<'_> {
             self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
         Ok(built_nothing && self.entry.is_new() && self.caches.is_empty())
+    }
+
+    /// Looks at what the command left, once what users take has inodes of its own.
+    fn look_after(&self, layout: &Layout, ran: &Ran, begun: &Begun) -> Result<Aftermath> {
+        let Checkout { sources, view, .. } = &self.checkout;
+        let uplifted = situation::uplifted(layout);
+        let number = self.entry.record().successes + 1;
+        let number = (ran.outcome == Outcome::Succeeded).then_some(number);
+        let needed = situation::needed(layout, begun, ran.started, number)?;
+        for path in &uplifted.shared {
+            unshare(path, &self.entry.paths().dir)?;
+        }
+        let results = sources.built.results.as_deref();
+        rewrite(&layout.target, &situation::dep_infos_for_users(layout, results))?;
+        let extras = &uplifted.extras;
+        let mut after = situation::look_after(layout, extras, begun, view, sources, ran.started)?;
+        after.manifest.needed = needed;
+        let recorder = ran.recorder.as_deref();
+        after.manifest.traces = situation::traces(layout, begun, recorder, ran.started);
+        Ok(after)
     }
 
     /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
@@ -315,12 +341,7 @@ impl Session<'_> {
         Ok(self.entry.discard(self.store)?)
     }
 
-    fn learn(
-        &mut self,
-        begun: &Begun,
-        after: &situation::Aftermath,
-        started: Moment,
-    ) -> Result<()> {
+    fn learn(&mut self, begun: &Begun, after: &Aftermath, started: Moment) -> Result<()> {
         let path = &self.entry.paths().state();
         let mut state = begun.state.clone();
         if situation::learn(

@@ -7,10 +7,11 @@ mod elsewhere;
 mod extras;
 mod fresh;
 mod needs;
+mod reached;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::after::{Aftermath, dep_infos_for_users, learn, look_after, uplifted};
+pub(crate) use self::after::{Aftermath, dep_infos_for_users, learn, look_after, traces, uplifted};
 pub(crate) use self::fresh::{Freshness, Refresh};
 pub(crate) use self::needs::{Watch, held, leftovers, names, needed, unused};
 
@@ -19,12 +20,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use self::callers::{Callers, Memory, NamedBy};
+use self::callers::Memory;
 use crate::base::atomic::{self, RecordError};
 use crate::base::moment::Moment;
 use crate::base::tree::{Entry, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
-use crate::observe::affected::{affected, reached_outside};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
 use crate::output::Stopwatch;
@@ -55,6 +55,13 @@ pub(crate) struct View {
     pub command: Vec<String>,
 }
 
+impl View {
+    /// What is known otherwise outside of the sources.
+    pub(crate) fn known_outside(&self) -> Vec<PathBuf> {
+        self.known.iter().filter(|path| **path != self.source).cloned().collect()
+    }
+}
+
 /// What was seen when a directory was opened, before anything is done about it.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -62,6 +69,7 @@ pub(crate) struct Seen {
     pub state: SourceState,
     /// Whether `state` is what is recorded already.
     pub state_is_recorded: bool,
+    recorded: Option<SourceState>,
     /// What the last close recorded.
     manifest: Option<TargetManifest>,
     /// The target directory as it is now.
@@ -76,11 +84,19 @@ pub(crate) struct Seen {
 
 /// What is known of a use that has begun, for when it ends.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is of one matter, and they do not belong together"
+)]
 pub(crate) struct Begun {
     /// The sources as they were at the start.
     pub state: SourceState,
     /// What the last close recorded; nothing of a directory that was begun anew.
     pub manifest: Option<TargetManifest>,
+    /// The sources as they were recorded before.
+    pub recorded: Option<SourceState>,
+    /// Whether the last attempt before succeeded.
+    pub succeeded: bool,
     /// Whether something was there that belongs to no unit.
     pub had_leftovers: bool,
     /// Whether files of the target directory got other times than the manifest has.
@@ -144,12 +160,15 @@ pub(crate) fn look(
         manifest,
         layout,
         difference,
+        recorded: None,
     };
+    seen.look_at_traces(view, place);
     if let Some(recorded) = &recorded {
         seen.look_at_changes(recorded, view, place)?;
     }
     seen.look_at_units(view, place)?;
     seen.look_for_callers(view, place)?;
+    seen.recorded = recorded;
     watch.step("target");
     Ok(seen)
 }
@@ -207,6 +226,8 @@ impl Seen {
             extras: self.suspects.extras,
             restamped: !times.is_empty(),
             state: self.state,
+            recorded: self.recorded,
+            succeeded: self.difference.succeeded,
             manifest: self.manifest,
             had_leftovers: self.had_leftovers,
             tree: self.tree,
@@ -219,77 +240,6 @@ impl Seen {
         }
         begun.watch = begun.watch(&self.layout, plan, self.difference.succeeded)?;
         Ok(begun)
-    }
-
-    /// Finds out whom the changes can have reached, and what is newer than what was made from it.
-    fn look_at_changes(
-        &mut self,
-        recorded: &SourceState,
-        view: &View,
-        place: &Where,
-    ) -> Result<(), LookError> {
-        let Some(changes) = &self.difference.changes else { return Ok(()) };
-        let (layout, state, suspects) = (&self.layout, &self.state, &mut self.suspects);
-        let local = &suspects.local;
-        suspects.outsiders = reached_outside(layout, changes, state, local, &view.source)?;
-        if changes.touches_local() {
-            suspects.affected =
-                affected(layout, &changes.checkout, recorded, state, local, &view.source)?;
-        }
-        self.freshness = fresh::look(layout, place, view, state, recorded, changes)?;
-        suspects.outdated = self.freshness.unknown.clone();
-        suspects.docs_are_outdated = self.freshness.docs;
-        Ok(())
-    }
-
-    /// Looks into single units, only where a change asks for it.
-    fn look_at_units(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
-        let Some(changes) = &self.difference.changes else {
-            return Ok(());
-        };
-        for (index, unit) in self.layout.units().enumerate() {
-            if changes.source_date_epoch
-                && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
-            {
-                self.suspects.dated.insert(index);
-            }
-            if !changes.inputs.is_empty() && self.reads_changed(unit, changes, view, place)? {
-                self.suspects.readers.insert(index);
-            }
-        }
-        Ok(())
-    }
-
-    fn look_for_callers(&mut self, view: &View, place: &Where) -> Result<(), LookError> {
-        let Some(changes) = &self.difference.changes else {
-            return Ok(());
-        };
-        let (layout, tree, state) = (&self.layout, &self.tree, &self.state);
-        let callers = Callers { layout, tree, state, local: &self.suspects.local, place, view };
-        let NamedBy { units, names } = callers.of(&changes.variables, &mut self.memory)?;
-        (self.suspects.callers, self.suspects.named) = (units, names);
-        Ok(())
-    }
-
-    /// Whether a unit names one of the inputs that changed. A file that is gone is found by no
-    /// text any more, so all programs may have named it.
-    fn reads_changed(
-        &self,
-        unit: &Unit,
-        changes: &SourceChanges,
-        view: &View,
-        place: &Where,
-    ) -> Result<bool, LookError> {
-        let mut inputs = elsewhere::named(&self.layout, Some(unit), &self.state, view, place)?;
-        let mut has_programs = false;
-        if self.suspects.local.contains(&unit.package) {
-            let texts = self.layout.mentioned_paths(unit, |text| place.may_be_mentioned(text))?;
-            has_programs = !texts.is_empty();
-            inputs.extend(mentioned(place, &texts, &self.state, view));
-        }
-        let is_gone = |path: &PathBuf| self.state.inputs.get(path).is_none_or(Tree::is_empty);
-        let names = |path: &PathBuf| inputs.contains(path) || (has_programs && is_gone(path));
-        Ok(changes.inputs.iter().any(names))
     }
 }
 
@@ -321,7 +271,7 @@ impl Begun {
     /// Nothing of a directory that was made anew is known.
     fn forget_directory(&mut self) {
         self.tree = Tree::default();
-        self.manifest = None;
+        (self.manifest, self.recorded) = (None, None);
         self.extras.clear();
     }
 }

@@ -43,7 +43,7 @@ fn a_good_host_passes() {
     world.build();
     let said = doctor(&world);
     assert_eq!(said.code, 0, "{said:#?}");
-    for name in ["store", "mounting", "user namespaces", "filesystem", "locks", "links", "removing"]
+    for name in ["store", "mounting", "user namespaces", "filesystem", "locks", "links", "watching"]
     {
         assert_eq!(check(&said, name).0, "ok", "{said:#?}");
     }

@@ -12,6 +12,7 @@ use crate::observe::sources::Package;
 
 /// Packages `p0`, `p1`, …; each may depend on those with a lower number, so there is no cycle.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that may have changed")]
 struct World {
     depends: Vec<BTreeSet<usize>>,
     local: BTreeSet<usize>,
@@ -23,6 +24,10 @@ struct World {
     damaged: BTreeSet<usize>,
     tampered: BTreeSet<usize>,
     callers: BTreeSet<usize>,
+    /// Local packages, and others, of which not every lookup was seen.
+    blind: BTreeSet<usize>,
+    lookers: BTreeSet<usize>,
+    configured: bool,
     epoch_changed: bool,
     outsiders: BTreeSet<usize>,
     /// Who may have made the extra, if there is one.
@@ -109,6 +114,14 @@ impl World {
             local: names(&self.local),
             callers: self.callers.clone(),
             named: names(&self.callers),
+            blind: names(&self.blind),
+            lookers: self.lookers.clone(),
+            looked_up: self.lookers.iter().map(|_| PathBuf::from("/etc/looked-up")).collect(),
+            configured: self
+                .configured
+                .then(|| PathBuf::from("/etc/config.toml"))
+                .into_iter()
+                .collect(),
             affected: self.affected.as_ref().map(names),
             outsiders: names(&self.outsiders),
             dated: if self.epoch_changed { self.runs.clone() } else { BTreeSet::new() },
@@ -122,10 +135,12 @@ impl World {
 
     /// Straight from the rules, by going round until nothing is added.
     fn oracle(&self) -> BTreeSet<usize> {
-        let hits_local = !self.succeeded || self.epoch_changed;
         let reached = self.affected.as_ref().unwrap_or(&self.local);
         let direct = |package: &usize| {
-            (hits_local && self.local.contains(package))
+            (self.epoch_changed && self.local.contains(package))
+                || (!self.succeeded && self.blind.contains(package))
+                || self.configured
+                || self.lookers.contains(package)
                 || (self.checkout_changed && reached.contains(package))
                 || (self.checkout_changed && self.outsiders.contains(package))
                 || self.changed_packages.contains(package)
@@ -163,28 +178,33 @@ fn worlds() -> impl Strategy<Value = World> {
     });
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let extra = proptest::option::of(some());
-    (depends, (some(), some(), some()), (some(), some(), some(), some()), (flags, extra)).prop_map(
-        |(
-            depends,
-            (local, runs, outsiders),
-            (changed_packages, damaged, tampered, callers),
-            (flags, extra),
-        )| World {
-            affected: flags.3.then(|| local.iter().copied().take(1).collect()),
-            callers,
-            depends,
-            local,
-            runs,
-            changed_packages,
-            damaged,
-            tampered,
-            checkout_changed: flags.0,
-            succeeded: flags.1,
-            epoch_changed: flags.2,
-            outsiders,
-            extra,
-        },
-    )
+    let seen = (some(), some(), proptest::bool::weighted(0.1));
+    (depends, (some(), some(), some()), (some(), some(), some(), some()), (flags, extra, seen))
+        .prop_map(
+            |(
+                depends,
+                (local, runs, outsiders),
+                (changed_packages, damaged, tampered, callers),
+                (flags, extra, (blind, lookers, configured)),
+            )| World {
+                blind,
+                lookers,
+                configured,
+                affected: flags.3.then(|| local.iter().copied().take(1).collect()),
+                callers,
+                depends,
+                local,
+                runs,
+                changed_packages,
+                damaged,
+                tampered,
+                checkout_changed: flags.0,
+                succeeded: flags.1,
+                epoch_changed: flags.2,
+                outsiders,
+                extra,
+            },
+        )
 }
 
 proptest! {
@@ -203,9 +223,10 @@ proptest! {
             .as_ref()
             .is_some_and(|makers| !makers.is_empty() && makers.is_disjoint(&doomed));
         prop_assert_eq!(plan.paths.contains(Path::new("release/extra")), !keeps_extra);
-        prop_assert_eq!(plan.why.is_empty(), !world.checkout_changed && world.succeeded
+        prop_assert_eq!(plan.why.is_empty(), !world.checkout_changed && (world.succeeded || world.blind.is_empty())
             && !world.epoch_changed && world.changed_packages.is_empty()
-            && world.damaged.is_empty() && world.tampered.is_empty() && world.callers.is_empty());
+            && world.damaged.is_empty() && world.tampered.is_empty() && world.callers.is_empty()
+            && world.lookers.is_empty() && !world.configured);
     }
 }
 
@@ -220,6 +241,9 @@ fn quiet() -> World {
         damaged: BTreeSet::new(),
         tampered: BTreeSet::new(),
         callers: BTreeSet::new(),
+        blind: [7].into(),
+        lookers: BTreeSet::new(),
+        configured: false,
         affected: None,
         epoch_changed: false,
         outsiders: BTreeSet::new(),

@@ -35,7 +35,7 @@ pub(super) fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Out
     let mut checks = vec![check];
     let dir = store.as_ref().map_or_else(std::env::temp_dir, |store| store.root().to_owned());
     checks.push(doctor::mounting(&dir));
-    checks.push(doctor::removing(&dir));
+    checks.push(doctor::watching(&dir));
     checks.push(doctor::user_namespaces());
     match &store {
         Some(store) => look_at(store, &mut checks, output),

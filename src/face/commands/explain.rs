@@ -1,6 +1,8 @@
 //! `larder explain`: why a build was cold, what it rebuilt, or how two directories differ. Reads
 //! only.
 
+mod units;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -52,6 +54,11 @@ pub(super) fn explain(
     let store = Store::open(StorePath::find(store).path())?;
     let rows = store.rows(&arguments.project)?;
     let records: Vec<EntryRecord> = rows.into_iter().filter_map(|row| row.record.ok()).collect();
+    if let Some(package) = &arguments.unit {
+        let record = last_used(&records, &arguments.project)?;
+        output.report(&units::of(&store, record, package)?, arguments.json)?;
+        return Ok(DONE);
+    }
     let explanation = match arguments.between.as_slice() {
         [one, other] => between(&store, find(&records, one)?, find(&records, other)?)?,
         _ => last_use(&store, &records, &arguments.project)?,
@@ -115,11 +122,16 @@ fn kind(last: &UseRecord) -> Told {
     }
 }
 
-fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
+fn last_used<'a>(records: &'a [EntryRecord], project: &ProjectName) -> Result<&'a EntryRecord> {
     let used = records.iter().filter(|record| record.last.is_some());
-    let Some(record) = used.max_by_key(|record| record.last_use()) else {
-        bail!("nothing was built for {project} yet; `larder status` lists what there is");
-    };
+    match used.max_by_key(|record| record.last_use()) {
+        Some(record) => Ok(record),
+        None => bail!("nothing was built for {project} yet; `larder status` lists what there is"),
+    }
+}
+
+fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
+    let record = last_used(records, project)?;
     let mut explanation = of(record);
     // A directory that is used for the first time is compared with the one that was used before.
     let others = records.iter().filter(|other| other.toolchain != record.toolchain);

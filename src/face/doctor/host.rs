@@ -19,15 +19,18 @@ pub(crate) fn mounting(dir: &Path) -> Check {
     }
 }
 
-/// Whether the command can remove a directory that is attached.
-pub(crate) fn removing(dir: &Path) -> Check {
-    const NAME: &str = "removing";
+/// Whether larder can watch what a build looks up, and answer in the kernel's place where it removes what is attached.
+pub(crate) fn watching(dir: &Path) -> Check {
+    const NAME: &str = "watching";
     match command::try_removal(dir) {
-        Ok(()) => Check::ok(NAME, "builds can remove a directory that is attached"),
+        Ok(()) => Check::ok(
+            NAME,
+            "what builds look up is seen, and they can remove a directory that is attached",
+        ),
         Err(error) => Check::warning(
             NAME,
-            format!("builds cannot remove a directory that is attached: {error}"),
-            "`cargo clean` and `rm -rf target` inside of a run empty the directory and then fail: allow seccomp's user notification, and do not run larder inside of another run",
+            format!("what builds look up cannot be seen: {error}"),
+            "inputs are guessed, which is colder, and `cargo clean` inside of a run empties the directory and then fails: allow seccomp's user notification, and do not run larder inside of another run",
         ),
     }
 }

@@ -37,7 +37,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
     let toolchain = ToolchainId(Digest::of(&number.to_be_bytes()));
     let at = now - Duration::from_secs(number * 7919 % 90 * 86_400);
     let opened = Opened { at, boot: String::new() };
-    let closed = Closed { outcome: Outcome::Succeeded, seconds: 2.0, compiled: 1 };
+    let closed = Closed { outcome: Outcome::Succeeded, seconds: 2.0, compiled: 1, untouched: None };
     let record = EntryRecord {
         format: 1,
         project: project.clone(),

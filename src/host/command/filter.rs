@@ -7,10 +7,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+
+use super::tracer::{ASKED, WITH_A_PATH};
 
 const LOAD: u16 = 0x20;
 const EQUAL: u16 = 0x15;
@@ -19,8 +23,8 @@ const RETURN: u16 = 0x06;
 
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
-/// The lower half of the third argument; both architectures are little-endian.
-const FLAGS: u32 = 32;
+/// The first argument; the others follow, eight bytes each. Both architectures are little-endian.
+const ARGUMENTS: u32 = 16;
 
 /// `AUDIT_ARCH_*` of the architecture that larder is made for; without one there is no filter.
 const NATIVE: Option<u32> = if cfg!(target_arch = "x86_64") {
@@ -37,6 +41,16 @@ const ALWAYS: &[libc::c_long] = &[libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_mk
 #[cfg(not(target_arch = "x86_64"))]
 const ALWAYS: &[libc::c_long] = &[libc::SYS_mkdirat];
 
+/// Before which calls the kernel asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Always,
+    /// If the argument in that place has a bit.
+    With(u32, u32),
+    /// If it has not.
+    Without(u32, u32),
+}
+
 /// A program, made before the fork.
 #[derive(Debug)]
 pub(super) struct Filter(Vec<libc::sock_filter>);
@@ -44,10 +58,23 @@ pub(super) struct Filter(Vec<libc::sock_filter>);
 impl Filter {
     /// Asks about the making and removing of directories, and nothing else.
     pub(super) fn of_directories() -> Option<Self> {
-        let always = ALWAYS.iter().filter_map(|call| u32::try_from(*call).ok()).collect::<Vec<_>>();
-        let unlink = u32::try_from(libc::SYS_unlinkat).ok()?;
-        let remove = u32::try_from(libc::AT_REMOVEDIR).ok()?;
-        Some(Self(program(NATIVE?, &always, (unlink, remove))))
+        Self::of(&directories())
+    }
+
+    /// Asks about these, and about all that looks up a path.
+    pub(super) fn of_lookups() -> Option<Self> {
+        let empty = bits(libc::AT_EMPTY_PATH);
+        let mut rules: Vec<_> = ASKED.iter().map(|call| (*call, When::Always)).collect();
+        rules.extend(WITH_A_PATH.iter().map(|(call, flags)| (*call, When::Without(*flags, empty))));
+        rules.extend(directories());
+        Self::of(&rules)
+    }
+
+    fn of(rules: &[(libc::c_long, When)]) -> Option<Self> {
+        let number =
+            |(call, when): &(libc::c_long, When)| Some((u32::try_from(*call).ok()?, *when));
+        let rules: Option<Vec<_>> = rules.iter().map(number).collect();
+        Some(Self(program(NATIVE?, &rules?)))
     }
 
     /// For the calling process and all that it will start; what is answered comes from who holds the
@@ -88,21 +115,38 @@ impl Filter {
     }
 }
 
-/// Native calls in `always`, and the one of `flagged` whose third argument has that bit.
-fn program(native: u32, always: &[u32], flagged: (u32, u32)) -> Vec<libc::sock_filter> {
+/// The calls that make and remove directories.
+fn directories() -> Vec<(libc::c_long, When)> {
+    let always = ALWAYS.iter().map(|call| (*call, When::Always));
+    let removal = (libc::SYS_unlinkat, When::With(2, bits(libc::AT_REMOVEDIR)));
+    always.chain([removal]).collect()
+}
+
+/// Flags, as the kernel compares them.
+fn bits(flags: libc::c_int) -> u32 {
+    u32::from_ne_bytes(flags.to_ne_bytes())
+}
+
+/// Native calls by these rules, and no other one.
+fn program(native: u32, rules: &[(u32, When)]) -> Vec<libc::sock_filter> {
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    let mut steps = vec![step(LOAD, ARCHITECTURE, 0, 0), step(EQUAL, native, 1, 0)];
-    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
+    let ask = step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0);
+    let pass = step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0);
+    let mut steps = vec![step(LOAD, ARCHITECTURE, 0, 0), step(EQUAL, native, 1, 0), pass];
     steps.push(step(LOAD, NUMBER, 0, 0));
-    for call in always {
-        steps.push(step(EQUAL, *call, 0, 1));
-        steps.push(step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0));
+    for (call, when) in rules {
+        match *when {
+            When::Always => steps.extend([step(EQUAL, *call, 0, 1), ask]),
+            When::With(argument, bit) | When::Without(argument, bit) => {
+                let asks = matches!(when, When::With(..));
+                let (set, clear) = if asks { (ask, pass) } else { (pass, ask) };
+                steps.push(step(EQUAL, *call, 0, 4));
+                steps.push(step(LOAD, ARGUMENTS + 8 * argument, 0, 0));
+                steps.extend([step(HAS_BIT, bit, 0, 1), set, clear]);
+            }
+        }
     }
-    steps.push(step(EQUAL, flagged.0, 0, 2));
-    steps.push(step(LOAD, FLAGS, 0, 0));
-    steps.push(step(HAS_BIT, flagged.1, 1, 0));
-    steps.push(step(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0));
-    steps.push(step(RETURN, libc::SECCOMP_RET_USER_NOTIF, 0, 0));
+    steps.push(pass);
     steps
 }
 
@@ -122,6 +166,17 @@ fn send(to: &OwnedFd, error: i32, descriptors: &[BorrowedFd<'_>]) -> io::Result<
     let data = [io::IoSlice::new(&bytes)];
     rustix::net::sendmsg(to, &data, &mut ancillary, SendFlags::NOSIGNAL)?;
     Ok(())
+}
+
+/// Waits for what the child sends, or for its end.
+pub(super) fn wait(from: &OwnedFd) -> io::Result<io::Result<OwnedFd>> {
+    loop {
+        match rustix::event::poll(&mut [PollFd::new(from, PollFlags::IN)], None) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return receive(from),
+        }
+    }
 }
 
 /// What the child sent: a descriptor, or why the kernel made none. Fails if nothing can be told.
@@ -157,8 +212,8 @@ mod tests {
 
     const HERE: u32 = 0xC000_003E;
 
-    /// What the kernel would make of a call.
-    fn verdict(steps: &[libc::sock_filter], arch: u32, number: u32, third: u64) -> u32 {
+    /// What the kernel would make of a call, all of whose arguments are the same.
+    fn verdict(steps: &[libc::sock_filter], arch: u32, number: u32, arguments: u64) -> u32 {
         let (mut at, mut held) = (0, 0);
         loop {
             let step = &steps[at];
@@ -167,7 +222,7 @@ mod tests {
             match step.code {
                 LOAD if step.k == ARCHITECTURE => held = arch,
                 LOAD if step.k == NUMBER => held = number,
-                LOAD if step.k == FLAGS => held = u32::try_from(third & 0xFFFF_FFFF).unwrap(),
+                LOAD => held = u32::try_from(arguments & 0xFFFF_FFFF).unwrap(),
                 EQUAL => at += jump(held == step.k),
                 HAS_BIT => at += jump(held & step.k != 0),
                 RETURN => return step.k,
@@ -177,18 +232,39 @@ mod tests {
     }
 
     #[test]
-    fn only_native_calls_about_directories_are_asked_about() {
-        let steps = program(HERE, &[84, 83, 258], (263, 0x200));
+    fn only_native_calls_of_the_rules_are_asked_about() {
+        let rules =
+            [(84, When::Always), (262, When::Without(3, 0x1000)), (263, When::With(2, 0x200))];
+        let steps = program(HERE, &rules);
         let asks = |arch, number, third| {
             verdict(&steps, arch, number, third) == libc::SECCOMP_RET_USER_NOTIF
         };
-        for call in [84, 83, 258] {
-            assert!(asks(HERE, call, 0), "{call}");
-            assert!(!asks(0x4000_0003, call, 0), "{call} of i386");
-            assert!(!asks(HERE, call | 0x4000_0000, 0), "{call} of x32");
+        for call in [84, 262, 263] {
+            assert!(asks(HERE, call, 0x200), "{call}");
+            assert!(!asks(0x4000_0003, call, 0x200), "{call} of i386");
+            assert!(!asks(HERE, call | 0x4000_0000, 0x200), "{call} of x32");
         }
-        assert!(asks(HERE, 263, 0x200) && asks(HERE, 263, 0x300));
-        assert!(!asks(HERE, 263, 0) && !asks(HERE, 263, 0x200 << 32));
-        assert!((0..600).filter(|call| asks(HERE, *call, u64::MAX)).count() == 4);
+        assert!(asks(HERE, 263, 0x300) && !asks(HERE, 263, 0) && !asks(HERE, 263, 0x200 << 32));
+        assert!(asks(HERE, 262, 0x100) && !asks(HERE, 262, 0x1100));
+        assert!((0..600).filter(|call| asks(HERE, *call, u64::MAX)).count() == 2);
+    }
+
+    #[test]
+    fn what_takes_no_path_is_let_pass() {
+        let Filter(steps) = Filter::of_lookups().unwrap();
+        let asks = |call: libc::c_long, flags: libc::c_int| {
+            let number = u32::try_from(call).unwrap();
+            verdict(&steps, HERE, number, u64::from(bits(flags))) == libc::SECCOMP_RET_USER_NOTIF
+        };
+        for call in [libc::SYS_newfstatat, libc::SYS_statx] {
+            assert!(asks(call, 0) && asks(call, libc::AT_SYMLINK_NOFOLLOW));
+            assert!(!asks(call, libc::AT_EMPTY_PATH));
+        }
+        for call in [libc::SYS_openat, libc::SYS_execve, libc::SYS_readlinkat, libc::SYS_mkdirat] {
+            assert!(asks(call, 0), "{call}");
+        }
+        for call in [libc::SYS_read, libc::SYS_mmap, libc::SYS_futex, libc::SYS_unlinkat] {
+            assert!(!asks(call, 0), "{call}");
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! Takes the kernel's questions, one after the other, and hands on what is answered.
+//! Takes the kernel's questions, and hands on what is answered.
 //!
 //! What is answered is somebody else's: this room knows the protocol of `seccomp_unotify(2)` alone. A
 //! process that is gone before its answer is no error.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags};
@@ -24,11 +25,11 @@ pub(super) enum Answer {
     Fails(i32),
 }
 
-/// A thread that answers until nobody is left who could ask, or it is dropped.
+/// Threads that answer until nobody is left who could ask, or it is dropped.
 #[derive(Debug)]
 pub(super) struct Listener {
     stop: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// A question, and whether it is still asked: what was read of a process counts only if it is.
@@ -46,30 +47,63 @@ impl Question<'_> {
 }
 
 impl Listener {
-    /// Answers from now on.
+    /// Answers from now on, so many questions at once.
     pub(super) fn start(
         listener: OwnedFd,
-        mut answer: impl FnMut(&Question<'_>) -> Answer + Send + 'static,
+        threads: usize,
+        answer: impl Fn(&Question<'_>) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let work = move || {
-            while is_asked(&listener, &stopped) {
-                // A process that ended in between leaves no question, or nobody to be answered.
-                let _ = take(&listener, &mut answer);
-            }
-        };
-        let thread = Builder::new().name("answers".to_owned()).spawn(work)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        wake_on_this_processor(&listener);
+        let shared = Arc::new((listener, stopped, Mutex::new(()), answer));
+        let mut this = Self { stop: Some(stop), threads: Vec::new() };
+        for _ in 0..threads {
+            let shared = Arc::clone(&shared);
+            let work = move || {
+                let (listener, stopped, turn, answer) = &*shared;
+                while let Some(call) = next(listener, stopped, turn) {
+                    // A process that ended in between leaves no question, or nobody to be answered.
+                    let _ = call.and_then(|call| reply(listener, call, answer));
+                }
+            };
+            this.threads.push(Builder::new().name("answers".to_owned()).spawn(work)?);
+        }
+        Ok(this)
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// Who asks and who answers are never busy at once: Linux 6.6 can wake the one where the other runs.
+fn wake_on_this_processor(listener: &OwnedFd) {
+    // `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP` and `SECCOMP_IOCTL_NOTIF_SET_FLAGS`, `linux/seccomp.h`.
+    const SYNC_WAKE_UP: u64 = 1;
+    const SET_FLAGS: libc::Ioctl = 0x4008_2104;
+    // SAFETY: the request takes its flags by value and touches no memory.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
+}
+
+/// The next question, one thread at a time: what one has seen coming no other takes. None if there will be none,
+/// or none is to be answered any more.
+fn next(
+    listener: &OwnedFd,
+    stopped: &OwnedFd,
+    turn: &Mutex<()>,
+) -> Option<io::Result<libc::seccomp_notif>> {
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_asked(listener, stopped) {
+        return None;
+    }
+    // SAFETY: integers only, for which zero is valid; the kernel wants it zero.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    Some(control(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call).map(|()| call))
 }
 
 /// Waits for a question; no if there will be none, or none is to be answered any more.
@@ -85,10 +119,11 @@ fn is_asked(listener: &OwnedFd, stopped: &OwnedFd) -> bool {
     }
 }
 
-fn take(listener: &OwnedFd, answer: &mut impl FnMut(&Question<'_>) -> Answer) -> io::Result<()> {
-    // SAFETY: integers only, for which zero is valid; the kernel wants it zero.
-    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    control(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call)?;
+fn reply(
+    listener: &OwnedFd,
+    call: libc::seccomp_notif,
+    answer: &impl Fn(&Question<'_>) -> Answer,
+) -> io::Result<()> {
     let id = call.id;
     let proceed = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
     let (flags, error) = match answer(&Question { call, listener }) {

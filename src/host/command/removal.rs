@@ -15,6 +15,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, StatxFlags};
 
 use super::listener::{Answer, Question};
+use super::tracer::Memory;
 
 /// `STATX_ATTR_MOUNT_ROOT`, Linux 5.8.
 const MOUNT_ROOT: u64 = 0x2000;
@@ -31,6 +32,11 @@ struct Attached {
 /// What is answered.
 #[derive(Debug)]
 pub(super) struct Removals(Vec<Attached>);
+
+/// Whether a call may remove a directory or make one.
+pub(super) fn is_about(question: &Question<'_>) -> bool {
+    Call::of(&question.call.data).is_some()
+}
 
 /// The call, and where its path and what that is relative to are.
 struct Call {
@@ -57,7 +63,7 @@ impl Removals {
             return Ok(Answer::Proceed);
         }
         let pid = question.call.pid;
-        let path = read_path(pid, call.path)?;
+        let path = Memory::of(pid).path(call.path)?;
         let Some((parent, name)) = split(&path) else { return Ok(Answer::Proceed) };
         let name = CString::new(name)?;
         let parent = resolve(pid, call.base, parent)?;
@@ -121,28 +127,6 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     (name != b"." && name != b"..").then_some((&path[..start], name))
 }
 
-/// A text of the process's, no longer than a path can be.
-fn read_path(pid: u32, address: u64) -> io::Result<Vec<u8>> {
-    const PAGE: usize = 4096;
-    let mut bytes = vec![0; libc::PATH_MAX.unsigned_abs() as usize];
-    let start = usize::try_from(address).map_err(io::Error::other)?;
-    let first = (PAGE - start % PAGE).min(bytes.len());
-    // Two pieces, cut where a page ends: what follows the text may be nobody's.
-    let rest = bytes.len() - first;
-    let piece =
-        |start: usize, len| libc::iovec { iov_base: start as *mut libc::c_void, iov_len: len };
-    let there = [piece(start, first), piece(start.wrapping_add(first), rest)];
-    let here = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
-    // SAFETY: the kernel writes at most `bytes.len()` bytes into `bytes`; the other addresses are of
-    // another process, where the kernel checks them.
-    let read = unsafe { libc::process_vm_readv(pid, &raw const here, 1, there.as_ptr(), 2, 0) };
-    bytes.truncate(usize::try_from(read).map_err(|_| io::Error::last_os_error())?);
-    let end = bytes.iter().position(|byte| *byte == 0).ok_or(io::ErrorKind::InvalidData)?;
-    bytes.truncate(end);
-    Ok(bytes)
-}
-
 /// The directory as the process sees it. An absolute link on the way of a relative path leads to
 /// larder's own view, where nothing is attached: the kernel then answers.
 fn resolve(pid: u32, base: Option<i32>, path: &[u8]) -> io::Result<OwnedFd> {
@@ -191,15 +175,5 @@ mod tests {
         for none in ["", "/", "//", ".", "..", "target/.", "target/..", "./"] {
             assert_eq!(split(none), None, "{none}");
         }
-    }
-
-    #[test]
-    fn a_path_is_read_up_to_its_end() {
-        let text = CString::new("some/where").unwrap();
-        let read = |address| read_path(std::process::id(), address);
-        assert_eq!(read(text.as_ptr() as u64).unwrap(), b"some/where");
-        assert!(read(8).is_err());
-        let long = vec![b'x'; 9000];
-        assert!(read(long.as_ptr() as u64).is_err(), "no path is that long");
     }
 }

@@ -60,6 +60,23 @@ impl GitState {
         Ok(Self { repositories })
     }
 
+    /// The `.git` of each working tree and where its files are, as the compiler sees them: for these paths git's
+    /// answers stand.
+    pub(crate) fn places(&self, place: &Where) -> Vec<PathBuf> {
+        let mut all = Vec::new();
+        for name in self.repositories.keys() {
+            let work_tree = if name.is_absolute() {
+                place.real_of_compiler(name)
+            } else {
+                place.source.join(name)
+            };
+            all.push(work_tree.join(".git"));
+            let home = repository::Home::at(place, name.clone(), &work_tree, None);
+            all.extend(home.into_iter().flat_map(|home| [home.git_dir, home.common]));
+        }
+        all.iter().map(|path| place.seen_by_compiler(path)).collect()
+    }
+
     pub(super) fn unsettle(&mut self) {
         self.repositories.values_mut().for_each(Repository::unsettle);
     }

@@ -25,12 +25,17 @@ const PATHS: [&str; 8] = [
     "directory",
 ];
 
+/// Tables that concern other packages than that of the manifest (`cargo-util-schemas/src/manifest`, Cargo 1.95).
+const FOR_OTHERS: [&str; 5] = ["cargo-features", "patch", "profile", "replace", "workspace"];
+
 /// What one manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CargoManifest {
     digest: Option<Digest>,
     /// The package's name; a virtual manifest has none.
     pub name: Option<String>,
+    /// What it says for other packages too.
+    for_others: Option<Digest>,
     /// The paths in it, relative to its own directory.
     #[serde(with = "paths::list")]
     pub links: Vec<PathBuf>,
@@ -62,6 +67,14 @@ impl Manifests {
         Self { by_directory }
     }
 
+    /// Whether the manifest of a directory says the same for other packages as in another reading; one that is not
+    /// there says nothing for them.
+    pub(super) fn same_for_others(&self, other: &Self, directory: &Path) -> bool {
+        let says =
+            |all: &Self| all.by_directory.get(directory).and_then(|manifest| manifest.for_others);
+        says(self) == says(other)
+    }
+
     /// All of them, with their directories relative to the root.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &CargoManifest)> {
         self.by_directory.iter().map(|(path, manifest)| (path.as_path(), manifest))
@@ -84,8 +97,14 @@ impl CargoManifest {
         let name = name.and_then(|package| package.get("name")?.as_str()).map(str::to_owned);
         let mut links = Vec::new();
         gather(&table, &mut links);
-        Self { digest: None, name, links }
+        Self { digest: None, name, for_others: for_others(&table), links }
     }
+}
+
+fn for_others(table: &toml::Table) -> Option<Digest> {
+    let tables = table.iter().filter(|(name, _)| FOR_OTHERS.contains(&name.as_str()));
+    let tables: toml::Table = tables.map(|(name, table)| (name.clone(), table.clone())).collect();
+    (!tables.is_empty()).then(|| Digest::of(tables.to_string().as_bytes()))
 }
 
 fn gather(table: &toml::Table, links: &mut Vec<PathBuf>) {
@@ -143,6 +162,22 @@ mod tests {
         let mut links: Vec<_> = manifest.links.iter().map(|path| path.to_str().unwrap()).collect();
         links.sort_unstable();
         assert_eq!(links, ["../../z", "../b.rs", "../more", "../q.rs", "../x", "/abs/y", "m"]);
+    }
+
+    #[test]
+    fn what_concerns_others_is_told_from_what_is_the_packages_own() {
+        let reading = |text: &str| {
+            let manifest = CargoManifest::parse(text);
+            Manifests { by_directory: BTreeMap::from([(PathBuf::new(), manifest)]) }
+        };
+        let base =
+            reading("[package]\nname = 'a'\nversion = '1.0.0'\n[profile.release]\nlto = true");
+        let same = |text: &str| base.same_for_others(&reading(text), Path::new(""));
+        assert!(same("[package]\nname = 'a'\nversion = '1.0.1'\n[profile.release]\nlto = true"));
+        assert!(same("[profile.release]\nlto = true\n[dependencies]\nb = '1'"));
+        assert!(!same("[package]\nname = 'a'\nversion = '1.0.0'"));
+        assert!(!same("[profile.release]\nlto = true\n[workspace]"));
+        assert!(!base.same_for_others(&Manifests::default(), Path::new("")));
     }
 
     #[test]

@@ -209,6 +209,11 @@ impl SourceState {
         all.next().and_then(|(_, manifest)| manifest.name.as_deref())
     }
 
+    /// Whether the manifest of a directory of the checkout says the same for other packages as in another state.
+    pub(crate) fn same_for_others(&self, other: &Self, directory: &Path) -> bool {
+        self.manifests.same_for_others(&other.manifests, directory)
+    }
+
     /// The directories in the checkout that hold vendored packages: `cargo vendor` puts a
     /// `.cargo-checksum.json` into each (`sources/directory.rs`, Cargo 1.95).
     pub(crate) fn vendored(&self) -> BTreeSet<PathBuf> {

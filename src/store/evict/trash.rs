@@ -23,6 +23,8 @@ pub(crate) struct Trash<'a> {
     /// The directory that something was taken from last: mostly the next is there too.
     last: Option<(PathBuf, OwnedFd)>,
     count: u64,
+    /// What was moved here, and its name here.
+    taken: Vec<(PathBuf, String)>,
 }
 
 /// The directories of a store from which things are taken.
@@ -39,7 +41,7 @@ pub(crate) fn fresh_name() -> String {
 impl<'a> Trash<'a> {
     /// A place for what is about to go; made when the first thing comes.
     pub(crate) fn new(store: &'a Store) -> Self {
-        Self { store, bag: None, last: None, count: 0 }
+        Self { store, bag: None, last: None, count: 0, taken: Vec::new() }
     }
 
     /// Moves a file or a whole directory of the store here. What is already gone is no error.
@@ -56,10 +58,11 @@ impl<'a> Trash<'a> {
                 None => make_bag(self.store)?,
             };
             fault::point("evict.rename");
-            match rustix::fs::renameat(parent, &name, &bag, &place) {
+            match rustix::fs::renameat(parent, &name, &bag, place.as_str()) {
                 // Somebody has just emptied the trash, and this directory is gone from it.
                 Err(Errno::NOENT) if is_there(parent, &name) => continue,
-                Ok(()) | Err(Errno::NOENT) => {}
+                Ok(()) => self.taken.push((path.to_owned(), place)),
+                Err(Errno::NOENT) => {}
                 Err(Errno::ACCESS) if may_be_closed && make_movable(parent, &name) => {
                     may_be_closed = false;
                     self.bag = Some(bag);
@@ -73,6 +76,22 @@ impl<'a> Trash<'a> {
             self.bag = Some(bag);
             return Ok(());
         }
+    }
+
+    /// Puts back where it was what was taken of some paths, as far as nobody has emptied the trash meanwhile and
+    /// nothing new is there.
+    pub(crate) fn put_back(&mut self, counts: impl Fn(&Path) -> bool) -> Result<(), EvictError> {
+        let Some(bag) = &self.bag else { return Ok(()) };
+        for (path, place) in self.taken.drain(..).filter(|(path, _)| counts(path)) {
+            let Some((parent, name)) = parent_inside(self.store, &path)? else { continue };
+            fault::point("evict.put-back");
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(bag, place.as_str(), &parent, &name, flags) {
+                Ok(()) | Err(Errno::NOENT | Errno::EXIST) => {}
+                Err(errno) => return Err(EvictError::new(&*path, errno)),
+            }
+        }
+        Ok(())
     }
 
     /// Moves a target directory here that another one replaces. Without its record it goes with what builds took

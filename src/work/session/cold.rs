@@ -76,7 +76,7 @@ impl Session<'_> {
             places.iter().try_for_each(|place| make_place(self.checkout(), copy, place))?;
         }
         let apart = places.into_iter().chain(self.notes_inside()).collect();
-        let ended = command::run(words, mounts, &self.locks(), self.output)?;
+        let ended = command::run(words, mounts, &self.locks(), None, self.output)?;
         Ok(Cold { dir, code: ended.code, source, apart, results: self.results(number) })
     }
 

@@ -17,7 +17,7 @@ use crate::base::moment::Moment;
 use crate::base::tree::{Node, Tree};
 
 /// The number of the encoding.
-const PUSH_FORMAT: u32 = 1;
+const PUSH_FORMAT: u32 = 2;
 
 /// No manifest is longer.
 pub const LONGEST: u64 = 256 * 1024 * 1024;

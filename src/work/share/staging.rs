@@ -200,8 +200,9 @@ impl<'a> Staging<'a> {
         let mut state: SourceState =
             postcard::from_bytes(&records.state).map_err(|_| damaged("state"))?;
         state.unsettle();
-        let left: store::TargetManifest =
+        let mut left: store::TargetManifest =
             postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
+        left.traces.unsettle();
         let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
         atomic::write(&place(&self.paths.identity()), identity.canonical(), 0o644)?;
         atomic::write_binary(&place(&self.paths.state()), &state)?;
@@ -222,7 +223,12 @@ impl<'a> Staging<'a> {
     fn record(&self, identity: &Identity) -> EntryRecord {
         let PushManifest { scope, counter, signer, snapshot, records, .. } = self.manifest;
         let opened = Opened { at: SystemTime::now(), boot: store::boot_id() };
-        let closed = Closed { outcome: Outcome::Succeeded, seconds: records.seconds, compiled: 0 };
+        let closed = Closed {
+            outcome: Outcome::Succeeded,
+            seconds: records.seconds,
+            compiled: 0,
+            untouched: None,
+        };
         let why = vec![format!("pulled push {counter} of {signer}")];
         EntryRecord {
             successes: records.successes,

@@ -15,6 +15,7 @@ use crate::base::tree::Made;
 use crate::decide::needed::Needed;
 use crate::observe::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
 use crate::observe::sources::{self, Attempt, SourceState, Where, plain};
+use crate::observe::trace::{Recorder, Traces};
 use crate::store::TargetManifest;
 
 /// What stands where users take their artifacts.
@@ -104,11 +105,35 @@ pub(crate) fn look_after(
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
     let tampered = tampered(layout)?;
-    let needed = Needed::default();
+    let (needed, traces) = (Needed::default(), Traces::default());
     let extras = super::extras::makers(layout, extras, &tree, begun, started)?;
-    let manifest =
-        TargetManifest { tree, extras, tampered, inputs, made, edited, mentions, memory, needed };
+    let manifest = TargetManifest {
+        tree,
+        extras,
+        tampered,
+        inputs,
+        made,
+        edited,
+        mentions,
+        memory,
+        needed,
+        traces,
+    };
     Ok(Aftermath { manifest, compiled, first_unit, has_units })
+}
+
+/// The traces of what was made by this use, and of what was there before and is.
+pub(crate) fn traces(
+    layout: &Layout,
+    begun: &Begun,
+    recorder: Option<&Recorder>,
+    started: Moment,
+) -> Traces {
+    let new = recorder.map(|recorder| recorder.finish(layout.units(), started));
+    let finished = layout.units().filter(|unit| unit.finished.is_some());
+    let alive = finished.map(|unit| (unit.hash.clone(), unit.started)).collect();
+    let known = begun.manifest.as_ref().map(|known| known.traces.clone()).unwrap_or_default();
+    known.after(&new.unwrap_or_default(), &alive)
 }
 
 /// What became of the sources while the command ran.

@@ -14,6 +14,7 @@ mod rust;
 mod scripts;
 mod sources;
 mod times;
+mod traces;
 
 use crate::lab::Lab;
 
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Case> {
         ("damage", damage::cases()),
         ("artifacts", artifacts::cases()),
         ("times", times::cases()),
+        ("traces", traces::cases()),
     ];
     let named = |(class, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |case| Case { class, ..case })

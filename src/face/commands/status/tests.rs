@@ -16,7 +16,8 @@ fn line(project: &str, summary: &str, size: u64, ago: u64, now: SystemTime) -> L
     let toolchain = ToolchainId(Digest::of(summary.as_bytes()));
     let project: ProjectName = project.parse().unwrap();
     let opened = Opened { at: now - Duration::from_secs(ago), boot: String::new() };
-    let closed = Closed { outcome: Outcome::Succeeded, seconds: 0.42, compiled: 0 };
+    let closed =
+        Closed { outcome: Outcome::Succeeded, seconds: 0.42, compiled: 0, untouched: None };
     let last = UseRecord { opened, cold: false, why: Vec::new(), closed: Some(closed) };
     let record = EntryRecord {
         summary: summary.to_owned(),

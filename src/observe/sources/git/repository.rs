@@ -88,7 +88,12 @@ fn enclosing(place: &Where) -> Option<Home> {
 }
 
 impl Home {
-    fn at(place: &Where, name: PathBuf, work_tree: &Path, part: Option<PathBuf>) -> Option<Self> {
+    pub(super) fn at(
+        place: &Where,
+        name: PathBuf,
+        work_tree: &Path,
+        part: Option<PathBuf>,
+    ) -> Option<Self> {
         let dot_git = work_tree.join(".git");
         let git_dir = match read(&dot_git) {
             Ok(content) => {

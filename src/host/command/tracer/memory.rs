@@ -1,0 +1,249 @@
+//! Reads the memory of a process that waits for an answer.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::calls::Arguments;
+use super::process::Role;
+use crate::observe::trace::Who;
+
+const PAGE: usize = 4096;
+
+/// Paths are mostly shorter; what is longer is read in a second step.
+const SHORT: usize = 256;
+
+/// The longest argument or variable that tells anything.
+const LONGEST: usize = 2 * PAGE;
+
+/// No program gets more words from Cargo: a compilation has some hundred.
+const WORDS: usize = 1 << 16;
+
+/// The files that Cargo writes a compiler's arguments into are smaller.
+const ARGUMENT_FILE: u64 = 1 << 24;
+
+/// The memory of one process.
+pub(in super::super) struct Memory {
+    pid: u32,
+}
+
+impl Memory {
+    pub(in super::super) fn of(pid: u32) -> Self {
+        Self { pid }
+    }
+
+    /// The text at an address, no longer than a path can be.
+    pub(in super::super) fn path(&self, address: u64) -> io::Result<Vec<u8>> {
+        self.text(address, libc::PATH_MAX.unsigned_abs() as usize)
+    }
+
+    /// The text at an address.
+    fn text(&self, address: u64, longest: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(SHORT);
+        for len in [SHORT, longest] {
+            bytes.resize(len, 0);
+            let read = self.read(address, &mut bytes)?;
+            if let Some(end) = memchr::memchr(0, &bytes[..read]) {
+                bytes.truncate(end);
+                return Ok(bytes);
+            }
+            if read < len {
+                break;
+            }
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
+
+    /// Reads what is there, up to the end of what may be read; says how much.
+    fn read(&self, address: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let start = usize::try_from(address).map_err(io::Error::other)?;
+        let first = (PAGE - start % PAGE).min(bytes.len());
+        // Cut where the first page ends: what follows the text may be nobody's.
+        let piece =
+            |start: usize, len| libc::iovec { iov_base: start as *mut libc::c_void, iov_len: len };
+        let mut there = vec![piece(start, first)];
+        let mut done = first;
+        while done < bytes.len() {
+            let len = PAGE.min(bytes.len() - done);
+            there.push(piece(start.wrapping_add(done), len));
+            done += len;
+        }
+        let here = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+        let pid = libc::pid_t::try_from(self.pid).map_err(io::Error::other)?;
+        // SAFETY: the kernel writes at most `bytes.len()` bytes into `bytes`; the other addresses are of
+        // another process, where the kernel checks them.
+        let read = unsafe {
+            libc::process_vm_readv(pid, &raw const here, 1, there.as_ptr(), there.len() as u64, 0)
+        };
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// What a process will be with these arguments: a unit, Cargo, or something else.
+    pub(super) fn role(&self, program: u64, arguments: Arguments) -> Role {
+        let program = self.path(program).unwrap_or_default();
+        let name = Path::new(OsStr::from_bytes(&program)).file_name().unwrap_or_default();
+        let words = self.words(arguments.words);
+        if let Some(unit) = compiled(&words) {
+            return Role::Of(unit);
+        }
+        if let Some(files) = argument_file(&words)
+            && let Some(unit) = compiled(&self.lines(files))
+        {
+            return Role::Of(unit);
+        }
+        let is_script =
+            |name: &[u8]| name.starts_with(b"build-script-") || name.starts_with(b"build_script_");
+        if is_script(name.as_bytes()) {
+            let variables = self.words(arguments.variables);
+            let out = variables.iter().find_map(|variable| variable.strip_prefix(b"OUT_DIR="));
+            if let Some(hash) = out.and_then(hash_of_out_dir) {
+                return Role::Of(Who::Unit(hash));
+            }
+        }
+        let called = words.first().map(|word| Path::new(OsStr::from_bytes(word)));
+        let called = called.and_then(Path::file_name).unwrap_or_default();
+        if name == "cargo" || called == "cargo" { Role::Of(Who::Cargo) } else { Role::Outside }
+    }
+
+    /// A list of texts that ends with a null.
+    fn words(&self, address: u64) -> Vec<Vec<u8>> {
+        let mut words = Vec::new();
+        let mut at = address;
+        let mut piece = [0; 1024];
+        while words.len() < WORDS {
+            let Ok(read) = self.read(at, &mut piece) else { return words };
+            for pointer in piece[..read].chunks_exact(8) {
+                let pointer = u64::from_ne_bytes(pointer.try_into().unwrap_or_default());
+                if pointer == 0 {
+                    return words;
+                }
+                words.push(self.text(pointer, LONGEST).unwrap_or_default());
+            }
+            if read < piece.len() {
+                return words;
+            }
+            at = at.wrapping_add(read as u64);
+        }
+        words
+    }
+
+    /// The lines of a file that the process names.
+    fn lines(&self, file: &[u8]) -> Vec<Vec<u8>> {
+        use std::io::Read;
+        let place = if file.starts_with(b"/") { "root" } else { "cwd" };
+        let place = Path::new("/proc").join(self.pid.to_string()).join(place);
+        let file = file.strip_prefix(b"/").unwrap_or(file);
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(place.join(OsStr::from_bytes(file)));
+        let read = opened.and_then(|file| file.take(ARGUMENT_FILE).read_to_end(&mut bytes));
+        if read.is_err() {
+            return Vec::new();
+        }
+        bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    }
+
+    /// Whether an address is of another machine, or of a service here that listens on a socket with a port.
+    pub(super) fn is_network(&self, address: u64, len: u64) -> bool {
+        let mut family = [0; 2];
+        let families = [libc::AF_INET, libc::AF_INET6];
+        let read = len >= 2 && self.read(address, &mut family).is_ok_and(|read| read == 2);
+        read && families.contains(&i32::from(u16::from_ne_bytes(family)))
+    }
+}
+
+/// The unit that a compiler is to make with these arguments. Cargo asks compilers about themselves with the
+/// crate name `___` (`core/compiler/build_context/target_info.rs`, Cargo 1.95).
+fn compiled(words: &[Vec<u8>]) -> Option<Who> {
+    let after = |name: &[u8]| {
+        let at = words.iter().position(|word| word == name)?;
+        words.get(at + 1)
+    };
+    let name = after(b"--crate-name")?;
+    if name == b"___" {
+        return None;
+    }
+    let hash = words.iter().find_map(|word| {
+        let word = word.strip_prefix(b"-C").unwrap_or(word);
+        word.strip_prefix(b"extra-filename=-")
+    });
+    let unit = match hash {
+        Some(hash) if is_hash(hash) => Who::Unit(String::from_utf8_lossy(hash).into_owned()),
+        _ => Who::Crate(String::from_utf8_lossy(name).into_owned()),
+    };
+    Some(unit)
+}
+
+fn argument_file(words: &[Vec<u8>]) -> Option<&[u8]> {
+    words.iter().find_map(|word| word.strip_prefix(b"@"))
+}
+
+/// The hash of the run whose `OUT_DIR` that is: `build/<package>-<hash>/out`, or `build/<package>/<hash>/out`.
+fn hash_of_out_dir(out: &[u8]) -> Option<String> {
+    let above = Path::new(OsStr::from_bytes(out)).parent()?.file_name()?.as_bytes();
+    let hash = above.get(above.len().checked_sub(16)?..)?;
+    is_hash(hash).then(|| String::from_utf8_lossy(hash).into_owned())
+}
+
+fn is_hash(text: &[u8]) -> bool {
+    text.len() == 16 && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<Vec<u8>> {
+        text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_unit_is_known_by_its_compilers_arguments() {
+        let hash = "0123456789abcdef";
+        let unit = |text: &str| compiled(&words(text));
+        let of = |hash: &str| Some(Who::Unit(hash.to_owned()));
+        let with = |flag: &str| unit(&format!("rustc --crate-name loaf src/lib.rs {flag}{hash}"));
+        assert_eq!(with("-C metadata=ff -C extra-filename=-"), of(hash));
+        assert_eq!(with("-Cextra-filename=-"), of(hash));
+        assert_eq!(
+            unit(&format!("wrapper rustc --crate-name a -C extra-filename=-{hash}")),
+            of(hash)
+        );
+        assert_eq!(
+            unit("rustc --crate-name loaf --crate-type cdylib"),
+            Some(Who::Crate("loaf".to_owned()))
+        );
+        for other in
+            ["rustc -vV", "rustc - --crate-name ___ --print=cfg", "cc -c a.c", "x --crate-name"]
+        {
+            assert_eq!(unit(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_known_by_its_out_dir_in_both_layouts() {
+        let hash = |out: &str| hash_of_out_dir(out.as_bytes());
+        let known = Some("0123456789abcdef".to_owned());
+        assert_eq!(hash("/t/release/build/loaf-0123456789abcdef/out"), known);
+        assert_eq!(hash("/t/release/build/loaf/0123456789abcdef/out"), known);
+        for other in ["/t/out", "/", "", "/t/build/loaf-0123456789abcdeg/out"] {
+            assert_eq!(hash(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn texts_and_lists_of_texts_are_read_up_to_their_end() {
+        let memory = Memory::of(std::process::id());
+        let long = "x".repeat(3000);
+        let texts = [c"some/where".to_owned(), std::ffi::CString::new(long.as_str()).unwrap()];
+        let list: Vec<*const libc::c_char> =
+            texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+        let expected = [b"some/where".to_vec(), long.into_bytes()];
+        assert_eq!(memory.words(list.as_ptr() as u64), expected);
+        assert_eq!(memory.path(list[1] as u64).unwrap(), expected[1]);
+        assert!(memory.path(8).is_err());
+        let endless = vec![b'x'; 9000];
+        assert!(memory.path(endless.as_ptr() as u64).is_err(), "no path is that long");
+        assert_eq!(memory.words(8), Vec::<Vec<u8>>::new());
+    }
+}

@@ -1,0 +1,211 @@
+//! What is at a path, and whether it is what was there before.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{How, Input};
+use crate::base::digest::{Digest, DigestBuilder};
+use crate::base::moment::Moment;
+use crate::base::tree::{Node, Stamp, Tree, is_settled};
+use crate::observe::sources::Where;
+
+/// The bits of a mode by which a program can tell one file from another with the same content, in each clone
+/// alike: whether it can be executed.
+pub(super) const EXECUTABLE: u32 = 0o111;
+
+/// What was at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub node: Thing,
+    /// The text of the symlink, where somebody asked for it and there is one.
+    pub link: Option<Vec<u8>>,
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Thing {
+    /// Nothing.
+    Absent,
+    /// A regular file: its content, and whether it can be executed.
+    File(Digest, bool),
+    /// A regular file that larder may not read, by its stamp.
+    Unreadable(Stamp),
+    /// A directory, with the digest of its names where somebody asked for them.
+    Directory(Option<Digest>),
+    /// A device, a FIFO, a socket.
+    Special,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.node {
+            Thing::Absent => f.write_str("nothing")?,
+            Thing::File(digest, _) => write!(f, "file {}", &digest.to_string()[..12])?,
+            Thing::Unreadable(_) => f.write_str("file")?,
+            Thing::Directory(Some(names)) => write!(f, "names {}", &names.to_string()[..12])?,
+            Thing::Directory(None) => f.write_str("directory")?,
+            Thing::Special => f.write_str("device")?,
+        }
+        match &self.link {
+            Some(text) => write!(f, ", by a link to {}", String::from_utf8_lossy(text)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How paths of the compiler's are looked at from here.
+pub(crate) struct Glass<'a> {
+    place: &'a Where,
+    /// What is known already of the checkout, and where that is for the compiler.
+    checkout: Option<(&'a Tree, PathBuf)>,
+    /// When the looking began: younger stamps vouch for nothing.
+    now: Moment,
+}
+
+impl<'a> Glass<'a> {
+    /// Looks at everything anew.
+    pub(crate) fn plain(place: &'a Where) -> Self {
+        Self { place, checkout: None, now: Moment::now() }
+    }
+
+    /// Takes what was just seen of the checkout for what is there.
+    pub(crate) fn with_checkout(place: &'a Where, checkout: &'a Tree) -> Self {
+        let source = place.seen_by_compiler(&place.source);
+        Self { checkout: Some((checkout, source)), ..Self::plain(place) }
+    }
+
+    /// Whether an input is what was found then.
+    pub(super) fn is_same(&self, input: &Input) -> bool {
+        let Some(found) = &input.found else { return false };
+        let path = Path::new(OsStr::from_bytes(&input.path));
+        let real = self.real(path);
+        let metadata = std::fs::metadata(&real);
+        if input.stamp.is_some() && metadata.as_ref().ok().map(Stamp::of) == input.stamp {
+            return !input.how.link || self.link(path) == found.link;
+        }
+        if let Some(same) = self.known(path, &found.node) {
+            return same && (!input.how.link || self.link(path) == found.link);
+        }
+        self.look_at(path, &real, metadata, input.how).is_ok_and(|now| now == *found)
+    }
+
+    /// Whether a path leads to one of these files, which are here.
+    pub(super) fn is_one_of(&self, path: &Path, files: &BTreeSet<PathBuf>) -> bool {
+        std::fs::canonicalize(self.real(path)).is_ok_and(|real| files.contains(&real))
+    }
+
+    /// Whether a regular file of the checkout is as it was, by what was just seen of it.
+    fn known(&self, path: &Path, then: &Thing) -> Option<bool> {
+        let (tree, source) = self.checkout.as_ref()?;
+        let entry = tree.get(path.strip_prefix(source).ok()?)?;
+        let (Node::File(now), Thing::File(then, runs)) = (&entry.node, then) else { return None };
+        Some(now == then && (entry.mode & EXECUTABLE != 0) == *runs)
+    }
+
+    /// What is at a path now.
+    pub(crate) fn look(&self, path: &Path, how: How) -> io::Result<Found> {
+        let real = self.real(path);
+        let metadata = std::fs::metadata(&real);
+        self.look_at(path, &real, metadata, how)
+    }
+
+    fn look_at(
+        &self,
+        path: &Path,
+        real: &Path,
+        metadata: io::Result<Metadata>,
+        how: How,
+    ) -> io::Result<Found> {
+        let link = how.link.then(|| self.link(path)).flatten();
+        let node = match metadata {
+            Err(error) if is_absence(&error) => Thing::Absent,
+            Err(error) => return Err(error),
+            Ok(found) if found.is_file() => file(real, &found)?,
+            Ok(found) if found.is_dir() && how.names => Thing::Directory(Some(self.names(real)?)),
+            Ok(found) if found.is_dir() => Thing::Directory(None),
+            Ok(_) => Thing::Special,
+        };
+        Ok(Found { node, link })
+    }
+
+    /// The stamp of what a path leads to, if it can vouch for that the next time.
+    pub(super) fn vouch(&self, stamp: Stamp) -> Option<Stamp> {
+        is_settled(stamp.ctime, self.now).then_some(stamp)
+    }
+
+    /// Whether a path leads to a regular file, and the stamp of what is there; nothing if nothing is.
+    pub(super) fn kind(&self, path: &Path) -> Option<(bool, Stamp)> {
+        let found = std::fs::metadata(self.real(path)).ok()?;
+        Some((found.is_file(), Stamp::of(&found)))
+    }
+
+    /// The stamp of what a path leads to now.
+    pub(super) fn stamp(&self, path: &Path) -> Option<Stamp> {
+        std::fs::metadata(self.real(path)).ok().map(|found| Stamp::of(&found))
+    }
+
+    /// The text of the symlink that a path is.
+    pub(super) fn link(&self, path: &Path) -> Option<Vec<u8>> {
+        let text = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => std::fs::read_link(self.real(parent).join(name)),
+            _ => return None,
+        };
+        text.ok().map(|text| text.into_os_string().into_vec())
+    }
+
+    /// The names in a directory but for those of what is built.
+    fn names(&self, here: &Path) -> io::Result<Digest> {
+        let built = [Some(&self.place.built.target), self.place.built.results.as_ref()];
+        let is_built = |name: &OsStr| {
+            built.iter().flatten().any(|built| {
+                built.file_name() == Some(name) && built.parent().is_some_and(|dir| dir == here)
+            })
+        };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(here)? {
+            let entry = entry?;
+            if !is_built(&entry.file_name()) {
+                names.push(entry.file_name());
+            }
+        }
+        names.sort();
+        let mut digest = DigestBuilder::default();
+        for name in names {
+            digest.field(name.as_bytes());
+        }
+        Ok(digest.finish())
+    }
+
+    /// The place here of a path as the compiler sees it.
+    pub(super) fn real(&self, path: &Path) -> PathBuf {
+        if self.place.root == Path::new("/") {
+            path.to_owned()
+        } else {
+            self.place.real_of_compiler(path)
+        }
+    }
+}
+
+fn file(real: &Path, metadata: &Metadata) -> io::Result<Thing> {
+    match std::fs::canonicalize(real).and_then(|real| Digest::of_file(&real)) {
+        Ok(digest) => Ok(Thing::File(digest, metadata.mode() & EXECUTABLE != 0)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(Thing::Unreadable(Stamp::of(metadata)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that there is nothing: a parent that is a file, a loop and a name that is too long too.
+fn is_absence(error: &io::Error) -> bool {
+    let absent = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENAMETOOLONG, libc::EACCES];
+    error.raw_os_error().is_some_and(|code| absent.contains(&code))
+}

@@ -1,0 +1,224 @@
+//! Puts traces together while a command runs, from what several threads come by.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::found::{EXECUTABLE, Glass, Thing};
+use super::{Gap, How};
+use crate::base::tree::{Node, Stamp, Tree};
+use crate::observe::sources::{Where, plain};
+
+/// What is looked at otherwise, or is nobody's input: the kernel's own files.
+const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// For whom something was looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// The unit with that hash.
+    Unit(String),
+    /// The unit of that crate, whose files have no hash in their names.
+    Crate(String),
+    /// Cargo.
+    Cargo,
+    /// Nobody knows: it counts for all units that are made.
+    Anybody,
+}
+
+/// What somebody did with a path.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is added to the others when a path is seen again"
+)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub how: How,
+    /// It was made, emptied or replaced, and not read.
+    pub wrote: bool,
+    /// It was opened to be read and written.
+    pub both: bool,
+    /// It was executed.
+    pub ran: bool,
+    /// Its stamp is about to become another, and its content is not.
+    pub linked: bool,
+}
+
+/// What was there when a path was looked up for the first time by somebody.
+#[derive(Clone, Debug)]
+pub(super) enum Before {
+    Nothing,
+    File(Stamp),
+    Other(Thing),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Lookup {
+    pub seen: Seen,
+    pub before: Before,
+    /// The names in it, if it was a directory and somebody asked for them.
+    pub names: Option<Thing>,
+}
+
+/// Everything that was taken down.
+#[derive(Default)]
+pub(super) struct Book {
+    paths: HashMap<Box<[u8]>, u32>,
+    by_number: Vec<Box<[u8]>>,
+    pub lookups: HashMap<Who, HashMap<u32, Lookup>>,
+    pub git: HashSet<Who>,
+    pub gaps: HashMap<Who, BTreeSet<Gap>>,
+}
+
+/// Takes down who looked up what.
+pub(crate) struct Recorder {
+    pub(super) place: Where,
+    /// What is not looked at here, as the compiler sees it.
+    passed_over: Vec<PathBuf>,
+    /// Where git's answers stand for the files, as the compiler sees it.
+    git: Vec<PathBuf>,
+    /// The checkout before the command.
+    checkout: Tree,
+    book: Mutex<Book>,
+}
+
+impl Recorder {
+    /// For a build at a place; `known` are directories whose content is known otherwise, and `git` those of
+    /// repositories whose state is, as the compiler sees them.
+    pub(crate) fn new(place: &Where, known: &[PathBuf], git: Vec<PathBuf>, checkout: Tree) -> Self {
+        let built = [Some(&place.built.target), place.built.results.as_ref()];
+        let built = built.into_iter().flatten().map(|path| place.seen_by_compiler(path));
+        let passed_over =
+            KERNEL.iter().map(PathBuf::from).chain(built).chain(known.iter().cloned());
+        let passed_over = passed_over.collect();
+        let place = place.clone();
+        Self { place, passed_over, git, checkout, book: Mutex::default() }
+    }
+
+    /// Takes down that somebody looked up an absolute path of the compiler's.
+    pub(crate) fn saw(&self, who: &Who, path: &[u8], seen: Seen) {
+        if self.is_known(who, path, seen) {
+            return;
+        }
+        let text = Path::new(OsStr::from_bytes(path));
+        let flat = plain(text);
+        if *who == Who::Cargo && !is_configuration(&flat) {
+            return;
+        }
+        if self.passes_over(&flat) {
+            return;
+        }
+        if self.is_gits(&flat) {
+            self.book().git.insert(who.clone());
+            return;
+        }
+        let glass = Glass::plain(&self.place);
+        let look = || glass.look(text, How::default()).map(|found| found.node);
+        let before = match glass.kind(text) {
+            None => Before::Nothing,
+            Some((true, stamp)) if !seen.linked => Before::File(stamp),
+            Some(_) => look().map_or(Before::Nothing, Before::Other),
+        };
+        let names = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
+        let names =
+            names.then(|| glass.look(text, seen.how).ok()).flatten().map(|found| found.node);
+        self.book().add(who, path, Lookup { seen, before, names });
+    }
+
+    /// Takes down that not everything was seen of somebody.
+    pub(crate) fn missed(&self, who: &Who, gap: Gap) {
+        self.book().gaps.entry(who.clone()).or_default().insert(gap);
+    }
+
+    fn is_known(&self, who: &Who, path: &[u8], seen: Seen) -> bool {
+        let book = self.book();
+        let number = book.paths.get(path);
+        let known = number.and_then(|number| book.lookups.get(who)?.get(number));
+        known.is_some_and(|known| known.seen.covers(seen))
+    }
+
+    /// Whether a path is looked at otherwise, or not at all.
+    pub(super) fn passes_over(&self, path: &Path) -> bool {
+        self.passed_over.iter().any(|place| path.starts_with(place))
+    }
+
+    /// Whether git's answers stand for a path.
+    fn is_gits(&self, path: &Path) -> bool {
+        self.git.iter().any(|place| path.starts_with(place))
+    }
+
+    /// What was known of a file of the checkout that had this stamp, before somebody wrote it.
+    pub(super) fn known(&self, path: &Path, stamp: Stamp) -> Option<Thing> {
+        let inside = path.strip_prefix(self.place.seen_by_compiler(&self.place.source)).ok()?;
+        let entry = self.checkout.get(inside).filter(|entry| entry.stamp == stamp)?;
+        let Node::File(digest) = &entry.node else { return None };
+        Some(Thing::File(*digest, entry.mode & EXECUTABLE != 0))
+    }
+
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Whether nothing new is in another one.
+    fn covers(self, other: Self) -> bool {
+        (self.how.names || !other.how.names)
+            && (self.how.link || !other.how.link)
+            && (self.wrote || !other.wrote)
+            && (self.both || !other.both)
+            && (self.ran || !other.ran)
+            && (self.linked || !other.linked)
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            how: How {
+                names: self.how.names || other.how.names,
+                link: self.how.link || other.how.link,
+            },
+            wrote: self.wrote || other.wrote,
+            both: self.both || other.both,
+            ran: self.ran || other.ran,
+            linked: self.linked || other.linked,
+        }
+    }
+}
+
+impl Book {
+    fn add(&mut self, who: &Who, path: &[u8], lookup: Lookup) {
+        let known = self.paths.get(path).copied();
+        let number = known.unwrap_or_else(|| {
+            let number = u32::try_from(self.by_number.len()).unwrap_or(u32::MAX);
+            self.paths.insert(path.into(), number);
+            self.by_number.push(path.into());
+            number
+        });
+        match self.lookups.entry(who.clone()).or_default().entry(number) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.seen = known.seen.with(lookup.seen);
+                known.names = known.names.take().or(lookup.names);
+                if lookup.seen.linked {
+                    known.before = lookup.before;
+                }
+            }
+            Entry::Vacant(place) => drop(place.insert(lookup)),
+        }
+    }
+
+    pub(super) fn path(&self, number: u32) -> &Path {
+        Path::new(OsStr::from_bytes(&self.by_number[number as usize]))
+    }
+}
+
+/// Whether Cargo, or rustup in its name, may be configured by a file of that name. Manifests and lock files are
+/// Cargo's own to compare.
+fn is_configuration(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let is_named =
+        ["config", "config.toml", "rust-toolchain", "rust-toolchain.toml"].contains(&name);
+    is_named || (path.extension() == Some(OsStr::new("toml")) && name != "Cargo.toml")
+}
