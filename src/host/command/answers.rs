@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::filter::{self, Filter};
 use super::listener::{Answer, Listener, Question};
@@ -10,7 +10,7 @@ use super::removal::{self, Removals};
 use super::tracer::Tracer;
 use crate::host::attach::Mounts;
 
-/// So many questions are answered at once: most of the time goes into waking up.
+/// So many questions that take longer are answered at once: those that look at something.
 const ANSWERING: usize = 3;
 
 /// The child's part of being asked before some system calls.
@@ -51,7 +51,12 @@ pub(super) fn answer(
         Err(error) => return Ok(Answering::Refused(error)),
     };
     let threads = if tracer.is_some() { ANSWERING } else { 1 };
-    let removals = Mutex::new(removals);
+    let (removals, tracer) = (Mutex::new(removals), tracer.map(Arc::new));
+    let known = tracer.clone();
+    let quick = move |question: &Question<'_>| {
+        let is_known = known.as_ref().is_some_and(|tracer| tracer.knows(question));
+        (is_known && !removal::is_about(question)).then_some(Answer::Proceed)
+    };
     let answer = move |question: &Question<'_>| {
         if let Some(tracer) = &tracer {
             tracer.watch(question);
@@ -61,5 +66,5 @@ pub(super) fn answer(
         }
         removals.lock().unwrap_or_else(PoisonError::into_inner).answer(question)
     };
-    Listener::start(listener, threads, answer).map(Answering::By)
+    Listener::start(listener, threads, quick, answer).map(Answering::By)
 }

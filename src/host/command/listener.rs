@@ -47,23 +47,25 @@ impl Question<'_> {
 }
 
 impl Listener {
-    /// Answers from now on, so many questions at once.
+    /// Answers from now on, so many questions at once. What `quick` has an answer for needs no second thread:
+    /// waking one costs more than most answers.
     pub(super) fn start(
         listener: OwnedFd,
         threads: usize,
+        quick: impl Fn(&Question<'_>) -> Option<Answer> + Send + Sync + 'static,
         answer: impl Fn(&Question<'_>) -> Answer + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         wake_on_this_processor(&listener);
-        let shared = Arc::new((listener, stopped, Mutex::new(()), answer));
+        let shared = Arc::new((listener, stopped, Mutex::new(()), quick, answer));
         let mut this = Self { stop: Some(stop), threads: Vec::new() };
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
             let work = move || {
-                let (listener, stopped, turn, answer) = &*shared;
-                while let Some(call) = next(listener, stopped, turn) {
-                    // A process that ended in between leaves no question, or nobody to be answered.
-                    let _ = call.and_then(|call| reply(listener, call, answer));
+                let (listener, stopped, turn, quick, answer) = &*shared;
+                while let Some(call) = next(listener, stopped, turn, quick) {
+                    let question = Question { call, listener };
+                    reply(&question, answer(&question));
                 }
             };
             this.threads.push(Builder::new().name("answers".to_owned()).spawn(work)?);
@@ -90,20 +92,29 @@ fn wake_on_this_processor(listener: &OwnedFd) {
     unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNC_WAKE_UP) };
 }
 
-/// The next question, one thread at a time: what one has seen coming no other takes. None if there will be none,
-/// or none is to be answered any more.
+/// The next question that is not answered at once, one thread at a time: what one has seen coming no other takes.
+/// None if there will be none, or none is to be answered any more.
 fn next(
     listener: &OwnedFd,
     stopped: &OwnedFd,
     turn: &Mutex<()>,
-) -> Option<io::Result<libc::seccomp_notif>> {
+    quick: &impl Fn(&Question<'_>) -> Option<Answer>,
+) -> Option<libc::seccomp_notif> {
     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-    if !is_asked(listener, stopped) {
-        return None;
+    while is_asked(listener, stopped) {
+        // SAFETY: integers only, for which zero is valid; the kernel wants it zero.
+        let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+        // A process that ended in between leaves no question.
+        if control(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call).is_err() {
+            continue;
+        }
+        let question = Question { call, listener };
+        match quick(&question) {
+            Some(answer) => reply(&question, answer),
+            None => return Some(call),
+        }
     }
-    // SAFETY: integers only, for which zero is valid; the kernel wants it zero.
-    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-    Some(control(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &mut call).map(|()| call))
+    None
 }
 
 /// Waits for a question; no if there will be none, or none is to be answered any more.
@@ -119,18 +130,15 @@ fn is_asked(listener: &OwnedFd, stopped: &OwnedFd) -> bool {
     }
 }
 
-fn reply(
-    listener: &OwnedFd,
-    call: libc::seccomp_notif,
-    answer: &impl Fn(&Question<'_>) -> Answer,
-) -> io::Result<()> {
-    let id = call.id;
+/// A process that ended in between is answered by nobody.
+fn reply(question: &Question<'_>, answer: Answer) {
+    let id = question.call.id;
     let proceed = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).unwrap_or(1);
-    let (flags, error) = match answer(&Question { call, listener }) {
+    let (flags, error) = match answer {
         Answer::Proceed => (proceed, 0),
         Answer::Done => (0, 0),
         Answer::Fails(error) => (0, -error),
     };
     let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
-    control(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &mut response)
+    let _ = control(question.listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &mut response);
 }

@@ -61,9 +61,9 @@ impl Tracer {
         let _ = self.first.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed);
         let Some(process) = self.process(thread) else { return };
         match call {
-            Call::Paths(lookups) => {
+            Call::Paths(first, second) => {
                 let Some(who) = process.role.who() else { return };
-                for lookup in lookups {
+                for lookup in [Some(first), second].into_iter().flatten() {
                     self.look_up(thread, &process, who, &lookup);
                 }
             }
@@ -81,6 +81,25 @@ impl Tracer {
                 }
             }
         }
+    }
+
+    /// Whether a call tells nothing that is not taken down.
+    pub(super) fn knows(&self, question: &Question<'_>) -> bool {
+        let Some(Call::Paths(lookup, None)) = Call::of(&question.call.data) else { return false };
+        let thread = question.call.pid;
+        let known = self.processes().by_thread.get(&thread).cloned();
+        let Some(process) = known.filter(|known| known.is_still(thread)) else { return false };
+        let Some(who) = process.role.who() else { return true };
+        let is_plain = match process.view {
+            View::Compilers => true,
+            View::Here => self.root == Path::new("/"),
+            _ => false,
+        };
+        is_plain
+            && Memory::of(thread).path(lookup.path).is_ok_and(|text| {
+                let path = Process::absolute(thread, lookup.base, &text);
+                path.is_some_and(|path| self.recorder.is_known(who, &path, lookup.seen))
+            })
     }
 
     /// A program is about to be started: from now on the process may be a unit's.

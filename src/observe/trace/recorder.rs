@@ -132,7 +132,13 @@ impl Recorder {
         self.book().gaps.entry(who.clone()).or_default().insert(gap);
     }
 
-    fn is_known(&self, who: &Who, path: &[u8], seen: Seen) -> bool {
+    /// Whether this is taken down already, or need not be.
+    pub(crate) fn is_known(&self, who: &Who, path: &[u8], seen: Seen) -> bool {
+        let text = Path::new(OsStr::from_bytes(path));
+        let is_flat = memchr::memmem::find(path, b"/.").is_none();
+        if is_flat && (self.passes_over(text) || (*who == Who::Cargo && !is_configuration(text))) {
+            return true;
+        }
         let book = self.book();
         let number = book.paths.get(path);
         let known = number.and_then(|number| book.lookups.get(who)?.get(number));

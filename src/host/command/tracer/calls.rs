@@ -77,8 +77,8 @@ pub(super) struct Arguments {
 
 /// A call, as far as it matters.
 pub(super) enum Call {
-    /// It looks up, or makes, what is at these paths.
-    Paths(Vec<Lookup>),
+    /// It looks up, or makes, what is at one path or two.
+    Paths(Lookup, Option<Lookup>),
     /// It starts a program.
     Start(Lookup, Arguments),
     /// The process gets another root.
@@ -106,7 +106,7 @@ impl Call {
         let [a, b, c, d, ..] = data.args;
         let at = |base: u64, path, seen| Lookup { base: descriptor(base), path, seen };
         let here = |path, seen| Lookup { base: None, path, seen };
-        let one = |lookup| Some(Self::Paths(vec![lookup]));
+        let one = |lookup| Some(Self::Paths(lookup, None));
         if let Some(old) = Self::old(data) {
             return Some(old);
         }
@@ -128,7 +128,7 @@ impl Call {
             libc::SYS_readlinkat => one(at(a, b, looks(LINK))),
             libc::SYS_mkdirat => one(at(a, b, WROTE)),
             libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => {
-                Some(Self::Paths(vec![at(a, b, LINKED), at(c, d, WROTE)]))
+                Some(Self::Paths(at(a, b, LINKED), Some(at(c, d, WROTE))))
             }
             libc::SYS_symlinkat => one(at(b, c, WROTE)),
             libc::SYS_chroot | libc::SYS_pivot_root | libc::SYS_setns => Some(Self::NewRoot),
@@ -143,14 +143,14 @@ impl Call {
     fn old(data: &libc::seccomp_data) -> Option<Self> {
         let [a, b, ..] = data.args;
         let here = |path, seen| Lookup { base: None, path, seen };
-        let one = |path, seen| Some(Self::Paths(vec![here(path, seen)]));
+        let one = |path, seen| Some(Self::Paths(here(path, seen), None));
         match libc::c_long::from(data.nr) {
             libc::SYS_open => one(a, opened(b)),
             libc::SYS_creat | libc::SYS_mkdir => one(a, WROTE),
             libc::SYS_stat | libc::SYS_access => one(a, looks(FOLLOWS)),
             libc::SYS_lstat | libc::SYS_readlink => one(a, looks(LINK)),
             libc::SYS_rename | libc::SYS_link => {
-                Some(Self::Paths(vec![here(a, LINKED), here(b, WROTE)]))
+                Some(Self::Paths(here(a, LINKED), Some(here(b, WROTE))))
             }
             libc::SYS_symlink => one(b, WROTE),
             _ => None,

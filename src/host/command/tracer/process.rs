@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::observe::trace::Who;
 
@@ -41,7 +42,12 @@ pub(super) struct Process {
     pub view: View,
     /// By which is known that its number is still its own.
     life: Arc<OwnedFd>,
+    /// When that was seen last, in nanoseconds of the clock.
+    seen: Arc<AtomicU64>,
 }
+
+/// So long a number cannot have been given again: not before all others were, 32,768 at least.
+const NOT_AGAIN: u64 = 500_000_000;
 
 impl Role {
     /// For whom it looks up.
@@ -62,7 +68,8 @@ impl Process {
         let made = i32::try_from(made).ok().filter(|made| *made >= 0)?;
         // SAFETY: the kernel has just made this descriptor for the caller.
         let life = Arc::new(unsafe { OwnedFd::from_raw_fd(made) });
-        Some(Self { leader, role, view: view(leader, root), life })
+        let seen = Arc::new(AtomicU64::new(now()));
+        Some(Self { leader, role, view: view(leader, root), life, seen })
     }
 
     pub(super) fn with_role(&self, role: Role) -> Self {
@@ -75,18 +82,29 @@ impl Process {
 
     /// Whether a thread is one of this process.
     pub(super) fn is_still(&self, thread: u32) -> bool {
+        let now = now();
+        if now.saturating_sub(self.seen.load(Ordering::Relaxed)) < NOT_AGAIN {
+            return true;
+        }
+        let is_still = self.lives() && (thread == self.leader || self.has(thread));
+        if is_still {
+            self.seen.store(now, Ordering::Relaxed);
+        }
+        is_still
+    }
+
+    fn lives(&self) -> bool {
         let none = std::ptr::null::<libc::c_void>();
         // SAFETY: signal 0 is none; nothing is read.
         let lives = unsafe {
             libc::syscall(libc::SYS_pidfd_send_signal, self.life.as_raw_fd(), 0, none, 0)
         };
-        let is_thread = || {
-            // SAFETY: three integers; signal 0 is none.
-            unsafe { libc::syscall(libc::SYS_tgkill, self.leader, thread, 0) == 0 }
-        };
-        let lives =
-            lives == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM);
-        lives && (thread == self.leader || is_thread())
+        lives == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+    }
+
+    fn has(&self, thread: u32) -> bool {
+        // SAFETY: three integers; signal 0 is none.
+        unsafe { libc::syscall(libc::SYS_tgkill, self.leader, thread, 0) == 0 }
     }
 
     /// Whether larder may read its memory.
@@ -116,6 +134,11 @@ impl Process {
         let whole = if path.is_empty() { base } else { base.join(OsStr::from_bytes(path)) };
         Some(whole.into_os_string().into_vec())
     }
+}
+
+fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// How a process sees the files: by its root's device and inode, and by the name that the root has here.
