@@ -75,6 +75,8 @@ pub(crate) struct Suspects {
     pub affected: Option<BTreeSet<String>>,
     /// Packages from outside that name something of the checkout, or of its repository, that changed.
     pub outsiders: BTreeSet<String>,
+    /// Packages from outside whose content differs or was not known, and of which units may be there.
+    pub repacked: BTreeSet<String>,
     /// Units that Cargo compares with something newer, changed or gone of which nothing else is known, and with
     /// what.
     pub outdated: BTreeMap<usize, PathBuf>,
@@ -193,8 +195,8 @@ impl Situation<'_> {
         if !self.difference.succeeded && !self.suspects.blind.is_empty() {
             doomed.add(blind(), "the last attempt did not succeed".to_owned());
         }
-        if !changes.packages.is_empty() {
-            let names = changes.packages.iter().cloned();
+        if !self.suspects.repacked.is_empty() {
+            let names = self.suspects.repacked.iter().cloned();
             let why = format!("sources of packages changed: {}", some_of(names.clone()));
             doomed.add(names, why);
         }

@@ -91,8 +91,9 @@ pub(crate) fn affected(
     Ok(Some(affected))
 }
 
-/// The local packages that another manifest, or another lock file, can have reached; `None` for all of them. What
-/// else a change can reach, their traces tell.
+/// The local packages that another manifest can have reached; `None` for all of them. What else a change can reach,
+/// their traces tell. Where `Cargo.lock` has other dependencies, units have other hashes (`compute_metadata` in
+/// `core/compiler/build_runner/compilation_files.rs`, Cargo 1.95).
 pub(crate) fn reached_by_manifests(
     changes: &[Change],
     old: &SourceState,
@@ -113,12 +114,7 @@ pub(crate) fn reached_by_manifests(
             _ => return None,
         }
     }
-    if old.lock != new.lock {
-        let (Some(before), Some(now)) = (&old.lock, &new.lock) else { return None };
-        reached.extend(now.dependents_of_changes(before));
-        reached.extend(before.dependents_of_changes(now));
-    }
-    Some(reached)
+    (old.lock.is_some() == new.lock.is_some()).then_some(reached)
 }
 
 /// The packages from outside that name something of the checkout that changed: in dep-info, or because

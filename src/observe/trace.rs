@@ -62,6 +62,8 @@ pub(crate) struct Trace {
     pub git: bool,
     /// Why the inputs may not be all, if so.
     pub gaps: BTreeSet<Gap>,
+    /// The version of the package that it is of, as Cargo said it.
+    pub version: Option<String>,
     /// When the unit was started to which this belongs (its `invoked.timestamp`).
     pub started: Moment,
 }
@@ -126,6 +128,12 @@ impl Traces {
     /// The trace of a unit, as far as it is one of what is there.
     pub(crate) fn of(&self, unit: &Unit) -> Option<&Trace> {
         self.units.get(&unit.hash).filter(|trace| unit.started == Some(trace.started))
+    }
+
+    /// Whether a unit may be of this version of its package: where it is not known, it may.
+    pub(crate) fn may_be_of(&self, unit: &Unit, version: &str) -> bool {
+        let known = self.of(unit).and_then(|trace| trace.version.as_deref());
+        known.is_none_or(|known| known == version)
     }
 
     /// What a trace of these has.

@@ -127,7 +127,7 @@ pub(crate) fn look(
         place.inputs.extend(mentioned(place, &manifest.mentions, recorded, view));
     }
     watch.step("records");
-    let state = sources::observe(place, recorded.as_ref())?;
+    let mut state = sources::observe(place, recorded.as_ref())?;
     watch.step("sources");
     let layout = Layout::scan(&paths.target())?;
     let had_leftovers = leftovers(&layout).next().is_some();
@@ -135,6 +135,7 @@ pub(crate) fn look(
         manifest.iter().flat_map(extras::recorded).collect();
     let kept = extras.keys().cloned().collect();
     let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
+    state.retain_packages(|name| layout.units().any(|unit| unit.package == name));
     let mut changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
     if let (Some(changes), Some(manifest)) = (&mut changes, &manifest) {
         changes.add_edited(to_paths(&manifest.edited));

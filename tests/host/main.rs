@@ -36,6 +36,7 @@ mod share_server;
 mod sound;
 mod storm;
 mod supervision;
+mod traces;
 mod units;
 mod verify;
 mod world;

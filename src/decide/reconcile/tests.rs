@@ -95,7 +95,6 @@ impl World {
                 .then(|| change(Path::new("a.rs")))
                 .into_iter()
                 .collect(),
-            packages: names(&self.changed_packages),
             source_date_epoch: self.epoch_changed,
             ..SourceChanges::default()
         };
@@ -114,6 +113,7 @@ impl World {
             local: names(&self.local),
             callers: self.callers.clone(),
             named: names(&self.callers),
+            repacked: names(&self.changed_packages),
             blind: names(&self.blind),
             lookers: self.lookers.clone(),
             looked_up: self.lookers.iter().map(|_| PathBuf::from("/etc/looked-up")).collect(),

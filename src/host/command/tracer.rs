@@ -107,6 +107,10 @@ impl Tracer {
         let mut process = Arc::clone(process);
         if !matches!(process.role, Role::Of(_)) || process.role == Role::Of(Who::Cargo) {
             let role = Memory::of(thread).role(lookup.path, arguments);
+            if let (Some(who), Some(version)) = (role.who(), Memory::of(thread).version(arguments))
+            {
+                self.recorder.is_of_version(who, version);
+            }
             if role != process.role {
                 self.learn(thread, process.with_role(role.clone()));
                 process = Arc::new(process.with_role(role));

@@ -71,14 +71,6 @@ impl Lockfile {
         closure
     }
 
-    /// The names of all packages that depend on one that another lock file does not have so, these included.
-    pub(crate) fn dependents_of_changes(&self, other: &Self) -> BTreeSet<String> {
-        let changed = self.packages.iter().filter(|package| !other.packages.contains(package));
-        let closure = self.dependents_closure(&changed.map(Package::id).collect());
-        let packages = self.packages.iter().filter(|package| closure.contains(&package.id()));
-        packages.map(|package| package.name.clone()).collect()
-    }
-
     /// The names of everything that a package depends on, itself included, of all versions.
     pub(crate) fn dependencies_closure(&self, name: &str) -> BTreeSet<String> {
         let mut closure = BTreeSet::from([name.to_owned()]);

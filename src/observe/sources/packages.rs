@@ -74,11 +74,40 @@ impl Packages {
             Ok((name, look(&here, before)?))
         };
         let trees: Result<_, ObserveError> = places.into_par_iter().map(look).collect();
-        Ok(Self { sums, homes, trees: trees? })
+        let mut seen = Self { sums, homes, trees: trees? };
+        seen.remember(before);
+        Ok(seen)
     }
 
-    /// The names of packages whose content differs from an older observation, or that it did not
-    /// know: units of theirs may be left from before that.
+    /// Takes over what was known of packages that a lock file had before: units of theirs may be there still.
+    fn remember(&mut self, before: Option<&Self>) {
+        for (id, homes) in before.iter().flat_map(|before| &before.homes) {
+            if homes.is_empty() || self.homes.contains_key(id) {
+                continue;
+            }
+            let known = homes.iter().filter_map(|home| Some((home, before?.tree(home)?)));
+            for (home, tree) in known {
+                let name = super::paths::path(home.clone());
+                self.trees.entry(name).or_insert_with(|| tree.clone());
+            }
+            self.homes.insert(id.clone(), homes.clone());
+            let sum = before.and_then(|before| before.sums.get(id));
+            self.sums.extend(sum.map(|sum| (id.clone(), sum.clone())));
+        }
+    }
+
+    /// Keeps what is known of packages that `lock` has, or of whose name there is anything.
+    pub(super) fn retain(&mut self, lock: Option<&Lockfile>, is_there: impl Fn(&str) -> bool) {
+        let locked: BTreeSet<String> =
+            lock.iter().flat_map(|lock| &lock.packages).map(Package::id).collect();
+        self.homes.retain(|id, _| locked.contains(id) || is_there(&name_in(id)));
+        let homes: BTreeSet<&Vec<u8>> = self.homes.values().flatten().collect();
+        self.trees.retain(|name, _| homes.contains(&super::paths::bytes(name).to_vec()));
+        self.sums.retain(|id, _| self.homes.contains_key(id));
+    }
+
+    /// The packages, by `name version`, whose content differs from an older observation, or that it did not
+    /// know: units of that version may be left from before that.
     pub(crate) fn changes_since(&self, old: &Self) -> BTreeSet<String> {
         let differs = |home: &Vec<u8>| match (self.tree(home), old.tree(home)) {
             (Some(new), Some(old)) => !new.changes_since(old).is_empty(),
@@ -92,7 +121,7 @@ impl Packages {
             self.homes.iter().filter(|(id, _)| !is_vouched_for(id)).filter(|(id, homes)| {
                 old.homes.get(*id) != Some(*homes) || homes.iter().any(differs)
             });
-        changed.map(|(id, _)| name_in(id)).collect()
+        changed.map(|(id, _)| id.clone()).collect()
     }
 
     /// Whether a package was found in a directory source too, which may be the one that is used.

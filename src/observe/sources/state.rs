@@ -35,7 +35,7 @@ pub(crate) struct SourceState {
     pub source_date_epoch: Option<String>,
     /// Variables that a directory does not depend on, and that single programs may read.
     pub variables: BTreeMap<String, Digest>,
-    /// The packages of `Cargo.lock`, if it was there and could be read.
+    /// The packages of `Cargo.lock`, or of the last one; nothing if none could be read yet.
     pub lock: Option<Lockfile>,
     manifests: Manifests,
 }
@@ -51,7 +51,7 @@ pub(crate) struct SourceChanges {
     pub git: Vec<String>,
     /// Places outside of the checkout.
     pub outside: Vec<PathBuf>,
-    /// Names of packages from outside whose content differs or was not known.
+    /// Packages from outside whose content differs or was not known, by `name version`; vendored ones by name.
     pub packages: BTreeSet<String>,
     /// Absolute inputs, as the compiler sees them, that differ or were not known.
     pub inputs: Vec<PathBuf>,
@@ -84,7 +84,8 @@ fn finish(
     let git = GitState::observe(place, &checkout.dot_gits, before.map(|before| &before.git))?;
     let manifests = Manifests::read(&place.source, &tree, before.map(|before| &before.manifests));
     let outside = Outside::observe(place, &tree, &manifests, before.map(|before| &before.outside))?;
-    let lock = read_lock(place, &tree, before);
+    // Where a repository has no lock file, the last one tells what is there until Cargo has made another (decision 94).
+    let lock = read_lock(place, &tree, before).or_else(|| before?.lock.clone());
     let no_lock = Lockfile::default();
     let known = before.map(|before| &before.packages);
     let packages = Packages::observe(place, lock.as_ref().unwrap_or(&no_lock), known)?;
@@ -181,6 +182,11 @@ impl SourceState {
             variables: self.variables_since(old),
             checkout,
         }
+    }
+
+    /// Forgets packages that `Cargo.lock` has no more and of whose name no unit is there.
+    pub(crate) fn retain_packages(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.packages.retain(self.lock.as_ref(), is_there);
     }
 
     /// Makes it a state that was seen on another machine: no stamp of it vouches for any content here.

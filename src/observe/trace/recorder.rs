@@ -12,8 +12,9 @@ use super::{Gap, How};
 use crate::base::tree::{Node, Stamp, Tree};
 use crate::observe::sources::{Where, plain};
 
-/// What is looked at otherwise, or is nobody's input: the kernel's own files.
-const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// What is nobody's input: the kernel's own files; and what is looked at otherwise: where the loader finds which library is
+/// a part of the identity, and its cache another one with each package.
+const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
 
 /// For whom something was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,8 @@ pub(super) struct Book {
     pub lookups: HashMap<Who, HashMap<u32, Lookup>>,
     pub git: HashSet<Who>,
     pub gaps: HashMap<Who, BTreeSet<Gap>>,
+    /// Of which version of its package somebody is.
+    pub versions: HashMap<Who, String>,
 }
 
 /// Takes down who looked up what.
@@ -90,8 +93,7 @@ impl Recorder {
     pub(crate) fn new(place: &Where, known: &[PathBuf], git: Vec<PathBuf>, checkout: Tree) -> Self {
         let built = [Some(&place.built.target), place.built.results.as_ref()];
         let built = built.into_iter().flatten().map(|path| place.seen_by_compiler(path));
-        let passed_over =
-            KERNEL.iter().map(PathBuf::from).chain(built).chain(known.iter().cloned());
+        let passed_over = APART.iter().map(PathBuf::from).chain(built).chain(known.iter().cloned());
         let passed_over = passed_over.collect();
         let place = place.clone();
         Self { place, passed_over, git, checkout, book: Mutex::default() }
@@ -125,6 +127,11 @@ impl Recorder {
         let names =
             names.then(|| glass.look(text, seen.how).ok()).flatten().map(|found| found.node);
         self.book().add(who, path, Lookup { seen, before, names });
+    }
+
+    /// Takes down of which version of its package somebody is.
+    pub(crate) fn is_of_version(&self, who: &Who, version: String) {
+        self.book().versions.insert(who.clone(), version);
     }
 
     /// Takes down that not everything was seen of somebody.

@@ -73,6 +73,7 @@ impl<'a> Table<'a> {
         let mut trace = Trace { started, ..Trace::default() };
         let made = made(book, whose);
         for who in whose {
+            trace.version = trace.version.or_else(|| book.versions.get(who).cloned());
             trace.git |= book.git.contains(who);
             trace.gaps.extend(book.gaps.get(who).into_iter().flatten());
             let lookups = book.lookups.get(who).into_iter().flatten();

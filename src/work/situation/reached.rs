@@ -44,6 +44,9 @@ impl Seen {
         let known = known.filter(|_| self.layout.version != Version::Unknown);
         let Some((manifest, changes)) = known else {
             self.suspects.blind.clone_from(&self.suspects.local);
+            let ids = self.difference.changes.iter().flat_map(|changes| &changes.packages);
+            let names = ids.map(|id| id.split(' ').next().unwrap_or_default().to_owned());
+            self.suspects.repacked.extend(names);
             return;
         };
         let glass = Glass::with_checkout(place, &self.state.checkout);
@@ -77,6 +80,19 @@ impl Seen {
             }
         }
         self.suspects.configured = stale.common;
+        let may_be_there = |name: &str, version: Option<&str>| {
+            let mut units = self.layout.units().filter(|unit| unit.package == name);
+            let is_of =
+                |unit| version.is_none_or(|version| manifest.traces.may_be_of(unit, version));
+            units.any(is_of)
+        };
+        for id in &changes.packages {
+            let (name, version) =
+                id.split_once(' ').map_or((&**id, None), |(name, version)| (name, Some(version)));
+            if may_be_there(name, version) {
+                self.suspects.repacked.insert(name.to_owned());
+            }
+        }
     }
 
     /// Looks into single units, only where a change asks for it.

@@ -106,6 +106,16 @@ impl Memory {
         if name == "cargo" || called == "cargo" { Role::Of(Who::Cargo) } else { Role::Outside }
     }
 
+    /// The version of the package that Cargo starts a program for.
+    pub(super) fn version(&self, arguments: Arguments) -> Option<String> {
+        let variables = self.words(arguments.variables);
+        let value = |variable: &Vec<u8>| {
+            let value = variable.strip_prefix(b"CARGO_PKG_VERSION=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        variables.iter().find_map(value)
+    }
+
     /// A list of texts that ends with a null.
     fn words(&self, address: u64) -> Vec<Vec<u8>> {
         let mut words = Vec::new();

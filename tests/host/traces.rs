@@ -1,0 +1,128 @@
+//! What is watched of a build, and what follows from it.
+
+use std::fs;
+
+use crate::world::{Said, World};
+
+const BUILD: [&str; 4] = ["cargo", "build", "--release", "--offline"];
+
+/// `flour`'s build script, which reads a file outside of the sources by a path put together from pieces.
+fn reading(world: &World) {
+    let dir = world.path("far");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("kind"), "rye").unwrap();
+    let backwards: String = dir.join("kind").to_str().unwrap().chars().rev().collect();
+    world.write("flour/build.rs", &format!("fn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let path: String = {backwards:?}.chars().rev().collect();\n    let kind = std::fs::read_to_string(path).unwrap();\n    std::fs::write(format!(\"{{}}/kind.rs\", std::env::var(\"OUT_DIR\").unwrap()), format!(\"pub const KIND: &str = {{kind:?}};\")).unwrap();\n}}\n"));
+}
+
+#[test]
+fn what_a_unit_looked_up_is_told_and_decides_whether_it_stays() {
+    let world = World::new();
+    reading(&world);
+    assert_eq!(world.build(), 2);
+    let told = world.larder(&["explain", "bread", "--unit", "flour"]).succeeds().stdout;
+    let kind = world.path("far/kind");
+    assert!(told.contains(&format!("\n  {}: file ", kind.display())), "{told}");
+    assert!(told.contains("build script, run"), "{told}");
+    let json = world.larder(&["explain", "bread", "--unit", "flour", "--json"]).succeeds().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let units = json["units"].as_array().unwrap();
+    assert!(units.iter().all(|unit| unit["observed"] == true), "{json:#}");
+    world.larder(&["explain", "bread", "--unit", "oats"]).refuses(1, &["no unit of oats"]);
+    fs::write(&kind, "oat").unwrap();
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.reasons(), format!("inputs changed: {}", kind.display()));
+    assert_eq!(world.binary(), world.cold());
+    world.write("notes", "nobody reads this");
+    assert_eq!(world.build(), 0, "{}", world.reasons());
+}
+
+#[test]
+fn where_nothing_can_be_watched_inputs_are_guessed_and_that_is_said() {
+    let world = World::new();
+    reading(&world);
+    // One chain of filters has one listener: that of the run outside.
+    let inner = world.run_command(&BUILD);
+    let nested = || {
+        let mut outer = world.larder_command(&[
+            "run",
+            "outer",
+            "--source",
+            world.path("far").to_str().unwrap(),
+            "--",
+        ]);
+        outer.arg(inner.get_program()).args(inner.get_args());
+        outer.current_dir(world.source());
+        Said::of(&outer.output().unwrap()).succeeds()
+    };
+    let said = nested();
+    assert!(said.stderr.contains("cannot be seen"), "{}", said.stderr);
+    assert_eq!(world.compiled(), 2);
+    world.write("notes", "nobody reads this");
+    nested();
+    assert_eq!(world.compiled(), 2, "{}", world.reasons());
+    let told = world.larder(&["explain", "bread", "--unit", "flour"]).succeeds().stdout;
+    assert!(told.contains("not watched when it was made"), "{told}");
+    // Watched again, what was not is made once more when something changes, and known from then on.
+    world.write("notes", "nor this");
+    assert_eq!(world.build(), 2, "{}", world.reasons());
+    world.write("notes", "nor that");
+    assert_eq!(world.build(), 0, "{}", world.reasons());
+}
+
+#[test]
+fn what_comes_over_the_network_leaves_a_gap() {
+    let world = World::new();
+    world.write("flour/build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let _ = std::net::TcpStream::connect(\"127.0.0.1:9\");\n    std::fs::write(format!(\"{}/kind.rs\", std::env::var(\"OUT_DIR\").unwrap()), \"pub const KIND: &str = \\\"rye\\\";\").unwrap();\n}\n");
+    assert_eq!(world.build(), 2);
+    let told = world.larder(&["explain", "bread", "--unit", "flour"]).succeeds().stdout;
+    assert!(told.contains("something came over the network"), "{told}");
+    world.write("notes", "anybody may read this");
+    assert_eq!(world.build(), 2, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn an_attempt_that_starts_no_unit_changes_nothing() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+    for broken in
+        ["", "[package", "[package]\nname = 'bread'\nversion = '1'\nrust-version = '9.0'\n"]
+    {
+        world.write("Cargo.toml", broken);
+        assert_ne!(world.run(&BUILD).code, 0, "{broken}");
+        assert_eq!(world.compiled(), 0);
+        world.write("Cargo.toml", &manifest);
+        assert_eq!(world.build(), 0, "{broken}: {}", world.reasons());
+    }
+    // One that starts some is an attempt.
+    world.write("src/extra.rs", "");
+    let main = fs::read_to_string(world.source().join("src/main.rs")).unwrap();
+    world.write("src/main.rs", "fn main() { no }\n");
+    assert_ne!(world.run(&BUILD).code, 0);
+    world.write("src/main.rs", &main);
+    assert_eq!(world.build(), 1, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn a_line_in_one_manifest_takes_that_package_and_its_dependents() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+    world.write("Cargo.toml", &manifest.replace("[package]\n", "[package]\ndescription = 'x'\n"));
+    assert_eq!(world.build(), 1, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn without_a_lock_file_in_the_repository_a_fresh_clone_compiles_nothing() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    for _ in 0..2 {
+        fs::remove_file(world.source().join("Cargo.lock")).unwrap();
+        assert_eq!(world.build(), 0, "{}", world.reasons());
+    }
+    assert_eq!(world.binary(), world.cold());
+}
