@@ -328,8 +328,8 @@ fn with_dead_units(world: &World) {
         assert_eq!(build_with(world, ""), 3);
         fs::write(world.path("fresh"), units(&last_dir(world)).join("\n")).unwrap();
         assert_eq!(build_with(world, OTHER_PROFILE), 3);
-        let main = fs::read_to_string(world.source().join("src/main.rs")).unwrap();
-        world.write("src/main.rs", &format!("{main}//\n"));
+        let script = fs::read_to_string(world.source().join("flour/build.rs")).unwrap();
+        world.write("flour/build.rs", &format!("{script}//\n"));
         assert_eq!(build_with(world, ""), 2, "{}", world.reasons());
         shell("mkdir kept/dead && cp -a store home bread kept/dead");
     }

@@ -1,6 +1,8 @@
 //! What larder says of its own builds: verify, explain, fidelity.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 
 use crate::world::{Said, World, sysroot};
 
@@ -17,13 +19,31 @@ fn verify(world: &World, json: bool) -> Said {
     Said::of(&command.current_dir(&source).output().unwrap())
 }
 
-/// A build script that reads a file by a path that nobody can know.
+/// Tells whoever asks what is in the file `secret`, which is "one" now, over the network: no look at a build can
+/// see that. Says on which port.
+fn tell_secret(world: &World) -> String {
+    let secret = world.path("secret");
+    fs::write(&secret, "one").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Ends with the test: who asks after it finds no file.
+    std::thread::spawn(move || {
+        for asked in listener.incoming() {
+            let Ok(text) = fs::read(&secret) else { return };
+            asked.unwrap().write_all(&text).unwrap();
+        }
+    });
+    port.to_string()
+}
+
+const ASK: &str = "let mut text = String::new();\n    std::io::Read::read_to_string(&mut std::net::TcpStream::connect(\"127.0.0.1:PORT\").unwrap(), &mut text).unwrap();\n";
+
+/// A build script that asks for the secret.
 pub fn read_in_secret(world: &World) {
-    fs::write(world.path("secret"), "one").unwrap();
-    world.write(
-        "flour/build.rs",
-        "use std::{env, fs};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let home = env::var(\"HOME\").unwrap();\n    let path = std::path::Path::new(&home).parent().unwrap().join(\"sec\".to_owned() + \"ret\");\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", fs::read_to_string(path).unwrap())).unwrap();\n}\n",
+    let script = format!(
+        "use std::{{env, fs}};\nfn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    {ASK}    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{{out}}/kind.rs\"), format!(\"pub const KIND: &str = {{text:?}};\")).unwrap();\n}}\n"
     );
+    world.write("flour/build.rs", &script.replace("PORT", &tell_secret(world)));
 }
 
 #[test]
@@ -178,8 +198,10 @@ fn verify_words(world: &World, words: &[&str], here: &std::path::Path) -> Said {
 
 /// A build script that makes something of `secret` at a place, by a path that nobody can know.
 fn make_of_secret(world: &World, place: &str) {
-    fs::write(world.path("secret"), "one").unwrap();
-    let script = "use std::{env, fs, path::Path};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let home = env::var(\"HOME\").unwrap();\n    let text = fs::read(Path::new(&home).parent().unwrap().join(\"sec\".to_owned() + \"ret\")).unwrap();\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), \"pub const KIND: &str = \\\"x\\\";\").unwrap();\n    let target = Path::new(&out).ancestors().nth(4).unwrap();\n    let place = PLACE;\n    fs::create_dir_all(place.parent().unwrap()).unwrap();\n    fs::write(place, text).unwrap();\n}\n";
+    let script = format!(
+        "use std::{{env, fs, path::Path}};\nfn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    {ASK}    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{{out}}/kind.rs\"), \"pub const KIND: &str = \\\"x\\\";\").unwrap();\n    let target = Path::new(&out).ancestors().nth(4).unwrap();\n    let place = PLACE;\n    fs::create_dir_all(place.parent().unwrap()).unwrap();\n    fs::write(place, text).unwrap();\n}}\n"
+    );
+    let script = script.replace("PORT", &tell_secret(world));
     world.write("flour/build.rs", &script.replace("PLACE", place));
 }
 

@@ -15,7 +15,7 @@ use super::{How, Input};
 use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::moment::Moment;
 use crate::base::tree::{Node, Stamp, Tree, is_settled};
-use crate::observe::sources::Where;
+use crate::observe::sources::{Where, plain};
 
 /// The bits of a mode by which a program can tell one file from another with the same content, in each clone
 /// alike: whether it can be executed.
@@ -150,6 +150,15 @@ impl<'a> Glass<'a> {
     /// The stamp of what a path leads to now.
     pub(super) fn stamp(&self, path: &Path) -> Option<Stamp> {
         std::fs::metadata(self.real(path)).ok().map(|found| Stamp::of(&found))
+    }
+
+    /// Where a path is here, without links and dots on the way to it.
+    pub(super) fn place_of(&self, path: &Path) -> PathBuf {
+        let parent = path.parent().and_then(|parent| std::fs::canonicalize(self.real(parent)).ok());
+        match (parent, path.file_name()) {
+            (Some(parent), Some(name)) => parent.join(name),
+            _ => plain(&self.real(path)),
+        }
     }
 
     /// The text of the symlink that a path is.

@@ -16,6 +16,9 @@ use crate::observe::sources::{Where, plain};
 /// a part of the identity, and its cache another one with each package.
 const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
 
+/// Files of anybody's among the devices.
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// For whom something was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
@@ -37,10 +40,10 @@ pub(crate) enum Who {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub how: How,
-    /// It was made, emptied or replaced, and not read.
+    /// It was opened to be read.
+    pub read: bool,
+    /// It was made, emptied, replaced or opened to be written.
     pub wrote: bool,
-    /// It was opened to be read and written.
-    pub both: bool,
     /// It was executed.
     pub ran: bool,
     /// Its stamp is about to become another, and its content is not.
@@ -61,6 +64,8 @@ pub(super) struct Lookup {
     pub before: Before,
     /// The names in it, if it was a directory and somebody asked for them.
     pub names: Option<Thing>,
+    /// Where it is without links and dots on the way, as seen from here: by that it is the same.
+    pub real: PathBuf,
 }
 
 /// Everything that was taken down.
@@ -126,7 +131,8 @@ impl Recorder {
         let names = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
         let names =
             names.then(|| glass.look(text, seen.how).ok()).flatten().map(|found| found.node);
-        self.book().add(who, path, Lookup { seen, before, names });
+        let real = glass.place_of(text);
+        self.book().add(who, path, Lookup { seen, before, names, real });
     }
 
     /// Takes down of which version of its package somebody is.
@@ -155,6 +161,7 @@ impl Recorder {
     /// Whether a path is looked at otherwise, or not at all.
     pub(super) fn passes_over(&self, path: &Path) -> bool {
         self.passed_over.iter().any(|place| path.starts_with(place))
+            && !path.starts_with(SHARED_MEMORY)
     }
 
     /// Whether git's answers stand for a path.
@@ -180,8 +187,8 @@ impl Seen {
     fn covers(self, other: Self) -> bool {
         (self.how.names || !other.how.names)
             && (self.how.link || !other.how.link)
+            && (self.read || !other.read)
             && (self.wrote || !other.wrote)
-            && (self.both || !other.both)
             && (self.ran || !other.ran)
             && (self.linked || !other.linked)
     }
@@ -192,8 +199,8 @@ impl Seen {
                 names: self.how.names || other.how.names,
                 link: self.how.link || other.how.link,
             },
+            read: self.read || other.read,
             wrote: self.wrote || other.wrote,
-            both: self.both || other.both,
             ran: self.ran || other.ran,
             linked: self.linked || other.linked,
         }

@@ -1,7 +1,7 @@
 //! The inputs of all units, each once, as they are written down after the build.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +71,7 @@ impl<'a> Table<'a> {
 
     pub(super) fn trace(&mut self, book: &Book, whose: &[Who], started: Moment) -> Trace {
         let mut trace = Trace { started, ..Trace::default() };
-        let made = made(book, whose);
+        let own = Own::of(book, whose);
         for who in whose {
             trace.version = trace.version.or_else(|| book.versions.get(who).cloned());
             trace.git |= book.git.contains(who);
@@ -81,13 +81,16 @@ impl<'a> Table<'a> {
             // In the same order each time, so that the same traces are equal.
             let lookups: BTreeMap<&Path, &Lookup> = lookups.collect();
             for (path, lookup) in lookups {
-                if path.ancestors().any(|above| made.contains(above)) {
+                if lookup.real.ancestors().any(|above| own.made.contains(above)) {
                     continue;
                 }
-                if lookup.seen.wrote && !lookup.seen.both {
+                if own.wrote.contains(&*lookup.real) {
+                    if lookup.seen.read && self.changed(path, lookup) {
+                        trace.gaps.insert(Gap::ReadAndWrote);
+                    }
                     continue;
                 }
-                let place = self.input(path, lookup, &mut trace.gaps);
+                let place = self.input(path, lookup);
                 trace.inputs.extend(place);
                 if lookup.seen.ran {
                     self.interpreters(path, &mut trace);
@@ -98,7 +101,7 @@ impl<'a> Table<'a> {
     }
 
     /// The place of an input in the table.
-    fn input(&mut self, path: &Path, lookup: &Lookup, gaps: &mut BTreeSet<Gap>) -> Option<u32> {
+    fn input(&mut self, path: &Path, lookup: &Lookup) -> Option<u32> {
         let how = lookup.seen.how;
         let mut stamp = None;
         let node = match (&lookup.before, &lookup.names) {
@@ -108,10 +111,6 @@ impl<'a> Table<'a> {
             (Before::File(before), _) => {
                 let now = self.now(path).filter(|(now, _)| now == before);
                 let now = now.or_else(|| Some((*before, self.recorder.known(path, *before)?)));
-                if now.is_none() && lookup.seen.both {
-                    gaps.insert(Gap::ReadAndWrote);
-                    return None;
-                }
                 stamp = now.as_ref().and_then(|(now, _)| self.glass.vouch(*now));
                 now.map(|(_, thing)| thing)
             }
@@ -127,6 +126,12 @@ impl<'a> Table<'a> {
                 Some(*place.insert(next))
             }
         }
+    }
+
+    /// Whether a file is another one than when it was looked up first.
+    fn changed(&self, path: &Path, lookup: &Lookup) -> bool {
+        let Before::File(before) = lookup.before else { return false };
+        self.glass.stamp(path) != Some(before)
     }
 
     /// What is at a path now; read once.
@@ -158,17 +163,31 @@ impl<'a> Table<'a> {
                 return;
             }
             let before = self.glass.stamp(&next).map_or(Before::Nothing, Before::File);
-            let lookup = Lookup { seen: Seen::default(), before, names: None };
-            let place = self.input(&next, &lookup, &mut trace.gaps);
+            let real = self.glass.place_of(&next);
+            let lookup = Lookup { seen: Seen::default(), before, names: None, real };
+            let place = self.input(&next, &lookup);
             trace.inputs.extend(place);
             program = next;
         }
     }
 }
 
-/// What somebody made that was not there before, so that it tells nothing of what was there.
-fn made<'b>(book: &'b Book, whose: &[Who]) -> HashSet<&'b Path> {
-    let all = whose.iter().filter_map(|who| book.lookups.get(who)).flatten();
-    let is_made = |lookup: &Lookup| lookup.seen.wrote && matches!(lookup.before, Before::Nothing);
-    all.filter(|(_, lookup)| is_made(lookup)).map(|(number, _)| book.path(*number)).collect()
+/// What somebody wrote, by where it is.
+struct Own<'b> {
+    /// What was not there before, so that it tells nothing of what was there.
+    made: HashSet<&'b Path>,
+    wrote: HashSet<&'b Path>,
+}
+
+impl<'b> Own<'b> {
+    fn of(book: &'b Book, whose: &[Who]) -> Self {
+        let all = whose.iter().filter_map(|who| book.lookups.get(who)).flatten();
+        let wrote: Vec<&Lookup> =
+            all.map(|(_, lookup)| lookup).filter(|lookup| lookup.seen.wrote).collect();
+        let made = wrote.iter().filter(|lookup| matches!(lookup.before, Before::Nothing));
+        Self {
+            made: made.map(|lookup| &*lookup.real).collect(),
+            wrote: wrote.iter().map(|lookup| &*lookup.real).collect(),
+        }
+    }
 }

@@ -86,36 +86,36 @@ fn saw(recorder: &Recorder, who: &Who, path: &Path, seen: Seen) {
 
 const LISTED: Seen = Seen {
     how: How { names: true, link: false },
+    read: true,
     wrote: false,
-    both: false,
     ran: false,
     linked: false,
 };
 const LINKED: Seen = Seen {
     how: How { names: false, link: true },
+    read: true,
     wrote: false,
-    both: false,
     ran: false,
     linked: false,
 };
 const WROTE: Seen = Seen {
     how: How { names: false, link: false },
+    read: false,
     wrote: true,
-    both: false,
     ran: false,
     linked: false,
 };
 const BOTH: Seen = Seen {
     how: How { names: false, link: false },
+    read: true,
     wrote: true,
-    both: true,
     ran: false,
     linked: false,
 };
 const RAN: Seen = Seen {
     how: How { names: false, link: false },
+    read: true,
     wrote: false,
-    both: false,
     ran: true,
     linked: false,
 };

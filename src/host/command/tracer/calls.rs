@@ -97,8 +97,8 @@ fn looks(how: How) -> Seen {
     Seen { how, ..Seen::default() }
 }
 
-const WROTE: Seen = Seen { how: FOLLOWS, wrote: true, both: false, ran: false, linked: false };
-const LINKED: Seen = Seen { how: LINK, wrote: false, both: false, ran: false, linked: true };
+const WROTE: Seen = Seen { how: FOLLOWS, read: false, wrote: true, ran: false, linked: false };
+const LINKED: Seen = Seen { how: LINK, read: false, wrote: false, ran: false, linked: true };
 
 impl Call {
     /// What a call means; nothing if it is none of these.
@@ -178,9 +178,9 @@ fn opened(flags: u64) -> Seen {
     }
     let is_emptied = flags & (libc::O_TRUNC | libc::O_EXCL) != 0 && access != libc::O_RDONLY;
     let wrote = access != libc::O_RDONLY || flags & libc::O_CREAT != 0;
-    let both = access == libc::O_RDWR && !is_emptied;
+    let read = access == libc::O_RDONLY || (access == libc::O_RDWR && !is_emptied);
     let names = flags & libc::O_DIRECTORY != 0 && flags & libc::O_TMPFILE != libc::O_TMPFILE;
-    Seen { how: How { names, link: false }, wrote, both, ..Seen::default() }
+    Seen { how: How { names, link: false }, read, wrote, ..Seen::default() }
 }
 
 /// By the flags of the stat family.
