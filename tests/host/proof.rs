@@ -21,7 +21,7 @@ fn verify(world: &World, json: bool) -> Said {
 
 /// Tells whoever asks what is in the file `secret`, which is "one" now, over the network: no look at a build can
 /// see that. Says on which port.
-fn tell_secret(world: &World) -> String {
+pub fn tell_secret(world: &World) -> String {
     let secret = world.path("secret");
     fs::write(&secret, "one").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -36,7 +36,8 @@ fn tell_secret(world: &World) -> String {
     port.to_string()
 }
 
-const ASK: &str = "let mut text = String::new();\n    std::io::Read::read_to_string(&mut std::net::TcpStream::connect(\"127.0.0.1:PORT\").unwrap(), &mut text).unwrap();\n";
+/// What a build script does to ask for it, as a text in `text`.
+pub const ASK: &str = "let mut text = String::new();\n    std::io::Read::read_to_string(&mut std::net::TcpStream::connect(\"127.0.0.1:PORT\").unwrap(), &mut text).unwrap();\n";
 
 /// A build script that asks for the secret.
 pub fn read_in_secret(world: &World) {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use filetime::FileTime;
 
+use crate::proof::{ASK, tell_secret};
 use crate::proof::{read_in_secret, stamps};
 use crate::world::{Said, World};
 
@@ -171,11 +172,10 @@ fn what_make_takes_for_new_enough_is_right_or_stale() {
 #[test]
 fn a_command_that_fails_in_a_cold_build_is_said_to() {
     let world = World::new();
-    fs::write(world.path("secret"), "one").unwrap();
-    world.write(
-        "flour/build.rs",
-        "use std::{env, fs};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let home = env::var(\"HOME\").unwrap();\n    let path = std::path::Path::new(&home).parent().unwrap().join(\"sec\".to_owned() + \"ret\");\n    assert_eq!(fs::read_to_string(path).unwrap(), \"one\");\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), \"pub const KIND: &str = \\\"x\\\";\").unwrap();\n}\n",
+    let script = format!(
+        "use std::{{env, fs}};\nfn main() {{\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    {ASK}    assert_eq!(text, \"one\");\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{{out}}/kind.rs\"), \"pub const KIND: &str = \\\"x\\\";\").unwrap();\n}}\n"
     );
+    world.write("flour/build.rs", &script.replace("PORT", &tell_secret(&world)));
     run(&world, &BUILD);
     fs::write(world.path("secret"), "two").unwrap();
     let said = verify(&world, &["--json"], &BUILD);
