@@ -59,15 +59,21 @@ impl Tracer {
         let thread = question.call.pid;
         // The command is who asks first, with its own start: what it looks up is for no unit.
         let _ = self.first.compare_exchange(0, thread, Ordering::Relaxed, Ordering::Relaxed);
-        let Some(process) = self.process(thread) else { return };
+        let Some(process) = self.process(thread) else {
+            // Of one that waits nothing is known: it may be anybody's. Of one that is gone nothing comes.
+            if question.is_valid() {
+                self.recorder.missed(&Who::Anybody, Gap::Unreadable);
+            }
+            return;
+        };
         match call {
             Call::Paths(first, second) => {
                 let Some(who) = process.role.who() else { return };
                 for lookup in [Some(first), second].into_iter().flatten() {
-                    self.look_up(thread, &process, who, &lookup);
+                    self.look_up(question, &process, who, &lookup);
                 }
             }
-            Call::Start(lookup, arguments) => self.start(thread, &process, &lookup, arguments),
+            Call::Start(lookup, arguments) => self.start(question, &process, &lookup, arguments),
             Call::NewRoot => self.learn(thread, process.with_view(View::Changing)),
             Call::Connect(address, len) => {
                 let memory = Memory::of(thread);
@@ -103,7 +109,14 @@ impl Tracer {
     }
 
     /// A program is about to be started: from now on the process may be a unit's.
-    fn start(&self, thread: u32, process: &Arc<Process>, lookup: &Lookup, arguments: Arguments) {
+    fn start(
+        &self,
+        question: &Question<'_>,
+        process: &Arc<Process>,
+        lookup: &Lookup,
+        arguments: Arguments,
+    ) {
+        let thread = question.call.pid;
         let mut process = Arc::clone(process);
         if !matches!(process.role, Role::Of(_)) || process.role == Role::Of(Who::Cargo) {
             let role = Memory::of(thread).role(lookup.path, arguments);
@@ -117,14 +130,15 @@ impl Tracer {
             }
         }
         if let Some(who) = process.role.who() {
-            self.look_up(thread, &process, who, lookup);
+            self.look_up(question, &process, who, lookup);
         }
     }
 
-    fn look_up(&self, thread: u32, process: &Process, who: &Who, lookup: &Lookup) {
+    fn look_up(&self, question: &Question<'_>, process: &Process, who: &Who, lookup: &Lookup) {
+        let thread = question.call.pid;
         let Ok(text) = Memory::of(thread).path(lookup.path) else {
             // An address that is not there fails in the kernel too; one that may not be read does not.
-            if !Process::is_readable(thread) {
+            if !Process::is_readable(thread) && question.is_valid() {
                 self.recorder.missed(who, Gap::Unreadable);
             }
             return;
@@ -133,7 +147,10 @@ impl Tracer {
             return;
         }
         let Some(path) = Process::absolute(thread, lookup.base, &text) else {
-            return self.recorder.missed(who, Gap::Unreadable);
+            if question.is_valid() && Process::is_open(thread, lookup.base) {
+                self.recorder.missed(who, Gap::Unreadable);
+            }
+            return;
         };
         match process.view(thread, &self.root) {
             View::Compilers => self.recorder.saw(who, &path, lookup.seen),

@@ -112,6 +112,12 @@ impl Process {
         std::fs::read_link(format!("/proc/{thread}/exe")).is_ok()
     }
 
+    /// Whether it has the descriptor that a path is relative to: without it the call fails.
+    pub(super) fn is_open(thread: u32, base: Option<i32>) -> bool {
+        let place = base.map(|base| format!("/proc/{thread}/fd/{base}"));
+        place.is_none_or(|place| Path::new(&place).symlink_metadata().is_ok())
+    }
+
     /// How it sees the files now.
     pub(super) fn view(&self, thread: u32, root: &Path) -> View {
         if self.view == View::Changing { view(thread, root) } else { self.view.clone() }
