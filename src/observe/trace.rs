@@ -215,9 +215,13 @@ impl Traces {
             let inputs = take(from, &trace.inputs, &mut all);
             all.units.insert(hash.clone(), Trace { inputs, ..trace.clone() });
         }
-        // Cargo reads its configuration with every command; one that read nothing of it built nothing.
-        let common = if new.common.is_empty() { self } else { new };
-        all.common = take(common, &common.common, &mut all);
+        // Units of before were made with what configured Cargo then.
+        let are_older = all.units.keys().any(|hash| !new.units.contains_key(hash));
+        let mut common = take(new, &new.common, &mut all);
+        if are_older || new.common.is_empty() {
+            common.extend(take(self, &self.common, &mut all));
+        }
+        all.common = common;
         all
     }
 

@@ -313,7 +313,7 @@ impl Session<'_> {
         let extras = &uplifted.extras;
         let mut after = situation::look_after(layout, extras, begun, view, sources, ran.started)?;
         after.manifest.needed = needed;
-        let recorder = ran.recorder.as_deref();
+        let recorder = ran.recorder.as_deref().filter(|_| ran.untouched.is_none());
         after.manifest.traces = situation::traces(layout, begun, recorder, ran.started);
         Ok(after)
     }

@@ -97,6 +97,8 @@ pub(crate) struct Begun {
     pub recorded: Option<SourceState>,
     /// Whether the last attempt before succeeded.
     pub succeeded: bool,
+    /// Whether the directory was what the last close left.
+    pub was_whole: bool,
     /// Whether something was there that belongs to no unit.
     pub had_leftovers: bool,
     /// Whether files of the target directory got other times than the manifest has.
@@ -229,6 +231,8 @@ impl Seen {
             state: self.state,
             recorded: self.recorded,
             succeeded: self.difference.succeeded,
+            was_whole: self.difference.damage.as_ref().is_some_and(Vec::is_empty)
+                && self.difference.tampered.is_empty(),
             manifest: self.manifest,
             had_leftovers: self.had_leftovers,
             tree: self.tree,

@@ -107,6 +107,31 @@ fn an_attempt_that_starts_no_unit_changes_nothing() {
 }
 
 #[test]
+fn an_attempt_that_starts_no_unit_makes_nothing_whole_that_was_not() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let right = world.binary();
+    let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+    let deps = world.entry_dir().join("target/release/deps");
+    let library = fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
+    let library = library.into_iter().find(|path| path.extension().is_some_and(|it| it == "rlib"));
+    let library = library.unwrap();
+    let bytes = fs::read(&library).unwrap();
+    fs::write(&library, [&bytes[..], b"more"].concat()).unwrap();
+    world.write("Cargo.toml", "[package");
+    assert_ne!(world.run(&BUILD).code, 0);
+    world.write("Cargo.toml", &manifest);
+    assert!(world.build() > 0, "what was damaged is used");
+    assert_eq!(world.binary(), right);
+    // Nor is what configured Cargo in an attempt that failed what units were made with.
+    world.write(".cargo/config.toml", "[env]\nKIND = 'x'\n");
+    world.write("Cargo.toml", "[package");
+    assert_ne!(world.run(&BUILD).code, 0);
+    world.write("Cargo.toml", &manifest);
+    assert!(world.build() > 0, "what Cargo was configured by changed");
+}
+
+#[test]
 fn a_line_in_one_manifest_takes_that_package_and_its_dependents() {
     let world = World::new();
     assert_eq!(world.build(), 2);

@@ -75,9 +75,14 @@ impl Tracer {
             }
             Call::Start(lookup, arguments) => self.start(question, &process, &lookup, arguments),
             Call::NewRoot => self.learn(thread, process.with_view(View::Changing)),
+            Call::Mount => {
+                if let Some(who) = process.role.who() {
+                    self.recorder.missed(who, Gap::OtherRoot);
+                }
+            }
             Call::Connect(address, len) => {
                 let memory = Memory::of(thread);
-                if let (Some(who), true) = (process.role.who(), memory.is_network(address, len)) {
+                if let (Some(who), true) = (process.role.who(), memory.is_service(address, len)) {
                     self.recorder.missed(who, Gap::Network);
                 }
             }
@@ -125,6 +130,8 @@ impl Tracer {
                 self.recorder.is_of_version(who, version);
             }
             if role != process.role {
+                // Once it is started, the program has the number of the leader, whichever thread starts it.
+                self.learn(process.leader, process.with_role(role.clone()));
                 self.learn(thread, process.with_role(role.clone()));
                 process = Arc::new(process.with_role(role));
             }
@@ -193,7 +200,7 @@ impl Tracer {
     fn learn(&self, thread: u32, process: Process) {
         let mut all = self.processes();
         if all.by_thread.len() > all.swept + MANY {
-            all.by_thread.retain(|thread, process| process.is_still(*thread));
+            all.by_thread.retain(|thread, process| process.has_thread(*thread));
             all.swept = all.by_thread.len();
         }
         all.by_thread.insert(thread, Arc::new(process));

@@ -16,7 +16,7 @@ use crate::observe::identity::CacheKind;
 
 /// Variables whose paths are looked at elsewhere, say only where somebody lives, or name the home
 /// of a version manager or a download cache: what builds take from there is on `PATH`.
-const ELSEWHERE: [&str; 28] = [
+const ELSEWHERE: [&str; 29] = [
     "PATH",
     "HOME",
     "CARGO_HOME",
@@ -31,6 +31,7 @@ const ELSEWHERE: [&str; 28] = [
     "MANPATH",
     "PYENV_ROOT",
     "PYENV_DIR",
+    "_PYENV_INSTALL_PREFIX",
     "RBENV_ROOT",
     "NVM_DIR",
     "ASDF_DIR",

@@ -129,7 +129,11 @@ impl<'a> Glass<'a> {
             Err(error) if is_absence(&error) => Thing::Absent,
             Err(error) => return Err(error),
             Ok(found) if found.is_file() => file(real, &found)?,
-            Ok(found) if found.is_dir() && how.names => Thing::Directory(Some(self.names(real)?)),
+            Ok(found) if found.is_dir() && how.names => match self.names(real) {
+                Ok(names) => Thing::Directory(Some(names)),
+                Err(error) if is_absence(&error) => Thing::Directory(None),
+                Err(error) => return Err(error),
+            },
             Ok(found) if found.is_dir() => Thing::Directory(None),
             Ok(_) => Thing::Special,
         };
@@ -142,9 +146,12 @@ impl<'a> Glass<'a> {
     }
 
     /// Whether a path leads to a regular file, and the stamp of what is there; nothing if nothing is.
-    pub(super) fn kind(&self, path: &Path) -> Option<(bool, Stamp)> {
-        let found = std::fs::metadata(self.real(path)).ok()?;
-        Some((found.is_file(), Stamp::of(&found)))
+    pub(super) fn kind(&self, path: &Path) -> io::Result<Option<(bool, Stamp)>> {
+        match std::fs::metadata(self.real(path)) {
+            Ok(found) => Ok(Some((found.is_file(), Stamp::of(&found)))),
+            Err(error) if is_absence(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The stamp of what a path leads to now.
@@ -152,8 +159,11 @@ impl<'a> Glass<'a> {
         std::fs::metadata(self.real(path)).ok().map(|found| Stamp::of(&found))
     }
 
-    /// Where a path is here, without links and dots on the way to it.
+    /// Where what a path leads to is here, without links and dots.
     pub(super) fn place_of(&self, path: &Path) -> PathBuf {
+        if let Ok(place) = std::fs::canonicalize(self.real(path)) {
+            return place;
+        }
         let parent = path.parent().and_then(|parent| std::fs::canonicalize(self.real(parent)).ok());
         match (parent, path.file_name()) {
             (Some(parent), Some(name)) => parent.join(name),

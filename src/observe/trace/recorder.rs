@@ -3,11 +3,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::found::{EXECUTABLE, Glass, Thing};
+use super::programs::{StartsBy, starts_by};
 use super::{Gap, How};
 use crate::base::tree::{Node, Stamp, Tree};
 use crate::observe::sources::{Where, plain};
@@ -15,6 +17,11 @@ use crate::observe::sources::{Where, plain};
 /// What is nobody's input: the kernel's own files; and what is looked at otherwise: where the loader finds which library is
 /// a part of the identity, and its cache another one with each package.
 const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
+
+/// Interpreters of interpreters, as many as the kernel follows (`fs/exec.c`).
+const INTERPRETERS: usize = 5;
+
+const LINK: How = How { names: false, link: true };
 
 /// Files of anybody's among the devices.
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -114,25 +121,48 @@ impl Recorder {
         if *who == Who::Cargo && !is_configuration(&flat) {
             return;
         }
-        if self.passes_over(&flat) {
+        let glass = Glass::plain(&self.place);
+        if seen.ran {
+            self.started(who, text, &glass);
+        }
+        let real = glass.place_of(text);
+        if self.passes_over(&flat) || self.passes_over(&self.place.seen_by_compiler(&real)) {
             return;
         }
         if self.is_gits(&flat) {
             self.book().git.insert(who.clone());
             return;
         }
-        let glass = Glass::plain(&self.place);
-        let look = || glass.look(text, How::default()).map(|found| found.node);
-        let before = match glass.kind(text) {
-            None => Before::Nothing,
-            Some((true, stamp)) if !seen.linked => Before::File(stamp),
-            Some(_) => look().map_or(Before::Nothing, Before::Other),
-        };
-        let names = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
-        let names =
-            names.then(|| glass.look(text, seen.how).ok()).flatten().map(|found| found.node);
-        let real = glass.place_of(text);
+        let looked = look(text, seen, &glass);
+        let Ok((before, names)) = looked else { return self.missed(who, Gap::Unreadable) };
+        let is_directory = matches!(before, Before::Other(Thing::Directory(_)));
         self.book().add(who, path, Lookup { seen, before, names, real });
+        if is_directory && !seen.how.link {
+            self.links_on(who, text, &glass);
+        }
+    }
+
+    /// Directories are entered and worked in by where they really are, so that the links on the way there are
+    /// asked for by nobody again.
+    fn links_on(&self, who: &Who, path: &Path, glass: &Glass<'_>) {
+        let above = path.ancestors().filter(|above| glass.link(above).is_some());
+        for link in above {
+            self.saw(who, link.as_os_str().as_bytes(), Seen { how: LINK, ..Seen::default() });
+        }
+    }
+
+    /// What the kernel opens by itself when it starts a program: the interpreter of a script, the loader of an
+    /// executable (execve(2)).
+    fn started(&self, who: &Who, program: &Path, glass: &Glass<'_>) {
+        let mut program = program.to_owned();
+        for _ in 0..INTERPRETERS {
+            match starts_by(&glass.real(&program)) {
+                StartsBy::Itself => return,
+                StartsBy::Foreign => return self.missed(who, Gap::Foreign),
+                StartsBy::Another(next) => program = next,
+            }
+            self.saw(who, program.as_os_str().as_bytes(), Seen::default());
+        }
     }
 
     /// Takes down of which version of its package somebody is.
@@ -149,7 +179,10 @@ impl Recorder {
     pub(crate) fn is_known(&self, who: &Who, path: &[u8], seen: Seen) -> bool {
         let text = Path::new(OsStr::from_bytes(path));
         let is_flat = memchr::memmem::find(path, b"/.").is_none();
-        if is_flat && (self.passes_over(text) || (*who == Who::Cargo && !is_configuration(text))) {
+        if is_flat
+            && !seen.ran
+            && (self.passes_over(text) || (*who == Who::Cargo && !is_configuration(text)))
+        {
             return true;
         }
         let book = self.book();
@@ -232,6 +265,18 @@ impl Book {
     pub(super) fn path(&self, number: u32) -> &Path {
         Path::new(OsStr::from_bytes(&self.by_number[number as usize]))
     }
+}
+
+/// What is at a path, and the names in it if it is a directory and somebody asks for them.
+fn look(path: &Path, seen: Seen, glass: &Glass<'_>) -> io::Result<(Before, Option<Thing>)> {
+    let before = match glass.kind(path)? {
+        None => Before::Nothing,
+        Some((true, stamp)) if !seen.linked => Before::File(stamp),
+        Some(_) => Before::Other(glass.look(path, How::default())?.node),
+    };
+    let is_listed = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
+    let names = if is_listed { Some(glass.look(path, seen.how)?.node) } else { None };
+    Ok((before, names))
 }
 
 /// Whether Cargo, or rustup in its name, may be configured by a file of that name. Manifests and lock files are

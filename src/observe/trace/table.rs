@@ -6,16 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::found::{Found, Glass, Thing};
-use super::programs::{StartsBy, starts_by};
-use super::recorder::{Before, Book, Lookup, Recorder, Seen, Who};
+use super::recorder::{Before, Book, Lookup, Recorder, Who};
 use super::{Gap, How, Input, Trace, Traces};
 use crate::base::moment::Moment;
 use crate::base::tree::Stamp;
 use crate::observe::cargo_layout::Unit;
 use crate::observe::sources::Where;
-
-/// Interpreters of interpreters, as many as the kernel follows (`fs/exec.c`).
-const INTERPRETERS: usize = 5;
 
 impl Recorder {
     /// The traces of the units that were made since `started`.
@@ -41,8 +37,10 @@ impl Recorder {
                 continue;
             }
             whose.push(Who::Anybody);
+            table.until = unit.finished.map_or(Moment::MAX, |done| done.at);
             traces.insert(unit.hash.clone(), table.trace(&book, &whose, at));
         }
+        table.until = Moment::MAX;
         let common = table.trace(&book, &[Who::Cargo], Moment::MIN).inputs;
         Traces { inputs: table.inputs, units: traces, common }
     }
@@ -56,6 +54,8 @@ pub(super) struct Table<'a> {
     places: HashMap<(Vec<u8>, How, Option<Found>), u32>,
     /// What is at a path now, with its stamp.
     looked: HashMap<PathBuf, Option<(Stamp, Thing)>>,
+    /// When the unit was done: what was written later it did not see.
+    until: Moment,
 }
 
 impl<'a> Table<'a> {
@@ -66,6 +66,7 @@ impl<'a> Table<'a> {
             inputs: Vec::new(),
             places: HashMap::new(),
             looked: HashMap::new(),
+            until: Moment::MAX,
         }
     }
 
@@ -84,17 +85,14 @@ impl<'a> Table<'a> {
                 if lookup.real.ancestors().any(|above| own.made.contains(above)) {
                     continue;
                 }
-                if own.wrote.contains(&*lookup.real) {
-                    if lookup.seen.read && self.changed(path, lookup) {
+                if own.wrote.contains(&*lookup.real) && self.changed(path, lookup) {
+                    if lookup.seen.read {
                         trace.gaps.insert(Gap::ReadAndWrote);
                     }
                     continue;
                 }
                 let place = self.input(path, lookup);
                 trace.inputs.extend(place);
-                if lookup.seen.ran {
-                    self.interpreters(path, &mut trace);
-                }
             }
         }
         trace
@@ -102,7 +100,8 @@ impl<'a> Table<'a> {
 
     /// The place of an input in the table.
     fn input(&mut self, path: &Path, lookup: &Lookup) -> Option<u32> {
-        let how = lookup.seen.how;
+        let is_file = matches!(lookup.before, Before::File(_));
+        let how = How { names: lookup.seen.how.names && !is_file, ..lookup.seen.how };
         let mut stamp = None;
         let node = match (&lookup.before, &lookup.names) {
             (Before::Nothing, _) => Some(Thing::Absent),
@@ -110,7 +109,9 @@ impl<'a> Table<'a> {
             (Before::Other(thing), None) => Some(thing.clone()),
             (Before::File(before), _) => {
                 let now = self.now(path).filter(|(now, _)| now == before);
-                let now = now.or_else(|| Some((*before, self.recorder.known(path, *before)?)));
+                let is_later = || self.glass.stamp(path).is_some_and(|now| now.ctime > self.until);
+                let known = || self.recorder.known(path, *before).filter(|_| is_later());
+                let now = now.or_else(|| Some((*before, known()?)));
                 stamp = now.as_ref().and_then(|(now, _)| self.glass.vouch(*now));
                 now.map(|(_, thing)| thing)
             }
@@ -128,10 +129,13 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Whether a file is another one than when it was looked up first.
+    /// Whether a file is another one than when it was looked up first, as far as that can be told.
     fn changed(&self, path: &Path, lookup: &Lookup) -> bool {
-        let Before::File(before) = lookup.before else { return false };
-        self.glass.stamp(path) != Some(before)
+        match lookup.before {
+            Before::File(before) => self.glass.stamp(path) != Some(before),
+            Before::Other(Thing::File(..)) => true,
+            Before::Nothing | Before::Other(_) => false,
+        }
     }
 
     /// What is at a path now; read once.
@@ -141,34 +145,9 @@ impl<'a> Table<'a> {
         }
         let stamp = self.glass.stamp(path);
         let thing = self.glass.look(path, How::default()).ok().map(|found| found.node);
-        let now = stamp.zip(thing);
+        let now = stamp.zip(thing).filter(|(stamp, _)| self.glass.stamp(path) == Some(*stamp));
         self.looked.insert(path.to_owned(), now.clone());
         now
-    }
-
-    /// What the kernel opens by itself when it starts a program: the interpreter of a script, the loader of an
-    /// executable (execve(2)).
-    fn interpreters(&mut self, program: &Path, trace: &mut Trace) {
-        let mut program = program.to_owned();
-        for _ in 0..INTERPRETERS {
-            let next = match starts_by(&self.glass.real(&program)) {
-                StartsBy::Itself => return,
-                StartsBy::Foreign => {
-                    trace.gaps.insert(Gap::Foreign);
-                    return;
-                }
-                StartsBy::Another(next) => next,
-            };
-            if self.recorder.passes_over(&next) {
-                return;
-            }
-            let before = self.glass.stamp(&next).map_or(Before::Nothing, Before::File);
-            let real = self.glass.place_of(&next);
-            let lookup = Lookup { seen: Seen::default(), before, names: None, real };
-            let place = self.input(&next, &lookup);
-            trace.inputs.extend(place);
-            program = next;
-        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Session<'_> {
             (outcome != Outcome::Succeeded).then(|| Layout::scan(&target).ok()).flatten()?;
         let has_started = layout.units().any(|unit| unit.started.is_none_or(|at| at >= started));
         let (recorded, tree) = (begun.recorded.as_ref()?, &begun.manifest.as_ref()?.tree);
-        if has_started {
+        if has_started || !begun.was_whole {
             return None;
         }
         let was_there =

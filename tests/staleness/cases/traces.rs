@@ -386,6 +386,46 @@ fn kinds() -> Vec<Kind> {
             |lab| write_old(lab, "b", "two"),
         ),
         kind(
+            "a file that is opened to be written too",
+            "{ use std::io::Read; let mut text = String::new(); fs::OpenOptions::new().read(true).write(true).open(format!(\"{DIR}/data\")).unwrap().read_to_string(&mut text).unwrap(); text }",
+            data,
+            other_data,
+        ),
+        kind(
+            "the names in a directory that is made first",
+            "{ fs::create_dir_all(&DIR).unwrap(); names(&DIR) }",
+            data,
+            |lab| write_old(lab, "more", ""),
+        ),
+        kind(
+            "the names in a directory that is opened as a file",
+            "{ use std::os::fd::AsRawFd; let dir = fs::File::open(&DIR).unwrap(); names(&format!(\"/proc/self/fd/{}\", dir.as_raw_fd())) }",
+            data,
+            |lab| write_old(lab, "more", ""),
+        ),
+        kind(
+            "a file of a directory that is entered by a link",
+            "sh(&format!(\"cd {DIR}/link; cat data\"))",
+            |lab| {
+                write_old(lab, "a/data", "one");
+                write_old(lab, "b/data", "two");
+                lab.link("a", &lab.outside("hidden/link"));
+            },
+            |lab| lab.link("b", &lab.outside("hidden/link")),
+        ),
+        kind(
+            "whether a directory can be entered",
+            "sh(&format!(\"cd {DIR}/flag 2>/dev/null && echo yes || echo no\"))",
+            data,
+            |lab| write_old(lab, "flag/x", ""),
+        ),
+        kind(
+            "the interpreter of a script that the build makes",
+            "sh(&format!(\"printf '#!{DIR}/sh\\n' > $OUT_DIR/tool; chmod +x $OUT_DIR/tool; $OUT_DIR/tool\"))",
+            |lab| lab.write_program(&lab.outside("hidden/sh"), "#!/bin/sh\necho one\n"),
+            |lab| lab.write_program(&lab.outside("hidden/sh"), "#!/bin/sh\necho two\n"),
+        ),
+        kind(
             "whether a file can be executed",
             "sh(&format!(\"test -x {DIR}/data && echo yes || echo no\"))",
             data,

@@ -25,6 +25,9 @@ pub(in super::super) const ASKED: &[libc::c_long] = &[
     libc::SYS_linkat,
     libc::SYS_symlink,
     libc::SYS_symlinkat,
+    libc::SYS_chdir,
+    libc::SYS_mount,
+    libc::SYS_move_mount,
     libc::SYS_chroot,
     libc::SYS_pivot_root,
     libc::SYS_setns,
@@ -45,6 +48,9 @@ pub(in super::super) const ASKED: &[libc::c_long] = &[
     libc::SYS_renameat2,
     libc::SYS_linkat,
     libc::SYS_symlinkat,
+    libc::SYS_chdir,
+    libc::SYS_mount,
+    libc::SYS_move_mount,
     libc::SYS_chroot,
     libc::SYS_pivot_root,
     libc::SYS_setns,
@@ -81,6 +87,8 @@ pub(super) enum Call {
     Paths(Lookup, Option<Lookup>),
     /// It starts a program.
     Start(Lookup, Arguments),
+    /// Something is mounted: what a path leads to is another thing there than here.
+    Mount,
     /// The process gets another root.
     NewRoot,
     /// It asks a service: address and length.
@@ -131,6 +139,9 @@ impl Call {
                 Some(Self::Paths(at(a, b, LINKED), Some(at(c, d, WROTE))))
             }
             libc::SYS_symlinkat => one(at(b, c, WROTE)),
+            libc::SYS_chdir => one(here(a, looks(FOLLOWS))),
+            libc::SYS_mount if is_propagation(d) => None,
+            libc::SYS_mount | libc::SYS_move_mount => Some(Self::Mount),
             libc::SYS_chroot | libc::SYS_pivot_root | libc::SYS_setns => Some(Self::NewRoot),
             libc::SYS_connect => Some(Self::Connect(b, c)),
             libc::SYS_io_uring_setup | libc::SYS_open_by_handle_at => Some(Self::Blind),
@@ -163,6 +174,11 @@ impl Call {
     }
 }
 
+/// Whether a `mount` says only who sees later mounts, as who makes a mount namespace does (`mount(2)`).
+fn is_propagation(flags: u64) -> bool {
+    flags & (libc::MS_PRIVATE | libc::MS_SLAVE | libc::MS_SHARED | libc::MS_UNBINDABLE) != 0
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the kernel takes the lower half too")]
 fn descriptor(base: u64) -> Option<i32> {
     Some(base as i32).filter(|base| *base != libc::AT_FDCWD)
@@ -179,7 +195,8 @@ fn opened(flags: u64) -> Seen {
     let is_emptied = flags & (libc::O_TRUNC | libc::O_EXCL) != 0 && access != libc::O_RDONLY;
     let wrote = access != libc::O_RDONLY || flags & libc::O_CREAT != 0;
     let read = access == libc::O_RDONLY || (access == libc::O_RDWR && !is_emptied);
-    let names = flags & libc::O_DIRECTORY != 0 && flags & libc::O_TMPFILE != libc::O_TMPFILE;
+    // Whoever opens a directory so may list it, with O_DIRECTORY or without.
+    let names = access == libc::O_RDONLY && flags & libc::O_CREAT == 0;
     Seen { how: How { names, link: false }, read, wrote, ..Seen::default() }
 }
 

@@ -1,9 +1,12 @@
 //! Reads the memory of a process that waits for an answer.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::calls::Arguments;
 use super::process::Role;
@@ -22,6 +25,16 @@ const WORDS: usize = 1 << 16;
 
 /// The files that Cargo writes a compiler's arguments into are smaller.
 const ARGUMENT_FILE: u64 = 1 << 24;
+
+/// Services that name users and hosts, and take what is logged.
+const HARMLESS: [&str; 6] = [
+    "/var/run/nscd",
+    "/run/nscd",
+    "/run/systemd/userdb",
+    "/run/systemd/resolve",
+    "/run/systemd/journal",
+    "/dev/log",
+];
 
 /// The memory of one process.
 pub(in super::super) struct Memory {
@@ -138,27 +151,57 @@ impl Memory {
         words
     }
 
-    /// The lines of a file that the process names.
+    /// The lines of a file that the process names, if it is a plain one.
     fn lines(&self, file: &[u8]) -> Vec<Vec<u8>> {
         use std::io::Read;
-        let place = if file.starts_with(b"/") { "root" } else { "cwd" };
-        let place = Path::new("/proc").join(self.pid.to_string()).join(place);
-        let file = file.strip_prefix(b"/").unwrap_or(file);
         let mut bytes = Vec::new();
-        let opened = std::fs::File::open(place.join(OsStr::from_bytes(file)));
-        let read = opened.and_then(|file| file.take(ARGUMENT_FILE).read_to_end(&mut bytes));
-        if read.is_err() {
+        let opened =
+            self.open(file).ok().filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+        let read = opened.map(|file| file.take(ARGUMENT_FILE).read_to_end(&mut bytes));
+        if !matches!(read, Some(Ok(_))) {
             return Vec::new();
         }
         bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
-    /// Whether an address is of another machine, or of a service here that listens on a socket with a port.
-    pub(super) fn is_network(&self, address: u64, len: u64) -> bool {
-        let mut family = [0; 2];
-        let families = [libc::AF_INET, libc::AF_INET6];
-        let read = len >= 2 && self.read(address, &mut family).is_ok_and(|read| read == 2);
-        read && families.contains(&i32::from(u16::from_ne_bytes(family)))
+    /// Opens a file as the process sees it, without waiting for anybody.
+    fn open(&self, file: &[u8]) -> io::Result<File> {
+        let (place, how) = match file.strip_prefix(b"/") {
+            Some(_) => ("root", ResolveFlags::IN_ROOT),
+            None => ("cwd", ResolveFlags::NO_MAGICLINKS),
+        };
+        let start = format!("/proc/{}/{place}", self.pid);
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let start = rustix::fs::openat(CWD, start, directory, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let how = how | ResolveFlags::NO_MAGICLINKS;
+        Ok(File::from(rustix::fs::openat2(
+            start,
+            OsStr::from_bytes(file),
+            flags,
+            Mode::empty(),
+            how,
+        )?))
+    }
+
+    /// Whether an address is of another machine, or of a service here that may look up anything in the name of
+    /// who asks.
+    pub(super) fn is_service(&self, address: u64, len: u64) -> bool {
+        let mut bytes = [0; 2 + 108];
+        let len = usize::try_from(len).unwrap_or(0).min(bytes.len());
+        let read = self.read(address, &mut bytes[..len]).unwrap_or(0);
+        let Some((family, place)) = bytes[..read].split_first_chunk::<2>() else { return false };
+        match i32::from(u16::from_ne_bytes(*family)) {
+            libc::AF_INET | libc::AF_INET6 | libc::AF_VSOCK => true,
+            libc::AF_UNIX => {
+                let end = place.iter().position(|byte| *byte == 0).unwrap_or(place.len());
+                let path = Path::new(OsStr::from_bytes(&place[..end]));
+                let is_known = HARMLESS.iter().any(|known| path.starts_with(known));
+                // Without a path the name is an abstract one.
+                !is_known && (end == 0 || path.symlink_metadata().is_ok())
+            }
+            _ => false,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) enum View {
 /// One process.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
-    leader: u32,
+    pub leader: u32,
     pub role: Role,
     pub view: View,
     /// By which is known that its number is still its own.
@@ -86,11 +86,16 @@ impl Process {
         if now.saturating_sub(self.seen.load(Ordering::Relaxed)) < NOT_AGAIN {
             return true;
         }
-        let is_still = self.lives() && (thread == self.leader || self.has(thread));
+        let is_still = self.has_thread(thread);
         if is_still {
             self.seen.store(now, Ordering::Relaxed);
         }
         is_still
+    }
+
+    /// The same, asked of the kernel.
+    pub(super) fn has_thread(&self, thread: u32) -> bool {
+        self.lives() && (thread == self.leader || self.has(thread))
     }
 
     fn lives(&self) -> bool {
