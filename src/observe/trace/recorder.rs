@@ -73,6 +73,8 @@ pub(super) struct Lookup {
     pub names: Option<Thing>,
     /// Where it is without links and dots on the way, as seen from here: by that it is the same.
     pub real: PathBuf,
+    /// It only leads to what is looked at otherwise, and may be made for that alone: Cargo's home, for one.
+    pub leads: bool,
 }
 
 /// Everything that was taken down.
@@ -136,7 +138,8 @@ impl Recorder {
         let looked = look(text, seen, &glass);
         let Ok((before, names)) = looked else { return self.missed(who, Gap::Unreadable) };
         let is_directory = matches!(before, Before::Other(Thing::Directory(_)));
-        self.book().add(who, path, Lookup { seen, before, names, real });
+        let leads = is_directory && self.leads_to_others(&flat) && glass.link(text).is_none();
+        self.book().add(who, path, Lookup { seen, before, names, real, leads });
         if is_directory && !seen.how.link {
             self.links_on(who, text, &glass);
         }
@@ -195,6 +198,10 @@ impl Recorder {
     pub(super) fn passes_over(&self, path: &Path) -> bool {
         self.passed_over.iter().any(|place| path.starts_with(place))
             && !path.starts_with(SHARED_MEMORY)
+    }
+
+    fn leads_to_others(&self, path: &Path) -> bool {
+        self.passed_over.iter().any(|place| place.starts_with(path))
     }
 
     /// Whether git's answers stand for a path.

@@ -82,7 +82,8 @@ impl<'a> Table<'a> {
             // In the same order each time, so that the same traces are equal.
             let lookups: BTreeMap<&Path, &Lookup> = lookups.collect();
             for (path, lookup) in lookups {
-                if lookup.real.ancestors().any(|above| own.made.contains(above)) {
+                let is_made = lookup.real.ancestors().any(|above| own.made.contains(above));
+                if is_made || (lookup.leads && !lookup.seen.how.names) {
                     continue;
                 }
                 if own.wrote.contains(&*lookup.real) && self.changed(path, lookup) {

@@ -174,6 +174,9 @@ fn what_does_not_matter_is_not_seen() {
     saw(&recorder, &a(), &it.path("dir"), Seen::default());
     saw(&recorder, &a(), &it.path("link"), Seen::default());
     saw(&recorder, &a(), &it.path("src"), LISTED);
+    // On the way to what is looked at otherwise.
+    fs::create_dir(it.path("registry")).unwrap();
+    saw(&recorder, &a(), it.dir.path(), LINKED);
     for passed in ["src/target/release/x", "registry/src/x", "src/target/../target"] {
         saw(&recorder, &a(), &it.path(passed), Seen::default());
     }
