@@ -104,7 +104,7 @@ impl Gap {
 pub(crate) struct Traces {
     /// Everything that any of them looked up, once.
     pub inputs: Vec<Input>,
-    /// By the unit's hash; see [`key`].
+    /// By the unit's hash.
     pub units: BTreeMap<String, Trace>,
     /// What Cargo itself was configured by, which counts for all units.
     pub common: BTreeSet<u32>,
