@@ -325,11 +325,11 @@ fn packages_from_outside_count_by_content() {
     assert!(new.changes_since(&old).is_empty());
     scene.write("cargo/registry/src/index-1/dep-1.2.3/src/lib.rs", "2");
     let new = observe(&place, Some(&old)).unwrap();
-    assert_eq!(new.changes_since(&old).packages, texts(&["dep"]));
+    assert_eq!(new.changes_since(&old).packages, texts(&["dep 1.2.3"]));
     scene.write("cargo/git/checkouts/y-1/0123456/far/new", "");
     let newer = observe(&place, Some(&new)).unwrap();
     let changes = newer.changes_since(&new);
-    assert_eq!(changes.packages, texts(&["far"]));
+    assert_eq!(changes.packages, texts(&["far 0.1.0"]));
     assert!(!changes.touches_local());
 }
 
@@ -347,7 +347,7 @@ fn a_vendored_package_counts_as_itself_and_for_the_checkout() {
     scene.write("source/vendor/dep/src/lib.rs", "2");
     scene.write("elsewhere/far-0.1.0/lib.rs", "2");
     let changes = observe(&place, Some(&old)).unwrap().changes_since(&old);
-    assert_eq!(changes.packages, texts(&["dep", "far"]));
+    assert_eq!(changes.packages, texts(&["dep", "far 0.1.0"]));
     assert_eq!(changes.checkout.len(), 1);
 }
 
@@ -371,12 +371,12 @@ fn what_the_build_itself_brings_is_no_change() {
     let new = observe(&place, Some(&state)).unwrap();
     let expected = SourceChanges {
         inputs: vec![scene.path("late")],
-        packages: texts(&["far"]),
+        packages: texts(&["far 0.1.0"]),
         ..SourceChanges::default()
     };
     let mut changes = new.changes_since(&state);
     assert_eq!(changes.inputs, expected.inputs);
-    changes.packages.insert("far".to_owned());
+    changes.packages.insert("far 0.1.0".to_owned());
     assert_eq!(changes, expected);
     assert!(
         !state
