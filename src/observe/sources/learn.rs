@@ -89,7 +89,16 @@ impl SourceState {
             return Ok(false);
         }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        self.lock = Lockfile::parse(&text).ok();
+        let before = std::mem::replace(&mut self.lock, Lockfile::parse(&text).ok());
+        // What another lock file stood for is another package, though it may have the same name and version.
+        let known: Vec<_> = before.into_iter().flat_map(|lock| lock.packages).collect();
+        let others = self.lock.iter().flat_map(|lock| &lock.packages);
+        let others = others.filter(|package| {
+            !known.iter().any(|it| it.sum() == package.sum() && it.id() == package.id())
+        });
+        for id in others.map(super::lockfile::Package::id) {
+            self.packages.unlearn(&id);
+        }
         self.checkout.remember(name, entry);
         Ok(true)
     }

@@ -157,6 +157,11 @@ impl Packages {
         }
     }
 
+    /// Forgets where a package is.
+    pub(super) fn unlearn(&mut self, id: &str) {
+        self.homes.remove(id);
+    }
+
     /// Takes in the packages that were nowhere to be found before.
     pub(super) fn learn(&mut self, newer: Self) -> usize {
         let mut learned = 0;
