@@ -78,9 +78,10 @@ impl<'a> Table<'a> {
             trace.git |= book.git.contains(who);
             trace.gaps.extend(book.gaps.get(who).into_iter().flatten());
             let lookups = book.lookups.get(who).into_iter().flatten();
-            let lookups = lookups.map(|(number, lookup)| (book.path(*number), lookup));
-            // In the same order each time, so that the same traces are equal.
-            let lookups: BTreeMap<&Path, &Lookup> = lookups.collect();
+            // In the same order each time, so that the same traces are equal. By text: as paths, `a` and `a/.` are one.
+            let mut lookups: Vec<(&Path, &Lookup)> =
+                lookups.map(|(number, lookup)| (book.path(*number), lookup)).collect();
+            lookups.sort_unstable_by_key(|(path, _)| path.as_os_str());
             for (path, lookup) in lookups {
                 let is_made = lookup.real.ancestors().any(|above| own.made.contains(above));
                 if is_made || (lookup.leads && !lookup.seen.how.names) {

@@ -164,6 +164,21 @@ fn what_was_there_is_told_from_what_is_there_now() {
 }
 
 #[test]
+fn a_directory_has_several_names_and_each_look_at_it_counts() {
+    for (looked, listed) in [("dir", "dir/."), ("dir/.", "dir"), ("dir/", "dir"), ("dir", "dir//")]
+    {
+        let it = World::new();
+        it.write("dir/x", "");
+        let recorder = it.recorder();
+        saw(&recorder, &a(), &it.path(looked), Seen::default());
+        saw(&recorder, &a(), &it.path(listed), LISTED);
+        let traces = World::traces(&recorder);
+        it.write("dir/more", "");
+        assert_eq!(it.stale(&traces).len(), 1, "{looked} and {listed}");
+    }
+}
+
+#[test]
 fn what_does_not_matter_is_not_seen() {
     let it = World::new();
     it.write("file", "one");
