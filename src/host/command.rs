@@ -98,21 +98,14 @@ pub(crate) struct Ended {
     pub duration: Duration,
 }
 
-/// Whom what the command looks up is told to.
-pub(crate) struct Watcher {
-    pub recorder: Arc<Recorder>,
-    /// What the compiler has as `/`, as seen from here.
-    pub root: PathBuf,
-}
-
-/// Runs a command to its end, and ends what it left behind. Says whether it was watched.
+/// Runs a command to its end, and ends what it left behind.
 ///
-/// Every process of it inherits the `locks`.
+/// Every process of it inherits the `locks`. What it looks up the recorder is told, if there is one.
 pub(crate) fn run(
     command: &[OsString],
     mounts: Mounts,
     locks: &[BorrowedFd<'_>],
-    watcher: Option<Watcher>,
+    recorder: Option<Arc<Recorder>>,
     output: Output,
 ) -> Result<Ended, CommandError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -120,7 +113,7 @@ pub(crate) fn run(
     let started = Instant::now();
     let receiver = Arc::new(Receiver::default());
     forward_signals(&receiver).map_err(CommandError::Supervise)?;
-    let tracer = watcher.map(|watcher| Tracer::new(watcher.recorder, watcher.root));
+    let tracer = recorder.map(Tracer::new);
     let (child, listener) = start(command, mounts, locks, tracer, output)?;
     receiver.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;

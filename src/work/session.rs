@@ -121,8 +121,7 @@ impl Session<'_> {
         watch.step("attach");
         self.held.cargo = None;
         let recorder = self.recorder(&begun);
-        let watcher = recorder.clone().map(|recorder| self.watcher(recorder));
-        let ended = command::run(words, mounts, &self.locks(), watcher, self.output);
+        let ended = command::run(words, mounts, &self.locks(), recorder.clone(), self.output);
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),

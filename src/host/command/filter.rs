@@ -14,7 +14,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
-use super::tracer::{ASKED, WITH_A_PATH};
+use super::tracer::{ASKED, OLD, WITH_A_PATH};
 
 const LOAD: u16 = 0x20;
 const EQUAL: u16 = 0x15;
@@ -64,7 +64,8 @@ impl Filter {
     /// Asks about these, and about all that looks up a path.
     pub(super) fn of_lookups() -> Option<Self> {
         let empty = bits(libc::AT_EMPTY_PATH);
-        let mut rules: Vec<_> = ASKED.iter().map(|call| (*call, When::Always)).collect();
+        let always = ASKED.iter().chain(OLD).map(|call| (*call, When::Always));
+        let mut rules: Vec<_> = always.collect();
         rules.extend(WITH_A_PATH.iter().map(|(call, flags)| (*call, When::Without(*flags, empty))));
         rules.extend(directories());
         Self::of(&rules)

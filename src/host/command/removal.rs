@@ -4,15 +4,14 @@
 //! clean` would fail when everything in it is gone already. larder says "done" in the kernel's place:
 //! the directory stays, empty, and whoever makes it again finds it. All other calls the kernel does (decision 84).
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{Access, AtFlags, Dir, Mode, OFlags, StatxFlags};
 
 use super::listener::{Answer, Question};
 use super::tracer::Memory;
@@ -63,10 +62,11 @@ impl Removals {
             return Ok(Answer::Proceed);
         }
         let pid = question.call.pid;
-        let path = Memory::of(pid).path(call.path)?;
+        let memory = Memory::of(pid);
+        let path = memory.path(call.path)?;
         let Some((parent, name)) = split(&path) else { return Ok(Answer::Proceed) };
         let name = CString::new(name)?;
-        let parent = resolve(pid, call.base, parent)?;
+        let parent = memory.open(call.base, parent, OFlags::PATH | OFlags::DIRECTORY)?;
         if !question.is_valid() || !acts_as_we(pid)? {
             return Ok(Answer::Proceed);
         }
@@ -125,22 +125,6 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = path[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let name = &path[start..end];
     (name != b"." && name != b"..").then_some((&path[..start], name))
-}
-
-/// The directory as the process sees it. An absolute link on the way of a relative path leads to
-/// larder's own view, where nothing is attached: the kernel then answers.
-fn resolve(pid: u32, base: Option<i32>, path: &[u8]) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let (start, how) = match base {
-        _ if path.starts_with(b"/") => (format!("/proc/{pid}/root"), ResolveFlags::IN_ROOT),
-        Some(base) => (format!("/proc/{pid}/fd/{base}"), ResolveFlags::NO_MAGICLINKS),
-        None => (format!("/proc/{pid}/cwd"), ResolveFlags::NO_MAGICLINKS),
-    };
-    let start = rustix::fs::openat(CWD, start, flags, Mode::empty())?;
-    if path.is_empty() {
-        return Ok(start);
-    }
-    Ok(rustix::fs::openat2(&start, OsStr::from_bytes(path), flags, Mode::empty(), how)?)
 }
 
 /// Whether the process has larder's rights to files: only then is known what the kernel would say.

@@ -15,17 +15,16 @@ mod process;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::calls::{Arguments, Call, Lookup};
-use self::process::{Process, Role, View};
+use self::process::{Process, View};
 use super::listener::Question;
 use crate::observe::trace::{Gap, Recorder, Who};
 
-pub(super) use self::calls::{ASKED, WITH_A_PATH};
+pub(super) use self::calls::{ASKED, OLD, WITH_A_PATH};
 pub(super) use self::memory::Memory;
 
 /// So many processes are remembered before those that ended are looked for.
@@ -34,8 +33,6 @@ const MANY: usize = 200;
 /// What is known of the processes of one command.
 pub(super) struct Tracer {
     recorder: Arc<Recorder>,
-    /// What the compiler has as `/`, as seen from here.
-    root: PathBuf,
     /// The command's own process.
     first: AtomicU32,
     processes: Mutex<Processes>,
@@ -49,8 +46,8 @@ struct Processes {
 }
 
 impl Tracer {
-    pub(super) fn new(recorder: Arc<Recorder>, root: PathBuf) -> Self {
-        Self { recorder, root, first: AtomicU32::new(0), processes: Mutex::default() }
+    pub(super) fn new(recorder: Arc<Recorder>) -> Self {
+        Self { recorder, first: AtomicU32::new(0), processes: Mutex::default() }
     }
 
     /// Takes down what a call looks up.
@@ -66,31 +63,24 @@ impl Tracer {
             }
             return;
         };
-        match call {
+        let gap = match call {
+            Call::Start(lookup, arguments) => {
+                return self.start(question, &process, &lookup, arguments);
+            }
+            Call::NewRoot => return self.learn(thread, process.with_view(View::Changing)),
             Call::Paths(first, second) => {
-                let Some(who) = process.role.who() else { return };
-                for lookup in [Some(first), second].into_iter().flatten() {
-                    self.look_up(question, &process, who, &lookup);
-                }
+                let lookups = [Some(first), second].into_iter().flatten();
+                return lookups.for_each(|lookup| self.look_up(question, &process, &lookup));
             }
-            Call::Start(lookup, arguments) => self.start(question, &process, &lookup, arguments),
-            Call::NewRoot => self.learn(thread, process.with_view(View::Changing)),
-            Call::Mount => {
-                if let Some(who) = process.role.who() {
-                    self.recorder.missed(who, Gap::OtherRoot);
-                }
+            Call::Mount => Gap::OtherRoot,
+            Call::Blind => Gap::WithoutPath,
+            Call::Connect(address, len) if Memory::of(thread).is_service(address, len) => {
+                Gap::Network
             }
-            Call::Connect(address, len) => {
-                let memory = Memory::of(thread);
-                if let (Some(who), true) = (process.role.who(), memory.is_service(address, len)) {
-                    self.recorder.missed(who, Gap::Network);
-                }
-            }
-            Call::Blind => {
-                if let Some(who) = process.role.who() {
-                    self.recorder.missed(who, Gap::WithoutPath);
-                }
-            }
+            Call::Connect(..) => return,
+        };
+        if let Some(who) = &process.who {
+            self.recorder.missed(who, gap);
         }
     }
 
@@ -100,81 +90,70 @@ impl Tracer {
         let thread = question.call.pid;
         let known = self.processes().by_thread.get(&thread).cloned();
         let Some(process) = known.filter(|known| known.is_still(thread)) else { return false };
-        let Some(who) = process.role.who() else { return true };
-        let is_plain = match process.view {
-            View::Compilers => true,
-            View::Here => self.root == Path::new("/"),
-            _ => false,
-        };
-        is_plain
-            && Memory::of(thread).path(lookup.path).is_ok_and(|text| {
-                let path = Process::absolute(thread, lookup.base, &text);
-                path.is_some_and(|path| self.recorder.is_known(who, &path, lookup.seen))
-            })
+        let Some(who) = &process.who else { return true };
+        let path = self.path(question, &process, &lookup);
+        path.is_ok_and(|path| self.recorder.is_known(who, &path, lookup.seen))
     }
 
     /// A program is about to be started: from now on the process may be a unit's.
     fn start(
         &self,
         question: &Question<'_>,
-        process: &Arc<Process>,
+        process: &Process,
         lookup: &Lookup,
         arguments: Arguments,
     ) {
-        let thread = question.call.pid;
-        let mut process = Arc::clone(process);
-        if !matches!(process.role, Role::Of(_)) || process.role == Role::Of(Who::Cargo) {
-            let role = Memory::of(thread).role(lookup.path, arguments);
-            if let (Some(who), Some(version)) = (role.who(), Memory::of(thread).version(arguments))
-            {
-                self.recorder.is_of_version(who, version);
-            }
-            if role != process.role {
-                // Once it is started, the program has the number of the leader, whichever thread starts it.
-                self.learn(process.leader, process.with_role(role.clone()));
-                self.learn(thread, process.with_role(role.clone()));
-                process = Arc::new(process.with_role(role));
-            }
+        let (thread, memory) = (question.call.pid, Memory::of(question.call.pid));
+        if process.who.as_ref().is_some_and(|who| *who != Who::Cargo) {
+            return self.look_up(question, process, lookup);
         }
-        if let Some(who) = process.role.who() {
-            self.look_up(question, &process, who, lookup);
+        let process = process.with_who(memory.who(lookup.path, arguments));
+        let unit = process.who.as_ref().filter(|who| **who != Who::Cargo);
+        let version = unit.and_then(|unit| Some((unit, memory.version(arguments)?)));
+        if let Some((unit, version)) = version {
+            self.recorder.is_of_version(unit, version);
+        }
+        self.look_up(question, &process, lookup);
+        // Once it is started, the program has the number of the leader, whichever thread starts it.
+        self.learn(process.leader, process.clone());
+        self.learn(thread, process);
+    }
+
+    fn look_up(&self, question: &Question<'_>, process: &Process, lookup: &Lookup) {
+        let Some(who) = &process.who else { return };
+        match self.path(question, process, lookup) {
+            Ok(path) => self.recorder.saw(who, &path, lookup.seen),
+            Err(Some(gap)) if question.is_valid() => self.recorder.missed(who, gap),
+            Err(_) => {}
         }
     }
 
-    fn look_up(&self, question: &Question<'_>, process: &Process, who: &Who, lookup: &Lookup) {
+    /// The path of a call as the compiler sees it. Fails with what is missed for that; with nothing where the call
+    /// has no path, or is going to fail.
+    fn path(
+        &self,
+        question: &Question<'_>,
+        process: &Process,
+        lookup: &Lookup,
+    ) -> Result<Vec<u8>, Option<Gap>> {
         let thread = question.call.pid;
-        let Ok(text) = Memory::of(thread).path(lookup.path) else {
-            // An address that is not there fails in the kernel too; one that may not be read does not.
-            if !Process::is_readable(thread) && question.is_valid() {
-                self.recorder.missed(who, Gap::Unreadable);
-            }
-            return;
-        };
+        // An address that is not there fails in the kernel too; one that may not be read does not.
+        let text = Memory::of(thread).path(lookup.path);
+        let text = text.map_err(|_| (!Process::is_readable(thread)).then_some(Gap::Unreadable))?;
         if text.is_empty() && lookup.base.is_none() {
-            return;
+            return Err(None);
         }
-        let Some(path) = Process::absolute(thread, lookup.base, &text) else {
-            if question.is_valid() && Process::is_open(thread, lookup.base) {
-                self.recorder.missed(who, Gap::Unreadable);
-            }
-            return;
-        };
-        match process.view(thread, &self.root) {
-            View::Compilers => self.recorder.saw(who, &path, lookup.seen),
-            View::Here if self.root == Path::new("/") => self.recorder.saw(who, &path, lookup.seen),
-            View::Here => {
-                let here = Path::new(OsStr::from_bytes(&path));
-                let theirs =
-                    here.strip_prefix(&self.root).map(|inside| Path::new("/").join(inside));
-                let theirs = theirs.unwrap_or_else(|_| here.to_owned());
-                self.recorder.saw(who, theirs.as_os_str().as_bytes(), lookup.seen);
-            }
+        let path = Process::absolute(thread, lookup.base, &text);
+        let is_open = || Process::is_open(thread, lookup.base).then_some(Gap::Unreadable);
+        let path = path.ok_or_else(is_open)?;
+        match process.view(thread, self.recorder.root()) {
+            View::Compilers => Ok(path),
+            View::Here => Ok(self.recorder.seen_by_compiler(path)),
             View::Below(place) => {
                 let inside = path.strip_prefix(b"/").unwrap_or(&path);
-                let path = place.join(OsStr::from_bytes(inside));
-                self.recorder.saw(who, path.as_os_str().as_bytes(), lookup.seen);
+                Ok(place.join(OsStr::from_bytes(inside)).into_os_string().into_vec())
             }
-            View::Unknown | View::Changing => self.recorder.missed(who, Gap::OtherRoot),
+            View::Unknown | View::Changing => Err(Some(Gap::OtherRoot)),
         }
     }
 
@@ -186,13 +165,13 @@ impl Tracer {
         }
         let (leader, parent) = process::lineage(thread)?;
         let inherited = if leader == thread { parent } else { leader };
-        let role = match inherited {
-            _ if leader == self.first.load(Ordering::Relaxed) => Role::Outside,
+        let who = match inherited {
+            _ if leader == self.first.load(Ordering::Relaxed) => None,
             _ if leader == thread && parent == std::process::id() => process::adopted(thread),
-            0 => Role::Of(Who::Anybody),
-            parent => self.process(parent)?.role.clone(),
+            0 => Some(Who::Anybody),
+            parent => self.process(parent)?.who.clone(),
         };
-        let process = Process::open(leader, role, &self.root)?;
+        let process = Process::open(leader, who, self.recorder.root())?;
         self.learn(thread, process);
         self.processes().by_thread.get(&thread).cloned()
     }

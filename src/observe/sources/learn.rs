@@ -11,6 +11,7 @@
 //!
 //! What is not taken in counts as changed: safe, and at worst needless.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -90,14 +91,14 @@ impl SourceState {
         }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let before = std::mem::replace(&mut self.lock, Lockfile::parse(&text).ok());
-        // What another lock file stood for is another package, though it may have the same name and version.
-        let known: Vec<_> = before.into_iter().flat_map(|lock| lock.packages).collect();
-        let others = self.lock.iter().flat_map(|lock| &lock.packages);
-        let others = others.filter(|package| {
-            !known.iter().any(|it| it.sum() == package.sum() && it.id() == package.id())
-        });
-        for id in others.map(super::lockfile::Package::id) {
-            self.packages.unlearn(&id);
+        // Of the same name and version, and yet another package.
+        let known = before.iter().flat_map(|lock| &lock.packages);
+        let known: BTreeMap<_, _> = known.map(|package| (package.id(), package.sum())).collect();
+        for package in self.lock.iter().flat_map(|lock| &lock.packages) {
+            let id = package.id();
+            if known.get(&id).is_some_and(|sum| *sum != package.sum()) {
+                self.packages.unlearn(&id);
+            }
         }
         self.checkout.remember(name, entry);
         Ok(true)

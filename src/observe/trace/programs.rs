@@ -1,9 +1,12 @@
 //! What the kernel opens by itself when it starts a program.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 /// What is started in a program's place.
 pub(super) enum StartsBy {
@@ -19,8 +22,11 @@ pub(super) enum StartsBy {
 pub(super) fn starts_by(program: &Path) -> StartsBy {
     const HEAD: u64 = 4096;
     let mut head = Vec::new();
-    let read = std::fs::File::open(program).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    if read.is_err() {
+    // Without waiting for anybody: it may be a FIFO, which the kernel is not going to start.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(program, flags, Mode::empty()).map(File::from).ok();
+    let opened = opened.filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+    if opened.is_none_or(|file| file.take(HEAD).read_to_end(&mut head).is_err()) {
         return StartsBy::Itself;
     }
     if let Some(line) = head.strip_prefix(b"#!") {

@@ -2,9 +2,9 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -111,6 +111,17 @@ impl Recorder {
         let passed_over = passed_over.collect();
         let place = place.clone();
         Self { place, passed_over, git, checkout, book: Mutex::default() }
+    }
+
+    /// What the compiler has as `/`, as seen from here.
+    pub(crate) fn root(&self) -> &Path {
+        &self.place.root
+    }
+
+    /// How the compiler sees a path of here.
+    pub(crate) fn seen_by_compiler(&self, here: Vec<u8>) -> Vec<u8> {
+        let here = PathBuf::from(OsString::from_vec(here));
+        self.place.seen_by_compiler(&here).into_os_string().into_vec()
     }
 
     /// Takes down that somebody looked up an absolute path of the compiler's.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Checkout, Session};
 use crate::base::atomic;
 use crate::base::moment::Moment;
-use crate::host::command::Watcher;
 use crate::observe::cargo_layout::Layout;
 use crate::observe::trace::Recorder;
 use crate::store::Outcome;
@@ -23,10 +22,6 @@ impl Session<'_> {
         known.push(self.entry.paths().dir.clone());
         let checkout = begun.state.checkout.clone();
         is_watched.then(|| Arc::new(Recorder::new(sources, &known, git, checkout)))
-    }
-
-    pub(super) fn watcher(&self, recorder: Arc<Recorder>) -> Watcher {
-        Watcher { recorder, root: self.checkout.sources.root.clone() }
     }
 
     /// An attempt that failed before it started a unit changed nothing: what went for it comes back (decision 93). Where

@@ -25,9 +25,9 @@ pub(super) fn named(
         let device = directory.and_then(device);
         device.is_some() && device != own
     };
+    let others = view.known_outside();
     let counts = |path: &Path| {
-        let mut others = view.known.iter().filter(|known| **known != view.source);
-        !others.any(|known| path.starts_with(known))
+        !others.iter().any(|known| path.starts_with(known))
             && (!path.starts_with(&view.source) || is_mounted(path))
     };
     let homes = |package: &str| fresh::homes(state, view, package);

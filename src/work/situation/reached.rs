@@ -44,9 +44,10 @@ impl Seen {
         let known = known.filter(|_| self.layout.version != Version::Unknown);
         let Some((manifest, changes)) = known else {
             self.suspects.blind.clone_from(&self.suspects.local);
-            let ids = self.difference.changes.iter().flat_map(|changes| &changes.packages);
-            let names = ids.map(|id| id.split(' ').next().unwrap_or_default().to_owned());
-            self.suspects.repacked.extend(names);
+            let changes = self.difference.changes.iter();
+            let names =
+                changes.flat_map(|changes| &changes.packages).map(|id| name_and_version(id).0);
+            self.suspects.repacked.extend(names.map(str::to_owned));
             return;
         };
         let glass = Glass::with_checkout(place, &self.state.checkout);
@@ -80,19 +81,15 @@ impl Seen {
             }
         }
         self.suspects.configured = stale.common;
-        let may_be_there = |name: &str, version: Option<&str>| {
-            let mut units = self.layout.units().filter(|unit| unit.package == name);
+        let may_be_there = |(name, version): &(&str, Option<&str>)| {
+            let mut units = self.layout.units().filter(|unit| unit.package == *name);
             let is_of =
                 |unit| version.is_none_or(|version| manifest.traces.may_be_of(unit, version));
             units.any(is_of)
         };
-        for id in &changes.packages {
-            let (name, version) =
-                id.split_once(' ').map_or((&**id, None), |(name, version)| (name, Some(version)));
-            if may_be_there(name, version) {
-                self.suspects.repacked.insert(name.to_owned());
-            }
-        }
+        let packages = changes.packages.iter().map(|id| name_and_version(id));
+        let packages = packages.filter(may_be_there).map(|(name, _)| name.to_owned());
+        self.suspects.repacked = packages.collect();
     }
 
     /// Looks into single units, only where a change asks for it.
@@ -149,4 +146,9 @@ impl Seen {
         let names = |path: &PathBuf| inputs.contains(path) || (has_programs && is_gone(path));
         Ok(changes.inputs.iter().any(names))
     }
+}
+
+/// A package's name, and its version if that is said.
+fn name_and_version(id: &str) -> (&str, Option<&str>) {
+    id.split_once(' ').map_or((id, None), |(name, version)| (name, Some(version)))
 }

@@ -2,62 +2,46 @@
 
 use crate::observe::trace::{How, Seen};
 
-/// The calls about which the kernel asks so that units can be watched, besides those of [`WITH_A_PATH`].
-#[cfg(target_arch = "x86_64")]
+/// The calls about which the kernel asks so that units can be watched, besides [`OLD`] ones and those of
+/// [`WITH_A_PATH`].
 pub(in super::super) const ASKED: &[libc::c_long] = &[
     libc::SYS_openat,
-    libc::SYS_open,
-    libc::SYS_creat,
     libc::SYS_openat2,
     libc::SYS_execve,
     libc::SYS_execveat,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_symlinkat,
+    libc::SYS_chdir,
+    libc::SYS_mount,
+    libc::SYS_move_mount,
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_setns,
+    libc::SYS_connect,
+    libc::SYS_io_uring_setup,
+    libc::SYS_open_by_handle_at,
+];
+
+/// Calls that newer architectures do not have.
+#[cfg(target_arch = "x86_64")]
+pub(in super::super) const OLD: &[libc::c_long] = &[
+    libc::SYS_open,
+    libc::SYS_creat,
     libc::SYS_stat,
     libc::SYS_lstat,
     libc::SYS_access,
-    libc::SYS_faccessat,
-    libc::SYS_faccessat2,
     libc::SYS_readlink,
-    libc::SYS_readlinkat,
     libc::SYS_rename,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
     libc::SYS_link,
-    libc::SYS_linkat,
     libc::SYS_symlink,
-    libc::SYS_symlinkat,
-    libc::SYS_chdir,
-    libc::SYS_mount,
-    libc::SYS_move_mount,
-    libc::SYS_chroot,
-    libc::SYS_pivot_root,
-    libc::SYS_setns,
-    libc::SYS_connect,
-    libc::SYS_io_uring_setup,
-    libc::SYS_open_by_handle_at,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-pub(in super::super) const ASKED: &[libc::c_long] = &[
-    libc::SYS_openat,
-    libc::SYS_openat2,
-    libc::SYS_execve,
-    libc::SYS_execveat,
-    libc::SYS_faccessat,
-    libc::SYS_faccessat2,
-    libc::SYS_readlinkat,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
-    libc::SYS_linkat,
-    libc::SYS_symlinkat,
-    libc::SYS_chdir,
-    libc::SYS_mount,
-    libc::SYS_move_mount,
-    libc::SYS_chroot,
-    libc::SYS_pivot_root,
-    libc::SYS_setns,
-    libc::SYS_connect,
-    libc::SYS_io_uring_setup,
-    libc::SYS_open_by_handle_at,
-];
+pub(in super::super) const OLD: &[libc::c_long] = &[];
 
 /// Those of them that are mostly made for an open file and take no path then, with the place of their flags
 /// among their arguments: `AT_EMPTY_PATH` says so.
@@ -149,7 +133,7 @@ impl Call {
         }
     }
 
-    /// Calls that newer architectures do not have.
+    /// What one of [`OLD`] means.
     #[cfg(target_arch = "x86_64")]
     fn old(data: &libc::seccomp_data) -> Option<Self> {
         let [a, b, ..] = data.args;

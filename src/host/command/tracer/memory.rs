@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::calls::Arguments;
-use super::process::Role;
 use crate::observe::trace::Who;
 
 const PAGE: usize = 4096;
@@ -92,18 +92,14 @@ impl Memory {
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 
-    /// What a process will be with these arguments: a unit, Cargo, or something else.
-    pub(super) fn role(&self, program: u64, arguments: Arguments) -> Role {
+    /// For whom a process will look up with these arguments: a unit, Cargo, or nobody.
+    pub(super) fn who(&self, program: u64, arguments: Arguments) -> Option<Who> {
         let program = self.path(program).unwrap_or_default();
         let name = Path::new(OsStr::from_bytes(&program)).file_name().unwrap_or_default();
         let words = self.words(arguments.words);
-        if let Some(unit) = compiled(&words) {
-            return Role::Of(unit);
-        }
-        if let Some(files) = argument_file(&words)
-            && let Some(unit) = compiled(&self.lines(files))
-        {
-            return Role::Of(unit);
+        let in_file = || compiled(&self.lines(argument_file(&words)?));
+        if let Some(unit) = compiled(&words).or_else(in_file) {
+            return Some(unit);
         }
         let is_script =
             |name: &[u8]| name.starts_with(b"build-script-") || name.starts_with(b"build_script_");
@@ -111,12 +107,12 @@ impl Memory {
             let variables = self.words(arguments.variables);
             let out = variables.iter().find_map(|variable| variable.strip_prefix(b"OUT_DIR="));
             if let Some(hash) = out.and_then(hash_of_out_dir) {
-                return Role::Of(Who::Unit(hash));
+                return Some(Who::Unit(hash));
             }
         }
         let called = words.first().map(|word| Path::new(OsStr::from_bytes(word)));
         let called = called.and_then(Path::file_name).unwrap_or_default();
-        if name == "cargo" || called == "cargo" { Role::Of(Who::Cargo) } else { Role::Outside }
+        (name == "cargo" || called == "cargo").then_some(Who::Cargo)
     }
 
     /// The version of the package that Cargo starts a program for.
@@ -155,8 +151,10 @@ impl Memory {
     fn lines(&self, file: &[u8]) -> Vec<Vec<u8>> {
         use std::io::Read;
         let mut bytes = Vec::new();
-        let opened =
-            self.open(file).ok().filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+        // Without waiting for anybody: it may be a FIFO.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = self.open(None, file, flags).map(File::from).ok();
+        let opened = opened.filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
         let read = opened.map(|file| file.take(ARGUMENT_FILE).read_to_end(&mut bytes));
         if !matches!(read, Some(Ok(_))) {
             return Vec::new();
@@ -164,24 +162,27 @@ impl Memory {
         bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
-    /// Opens a file as the process sees it, without waiting for anybody.
-    fn open(&self, file: &[u8]) -> io::Result<File> {
-        let (place, how) = match file.strip_prefix(b"/") {
-            Some(_) => ("root", ResolveFlags::IN_ROOT),
-            None => ("cwd", ResolveFlags::NO_MAGICLINKS),
+    /// Opens what is at a path as the process sees it. An absolute link on the way of a relative path leads to larder's
+    /// own view, where nothing is attached.
+    pub(in super::super) fn open(
+        &self,
+        base: Option<i32>,
+        path: &[u8],
+        flags: OFlags,
+    ) -> io::Result<OwnedFd> {
+        let pid = self.pid;
+        let (start, how) = match base {
+            _ if path.starts_with(b"/") => (format!("/proc/{pid}/root"), ResolveFlags::IN_ROOT),
+            Some(base) => (format!("/proc/{pid}/fd/{base}"), ResolveFlags::NO_MAGICLINKS),
+            None => (format!("/proc/{pid}/cwd"), ResolveFlags::NO_MAGICLINKS),
         };
-        let start = format!("/proc/{}/{place}", self.pid);
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let start = rustix::fs::openat(CWD, start, directory, Mode::empty())?;
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let how = how | ResolveFlags::NO_MAGICLINKS;
-        Ok(File::from(rustix::fs::openat2(
-            start,
-            OsStr::from_bytes(file),
-            flags,
-            Mode::empty(),
-            how,
-        )?))
+        if path.is_empty() {
+            return Ok(start);
+        }
+        let (path, flags) = (OsStr::from_bytes(path), flags | OFlags::CLOEXEC);
+        Ok(rustix::fs::openat2(&start, path, flags, Mode::empty(), how)?)
     }
 
     /// Whether an address is of another machine, or of a service here that may look up anything in the name of

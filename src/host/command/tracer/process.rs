@@ -10,15 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::observe::trace::Who;
 
-/// Whose a process is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It looks up for somebody.
-    Of(Who),
-    /// It is of the command, and makes no unit.
-    Outside,
-}
-
 /// How a process sees the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum View {
@@ -38,7 +29,8 @@ pub(super) enum View {
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub leader: u32,
-    pub role: Role,
+    /// For whom it looks up; for nobody where it is of the command and makes no unit.
+    pub who: Option<Who>,
     pub view: View,
     /// By which is known that its number is still its own.
     life: Arc<OwnedFd>,
@@ -49,19 +41,9 @@ pub(super) struct Process {
 /// So long a number cannot have been given again: not before all others were, 32,768 at least.
 const NOT_AGAIN: u64 = 500_000_000;
 
-impl Role {
-    /// For whom it looks up.
-    pub(super) fn who(&self) -> Option<&Who> {
-        match self {
-            Self::Of(who) => Some(who),
-            Self::Outside => None,
-        }
-    }
-}
-
 impl Process {
     /// Takes hold of a process.
-    pub(super) fn open(leader: u32, role: Role, root: &Path) -> Option<Self> {
+    pub(super) fn open(leader: u32, who: Option<Who>, root: &Path) -> Option<Self> {
         let pid = libc::pid_t::try_from(leader).ok()?;
         // SAFETY: two integers; the kernel makes a descriptor for the caller.
         let made = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -69,11 +51,11 @@ impl Process {
         // SAFETY: the kernel has just made this descriptor for the caller.
         let life = Arc::new(unsafe { OwnedFd::from_raw_fd(made) });
         let seen = Arc::new(AtomicU64::new(now()));
-        Some(Self { leader, role, view: view(leader, root), life, seen })
+        Some(Self { leader, who, view: view(leader, root), life, seen })
     }
 
-    pub(super) fn with_role(&self, role: Role) -> Self {
-        Self { role, ..self.clone() }
+    pub(super) fn with_who(&self, who: Option<Who>) -> Self {
+        Self { who, ..self.clone() }
     }
 
     pub(super) fn with_view(&self, view: View) -> Self {
@@ -186,11 +168,11 @@ pub(super) fn lineage(thread: u32) -> Option<(u32, u32)> {
     Some((number("Tgid:")?, number("PPid:")?))
 }
 
-/// Whose a process is whose parent is larder: the command itself has none of Cargo's variables; what lost its
+/// For whom a process looks up whose parent is larder: the command itself has none of Cargo's variables; what lost its
 /// parent may be anybody's.
-pub(super) fn adopted(thread: u32) -> Role {
+pub(super) fn adopted(thread: u32) -> Option<Who> {
     let variables = std::fs::read(format!("/proc/{thread}/environ")).unwrap_or_default();
     let is_cargos = |variable: &[u8]| variable.starts_with(b"CARGO_PKG_NAME=");
     let of_cargo = variables.split(|byte| *byte == 0).any(is_cargos);
-    if of_cargo { Role::Of(Who::Anybody) } else { Role::Outside }
+    of_cargo.then_some(Who::Anybody)
 }
