@@ -11,7 +11,6 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Entry, Tree};
-use crate::base::moment::Moment;
 
 /// One directory as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,11 +78,11 @@ impl Directory {
         }
     }
 
-    /// Takes from all entries what was true on the machine where they were seen.
+    /// Takes from all entries by what a file is known again on the machine where they were seen. When it came
+    /// stays: it says whether its modification time was set on purpose.
     pub(super) fn unsettle(this: &mut Arc<Self>) {
         for child in &mut Arc::make_mut(this).children {
-            (child.entry.settled, child.entry.stamp.ino, child.entry.stamp.ctime) =
-                (false, 0, Moment(0));
+            (child.entry.settled, child.entry.stamp.ino) = (false, 0);
             if let Some(below) = &mut child.below {
                 Self::unsettle(below);
             }
