@@ -18,7 +18,7 @@ mod tests;
 pub(crate) use self::found::{Found, Glass};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -42,11 +42,13 @@ pub(crate) struct How {
 }
 
 /// One path that was looked up, and what was there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Input {
     /// As the compiler sees it; absolute, as bytes.
     pub path: Vec<u8>,
     pub how: How,
+    /// Names in a directory that the unit made itself, in order: they tell nothing of what it found there.
+    pub own: Vec<Vec<u8>>,
     /// What was there; nothing where it changed while the unit was made, so that nobody knows.
     pub found: Option<Found>,
     /// The stamp of the file that was found, if it alone can vouch for its content the next time.
@@ -190,19 +192,15 @@ impl Traces {
     /// `alive` has the hash of each unit that is there, and when it was started.
     pub(crate) fn after(&self, new: &Self, alive: &BTreeMap<String, Option<Moment>>) -> Self {
         let mut all = Self::default();
-        let mut places: BTreeMap<(Vec<u8>, How), u32> = BTreeMap::new();
+        let mut places: HashMap<Input, u32> = HashMap::new();
         let mut take = |from: &Self, indices: &BTreeSet<u32>, into: &mut Self| -> BTreeSet<u32> {
             let mut taken = BTreeSet::new();
             for index in indices {
                 let input = &from.inputs[*index as usize];
-                let key = (input.path.clone(), input.how);
-                let place = places.get(&key).copied();
-                let same = place.filter(|place| into.inputs[*place as usize].found == input.found);
-                taken.insert(same.unwrap_or_else(|| {
-                    let place = u32::try_from(into.inputs.len()).unwrap_or(u32::MAX);
+                let place = places.entry(Input { stamp: None, ..input.clone() });
+                taken.insert(*place.or_insert_with(|| {
                     into.inputs.push(input.clone());
-                    places.insert(key, place);
-                    place
+                    u32::try_from(into.inputs.len() - 1).unwrap_or(u32::MAX)
                 }));
             }
             taken

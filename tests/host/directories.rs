@@ -268,12 +268,7 @@ fn wherever_cargo_is_told_to_build_it_is_warm_where_that_can_be_seen_and_never_s
             bakery.run();
         }
         let again = bakery.run();
-        assert_eq!(
-            Bakery::compiled(&again),
-            0,
-            "{name}: {again}{}",
-            bakery.world.reasons()
-        );
+        assert_eq!(Bakery::compiled(&again), 0, "{name}: {again}{}", bakery.world.reasons());
         assert_eq!(bakery.says(), "six\n", "{name}");
         for dir in ["there", "between", "release", "out", "home/.cargo/all"] {
             remove(&bakery.world.path(dir));

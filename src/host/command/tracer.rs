@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::calls::{Arguments, Call, Lookup};
+use self::memory::Maker;
 use self::process::{Process, View};
 use super::listener::Question;
 use crate::observe::trace::{Gap, Recorder, Who};
@@ -107,7 +108,9 @@ impl Tracer {
         if process.who.as_ref().is_some_and(|who| *who != Who::Cargo) {
             return self.look_up(question, process, lookup);
         }
-        let process = process.with_who(memory.who(lookup.path, arguments));
+        let maker = memory.maker(lookup.path, arguments);
+        let maker = maker.filter(|maker| self.is_for_us(thread, process, maker));
+        let process = process.with_who(maker.map(|maker| maker.who));
         let unit = process.who.as_ref().filter(|who| **who != Who::Cargo);
         let version = unit.and_then(|unit| Some((unit, memory.version(arguments)?)));
         if let Some((unit, version)) = version {
@@ -128,6 +131,15 @@ impl Tracer {
         }
     }
 
+    /// Whether what somebody makes goes into a directory that is kept, as far as that can be told: a cargo with a target
+    /// directory of its own makes units with the same hashes, of which nothing is kept.
+    fn is_for_us(&self, thread: u32, process: &Process, maker: &Maker) -> bool {
+        let Some(into) = &maker.into else { return true };
+        let place = Process::absolute(thread, None, into);
+        let place = place.and_then(|place| self.compilers(thread, process, place).ok());
+        place.is_none_or(|place| self.recorder.is_known_otherwise(&place))
+    }
+
     /// The path of a call as the compiler sees it. Fails with what is missed for that; with nothing where the call
     /// has no path, or is going to fail.
     fn path(
@@ -145,7 +157,16 @@ impl Tracer {
         }
         let path = Process::absolute(thread, lookup.base, &text);
         let is_open = || Process::is_open(thread, lookup.base).then_some(Gap::Unreadable);
-        let path = path.ok_or_else(is_open)?;
+        self.compilers(thread, process, path.ok_or_else(is_open)?)
+    }
+
+    /// How the compiler sees a path of a process.
+    fn compilers(
+        &self,
+        thread: u32,
+        process: &Process,
+        path: Vec<u8>,
+    ) -> Result<Vec<u8>, Option<Gap>> {
         match process.view(thread, self.recorder.root()) {
             View::Compilers => Ok(path),
             View::Here => Ok(self.recorder.seen_by_compiler(path)),

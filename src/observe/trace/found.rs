@@ -1,7 +1,7 @@
 //! What is at a path, and whether it is what was there before.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::Metadata;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{How, Input};
+use super::Input;
 use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::moment::Moment;
 use crate::base::tree::{Node, Stamp, Tree, is_settled};
@@ -94,7 +94,7 @@ impl<'a> Glass<'a> {
         if let Some(same) = self.known(path, &found.node) {
             return same && (!input.how.link || self.link(path) == found.link);
         }
-        self.look_at(path, &real, metadata, input.how).is_ok_and(|now| now == *found)
+        self.look_at(path, &real, metadata, input).is_ok_and(|now| now == *found)
     }
 
     /// Whether a path leads to one of these files, which are here.
@@ -110,11 +110,10 @@ impl<'a> Glass<'a> {
         Some(now == then && (entry.mode & EXECUTABLE != 0) == *runs)
     }
 
-    /// What is at a path now.
-    pub(crate) fn look(&self, path: &Path, how: How) -> io::Result<Found> {
+    /// What a path leads to now.
+    pub(super) fn look(&self, path: &Path) -> io::Result<Thing> {
         let real = self.real(path);
-        let metadata = std::fs::metadata(&real);
-        self.look_at(path, &real, metadata, how)
+        thing(&real, std::fs::metadata(&real))
     }
 
     fn look_at(
@@ -122,20 +121,14 @@ impl<'a> Glass<'a> {
         path: &Path,
         real: &Path,
         metadata: io::Result<Metadata>,
-        how: How,
+        input: &Input,
     ) -> io::Result<Found> {
-        let link = how.link.then(|| self.link(path)).flatten();
-        let node = match metadata {
-            Err(error) if is_absence(&error) => Thing::Absent,
-            Err(error) => return Err(error),
-            Ok(found) if found.is_file() => file(real, &found)?,
-            Ok(found) if found.is_dir() && how.names => match self.names(real) {
-                Ok(names) => Thing::Directory(Some(names)),
-                Err(error) if is_absence(&error) => Thing::Directory(None),
-                Err(error) => return Err(error),
-            },
-            Ok(found) if found.is_dir() => Thing::Directory(None),
-            Ok(_) => Thing::Special,
+        let link = input.how.link.then(|| self.link(path)).flatten();
+        let node = match thing(real, metadata)? {
+            Thing::Directory(_) if input.how.names => {
+                Thing::Directory(self.names(path)?.map(|names| digest_without(&names, &input.own)))
+            }
+            other => other,
         };
         Ok(Found { node, link })
     }
@@ -180,8 +173,9 @@ impl<'a> Glass<'a> {
         text.ok().map(|text| text.into_os_string().into_vec())
     }
 
-    /// The names in a directory but for those of what is built.
-    fn names(&self, here: &Path) -> io::Result<Digest> {
+    /// The names in a directory in order, but for those of what is built; nothing where they may not be read.
+    pub(super) fn names(&self, path: &Path) -> io::Result<Option<Vec<OsString>>> {
+        let here = &*self.real(path);
         let built = [Some(&self.place.built.target), self.place.built.results.as_ref()];
         let is_built = |name: &OsStr| {
             built.iter().flatten().any(|built| {
@@ -189,18 +183,18 @@ impl<'a> Glass<'a> {
             })
         };
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(here)? {
+        let listing = match std::fs::read_dir(here) {
+            Err(error) if is_absence(&error) => return Ok(None),
+            listing => listing?,
+        };
+        for entry in listing {
             let entry = entry?;
             if !is_built(&entry.file_name()) {
                 names.push(entry.file_name());
             }
         }
-        names.sort();
-        let mut digest = DigestBuilder::default();
-        for name in names {
-            digest.field(name.as_bytes());
-        }
-        Ok(digest.finish())
+        names.sort_unstable();
+        Ok(Some(names))
     }
 
     /// The place here of a path as the compiler sees it.
@@ -211,6 +205,26 @@ impl<'a> Glass<'a> {
             self.place.real_of_compiler(path)
         }
     }
+}
+
+/// The digest of names in a directory, but for a unit's own.
+pub(super) fn digest_without(names: &[OsString], own: &[Vec<u8>]) -> Digest {
+    let is_own = |name: &OsStr| own.binary_search_by(|own| (**own).cmp(name.as_bytes())).is_ok();
+    let mut digest = DigestBuilder::default();
+    for name in names.iter().filter(|name| !is_own(name)) {
+        digest.field(name.as_bytes());
+    }
+    digest.finish()
+}
+
+fn thing(real: &Path, metadata: io::Result<Metadata>) -> io::Result<Thing> {
+    Ok(match metadata {
+        Err(error) if is_absence(&error) => Thing::Absent,
+        Err(error) => return Err(error),
+        Ok(found) if found.is_file() => file(real, &found)?,
+        Ok(found) if found.is_dir() => Thing::Directory(None),
+        Ok(_) => Thing::Special,
+    })
 }
 
 fn file(real: &Path, metadata: &Metadata) -> io::Result<Thing> {

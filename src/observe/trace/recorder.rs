@@ -70,7 +70,7 @@ pub(super) struct Lookup {
     pub seen: Seen,
     pub before: Before,
     /// The names in it, if it was a directory and somebody asked for them.
-    pub names: Option<Thing>,
+    pub names: Option<Vec<OsString>>,
     /// Where it is without links and dots on the way, as seen from here: by that it is the same.
     pub real: PathBuf,
     /// It only leads to what is looked at otherwise, and may be made for that alone: Cargo's home, for one.
@@ -122,6 +122,13 @@ impl Recorder {
     pub(crate) fn seen_by_compiler(&self, here: Vec<u8>) -> Vec<u8> {
         let here = PathBuf::from(OsString::from_vec(here));
         self.place.seen_by_compiler(&here).into_os_string().into_vec()
+    }
+
+    /// Whether a path of the compiler's is in one of the directories that are looked at otherwise.
+    pub(crate) fn is_known_otherwise(&self, path: &[u8]) -> bool {
+        let text = Path::new(OsStr::from_bytes(path));
+        let real = Glass::plain(&self.place).place_of(text);
+        self.passes_over(&plain(text)) || self.passes_over(&self.place.seen_by_compiler(&real))
     }
 
     /// Takes down that somebody looked up an absolute path of the compiler's.
@@ -286,14 +293,14 @@ impl Book {
 }
 
 /// What is at a path, and the names in it if it is a directory and somebody asks for them.
-fn look(path: &Path, seen: Seen, glass: &Glass<'_>) -> io::Result<(Before, Option<Thing>)> {
+fn look(path: &Path, seen: Seen, glass: &Glass<'_>) -> io::Result<(Before, Option<Vec<OsString>>)> {
     let before = match glass.kind(path)? {
         None => Before::Nothing,
         Some((true, stamp)) if !seen.linked => Before::File(stamp),
-        Some(_) => Before::Other(glass.look(path, How::default())?.node),
+        Some(_) => Before::Other(glass.look(path)?),
     };
     let is_listed = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
-    let names = if is_listed { Some(glass.look(path, seen.how)?.node) } else { None };
+    let names = if is_listed { glass.names(path)? } else { None };
     Ok((before, names))
 }
 

@@ -1,11 +1,12 @@
 //! The inputs of all units, each once, as they are written down after the build.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::found::{Found, Glass, Thing};
+use super::found::{Found, Glass, Thing, digest_without};
 use super::recorder::{Before, Book, Lookup, Recorder, Who};
 use super::{Gap, How, Input, Trace, Traces};
 use crate::base::moment::Moment;
@@ -51,7 +52,8 @@ pub(super) struct Table<'a> {
     glass: Glass<'a>,
     recorder: &'a Recorder,
     pub inputs: Vec<Input>,
-    places: HashMap<(Vec<u8>, How, Option<Found>), u32>,
+    /// Where each is, by all but its stamp.
+    places: HashMap<Input, u32>,
     /// What is at a path now, with its stamp.
     looked: HashMap<PathBuf, Option<(Stamp, Thing)>>,
     /// When the unit was done: what was written later it did not see.
@@ -88,12 +90,12 @@ impl<'a> Table<'a> {
                     continue;
                 }
                 if own.wrote.contains(&*lookup.real) && self.changed(path, lookup) {
-                    if lookup.seen.read {
+                    if lookup.seen.read && !matches!(lookup.before, Before::Nothing) {
                         trace.gaps.insert(Gap::ReadAndWrote);
                     }
                     continue;
                 }
-                let place = self.input(path, lookup);
+                let place = self.input(path, lookup, &own);
                 trace.inputs.extend(place);
             }
         }
@@ -101,13 +103,17 @@ impl<'a> Table<'a> {
     }
 
     /// The place of an input in the table.
-    fn input(&mut self, path: &Path, lookup: &Lookup) -> Option<u32> {
+    fn input(&mut self, path: &Path, lookup: &Lookup, own: &Own<'_>) -> Option<u32> {
         let is_file = matches!(lookup.before, Before::File(_));
         let how = How { names: lookup.seen.how.names && !is_file, ..lookup.seen.how };
         let mut stamp = None;
+        let own = lookup.names.iter().flat_map(|names| own.names_in(&lookup.real, names));
+        let own: Vec<Vec<u8>> = own.collect();
         let node = match (&lookup.before, &lookup.names) {
             (Before::Nothing, _) => Some(Thing::Absent),
-            (Before::Other(_), Some(names)) => Some(names.clone()),
+            (Before::Other(_), Some(names)) => {
+                Some(Thing::Directory(Some(digest_without(names, &own))))
+            }
             (Before::Other(thing), None) => Some(thing.clone()),
             (Before::File(before), _) => {
                 let now = self.now(path).filter(|(now, _)| now == before);
@@ -120,12 +126,12 @@ impl<'a> Table<'a> {
         };
         let link = if how.link { self.glass.link(path) } else { None };
         let found = node.map(|node| Found { node, link });
-        let bytes = path.as_os_str().as_bytes().to_vec();
+        let path = path.as_os_str().as_bytes().to_vec();
         let next = u32::try_from(self.inputs.len()).ok()?;
-        match self.places.entry((bytes.clone(), how, found.clone())) {
+        match self.places.entry(Input { path, how, own, found, stamp: None }) {
             Entry::Occupied(known) => Some(*known.get()),
             Entry::Vacant(place) => {
-                self.inputs.push(Input { path: bytes, how, found, stamp });
+                self.inputs.push(Input { stamp, ..place.key().clone() });
                 Some(*place.insert(next))
             }
         }
@@ -136,7 +142,9 @@ impl<'a> Table<'a> {
         match lookup.before {
             Before::File(before) => self.glass.stamp(path) != Some(before),
             Before::Other(Thing::File(..)) => true,
-            Before::Nothing | Before::Other(_) => false,
+            // By another name it was there, and the unit took it away to make it anew.
+            Before::Nothing => self.glass.stamp(path).is_some(),
+            Before::Other(_) => false,
         }
     }
 
@@ -146,7 +154,7 @@ impl<'a> Table<'a> {
             return known.clone();
         }
         let stamp = self.glass.stamp(path);
-        let thing = self.glass.look(path, How::default()).ok().map(|found| found.node);
+        let thing = self.glass.look(path).ok();
         let now = stamp.zip(thing).filter(|(stamp, _)| self.glass.stamp(path) == Some(*stamp));
         self.looked.insert(path.to_owned(), now.clone());
         now
@@ -170,5 +178,16 @@ impl<'b> Own<'b> {
             made: made.map(|lookup| &*lookup.real).collect(),
             wrote: wrote.iter().map(|lookup| &*lookup.real).collect(),
         }
+    }
+
+    /// What it made in a directory, as far as that was or is there, in order.
+    fn names_in(&self, directory: &Path, names: &[OsString]) -> BTreeSet<Vec<u8>> {
+        let here = self.wrote.iter().filter(|path| path.parent() == Some(directory));
+        let is_told = |path: &&&Path| {
+            let name = path.file_name().unwrap_or_default();
+            names.iter().any(|known| known == name) || path.symlink_metadata().is_ok()
+        };
+        let name = |path: &&Path| path.file_name().unwrap_or_default().as_bytes().to_vec();
+        here.filter(is_told).map(name).collect()
     }
 }

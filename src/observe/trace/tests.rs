@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::found::Thing;
 use super::*;
+use crate::base::digest::Digest;
 use crate::base::tree::Tree;
 use crate::observe::cargo_layout::{Finished, UnitKind};
 use crate::observe::sources::{Built, Where};
@@ -230,6 +232,33 @@ fn what_a_unit_made_is_no_input_of_its_own_and_one_of_others() {
 }
 
 #[test]
+fn what_a_unit_made_in_a_directory_is_no_name_that_it_found_there() {
+    let it = World::new();
+    it.write("dir/there", "");
+    it.write("dir/again", "one");
+    let recorder = it.recorder();
+    saw(&recorder, &a(), &it.path("src/../dir/again"), Seen::default());
+    saw(&recorder, &b(), &it.path("dir"), LISTED);
+    for made in ["dir/made", "dir/passing", "src/../dir/again"] {
+        saw(&recorder, &a(), &it.path(made), WROTE);
+    }
+    it.write("dir/passing", "");
+    saw(&recorder, &a(), &it.path("dir"), LISTED);
+    fs::remove_file(it.path("dir/passing")).unwrap();
+    fs::remove_file(it.path("dir/again")).unwrap();
+    saw(&recorder, &a(), &it.path("dir/again"), Seen::default());
+    it.write("dir/again", "another");
+    it.write("dir/made", "");
+    let traces = World::traces(&recorder);
+    // Of another unit's it is a name that was not there.
+    assert_eq!(it.stale(&traces), ["bb: dir"]);
+    fs::remove_file(it.path("dir/made")).unwrap();
+    assert_eq!(it.stale(&traces), Vec::<String>::new());
+    fs::remove_file(it.path("dir/there")).unwrap();
+    assert_eq!(it.stale(&traces), ["aa: dir", "bb: dir"]);
+}
+
+#[test]
 fn what_changed_meanwhile_nobody_knows() {
     let it = World::new();
     it.write("file", "one");
@@ -308,4 +337,37 @@ fn traces_of_what_is_there_are_kept_and_others_go() {
     let new = kept.after(&World::traces(&recorder), &alive(150));
     assert_eq!(new.inputs.len(), 1);
     assert_eq!(new.path(0), it.path("other"));
+}
+
+#[test]
+fn traces_have_the_bytes_that_they_always_had() {
+    let stamp = Stamp { ino: 1, size: 2, mtime: Moment(3), ctime: Moment(4) };
+    let input = |path: &str, node, stamp| Input {
+        path: path.as_bytes().to_vec(),
+        how: How { names: true, link: true },
+        own: vec![b"own".to_vec()],
+        found: Some(Found { node, link: Some(b"text".to_vec()) }),
+        stamp,
+    };
+    let file = Thing::File(Digest::of(b"one"), true);
+    let inputs = vec![
+        input("/nothing", Thing::Absent, None),
+        input("/file", file, Some(stamp)),
+        input("/closed", Thing::Unreadable(stamp), None),
+        input("/dir", Thing::Directory(Some(Digest::of(b"names"))), None),
+        Input { found: None, ..input("/dev/null", Thing::Special, None) },
+    ];
+    let trace = Trace {
+        inputs: [0, 1].into(),
+        git: true,
+        gaps: [Gap::Network, Gap::ReadAndWrote].into(),
+        version: Some("1.2.3".to_owned()),
+        started: STARTED,
+    };
+    let units = BTreeMap::from([("00000000000000aa".to_owned(), trace)]);
+    let traces = Traces { inputs, units, common: [2].into() };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("record");
+    crate::base::atomic::write_binary(&path, &traces).unwrap();
+    crate::base::atomic::tests::assert_golden("traces", &fs::read(&path).unwrap());
 }

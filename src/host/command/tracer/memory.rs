@@ -36,6 +36,13 @@ const HARMLESS: [&str; 6] = [
     "/dev/log",
 ];
 
+/// For whom a process will look up, and where what it makes goes, as it says it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Maker {
+    pub who: Who,
+    pub into: Option<Vec<u8>>,
+}
+
 /// The memory of one process.
 pub(in super::super) struct Memory {
     pid: u32,
@@ -93,26 +100,27 @@ impl Memory {
     }
 
     /// For whom a process will look up with these arguments: a unit, Cargo, or nobody.
-    pub(super) fn who(&self, program: u64, arguments: Arguments) -> Option<Who> {
+    pub(super) fn maker(&self, program: u64, arguments: Arguments) -> Option<Maker> {
         let program = self.path(program).unwrap_or_default();
         let name = Path::new(OsStr::from_bytes(&program)).file_name().unwrap_or_default();
         let words = self.words(arguments.words);
         let in_file = || compiled(&self.lines(argument_file(&words)?));
-        if let Some(unit) = compiled(&words).or_else(in_file) {
-            return Some(unit);
+        if let Some(made) = compiled(&words).or_else(in_file) {
+            return Some(made);
         }
         let is_script =
             |name: &[u8]| name.starts_with(b"build-script-") || name.starts_with(b"build_script_");
         if is_script(name.as_bytes()) {
             let variables = self.words(arguments.variables);
             let out = variables.iter().find_map(|variable| variable.strip_prefix(b"OUT_DIR="));
-            if let Some(hash) = out.and_then(hash_of_out_dir) {
-                return Some(Who::Unit(hash));
+            if let Some((hash, out)) = out.and_then(|out| Some((hash_of_out_dir(out)?, out))) {
+                return Some(Maker { who: Who::Unit(hash), into: Some(out.to_vec()) });
             }
         }
         let called = words.first().map(|word| Path::new(OsStr::from_bytes(word)));
         let called = called.and_then(Path::file_name).unwrap_or_default();
-        (name == "cargo" || called == "cargo").then_some(Who::Cargo)
+        let is_cargo = name == "cargo" || called == "cargo";
+        is_cargo.then_some(Maker { who: Who::Cargo, into: None })
     }
 
     /// The version of the package that Cargo starts a program for.
@@ -208,7 +216,7 @@ impl Memory {
 
 /// The unit that a compiler is to make with these arguments. Cargo asks compilers about themselves with the
 /// crate name `___` (`core/compiler/build_context/target_info.rs`, Cargo 1.95).
-fn compiled(words: &[Vec<u8>]) -> Option<Who> {
+fn compiled(words: &[Vec<u8>]) -> Option<Maker> {
     let after = |name: &[u8]| {
         let at = words.iter().position(|word| word == name)?;
         words.get(at + 1)
@@ -221,11 +229,13 @@ fn compiled(words: &[Vec<u8>]) -> Option<Who> {
         let word = word.strip_prefix(b"-C").unwrap_or(word);
         word.strip_prefix(b"extra-filename=-")
     });
-    let unit = match hash {
+    let who = match hash {
         Some(hash) if is_hash(hash) => Who::Unit(String::from_utf8_lossy(hash).into_owned()),
         _ => Who::Crate(String::from_utf8_lossy(name).into_owned()),
     };
-    Some(unit)
+    let joined = || words.iter().find_map(|word| word.strip_prefix(b"--out-dir="));
+    let into = after(b"--out-dir").map(Vec::as_slice).or_else(joined).map(<[u8]>::to_vec);
+    Some(Maker { who, into })
 }
 
 fn argument_file(words: &[Vec<u8>]) -> Option<&[u8]> {
@@ -254,7 +264,7 @@ mod tests {
     #[test]
     fn a_unit_is_known_by_its_compilers_arguments() {
         let hash = "0123456789abcdef";
-        let unit = |text: &str| compiled(&words(text));
+        let unit = |text: &str| compiled(&words(text)).map(|made| made.who);
         let of = |hash: &str| Some(Who::Unit(hash.to_owned()));
         let with = |flag: &str| unit(&format!("rustc --crate-name loaf src/lib.rs {flag}{hash}"));
         assert_eq!(with("-C metadata=ff -C extra-filename=-"), of(hash));
@@ -272,6 +282,10 @@ mod tests {
         {
             assert_eq!(unit(other), None, "{other}");
         }
+        let into = |text: &str| compiled(&words(text)).and_then(|made| made.into);
+        assert_eq!(into("rustc --crate-name a --out-dir /t/deps -v"), Some(b"/t/deps".to_vec()));
+        assert_eq!(into("rustc --crate-name a --out-dir=deps"), Some(b"deps".to_vec()));
+        assert_eq!(into("rustc --crate-name a -o /t/deps/a"), None);
     }
 
     #[test]
