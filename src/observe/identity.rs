@@ -49,19 +49,19 @@ use crate::base::tree::{ObserveError, Tree};
 pub(crate) use ccache::{CAREFUL, CcachePlace};
 pub(crate) use choices::{CacheKind, Fidelity, PackageMode};
 pub(crate) use compare::{Difference, differences};
-pub(crate) use environment::is_of_services;
+pub(crate) use environment::{is_of_services, is_seldom};
 pub(crate) use error::{CanonicalError, IdentifyError};
 pub(crate) use go::GoPlace;
 pub(crate) use inputs::Identity;
 use inputs::Inputs;
-pub(crate) use seldom::{Mentions, Text};
+pub(crate) use seldom::{Mentions, Names, Text};
 pub(crate) use words::words;
 
 /// A directory with more files than this is refused, because it would be read at every build (decision 17).
 const TOO_MANY: usize = 50_000;
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,15 @@ pub(crate) struct IdentityCache {
 /// Environment variables, as they are.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
+impl Request {
+    /// Whether units are going to be watched, and get the environment that is seen here.
+    fn is_watched(&self, search: &search::Search) -> bool {
+        self.fidelity == Fidelity::Exact
+            && words::is_compilation(&self.command)
+            && words::cargo(&self.command).is_some_and(|cargo| search.finds_binary(&cargo))
+    }
+}
+
 /// Looks at everything that decides the bytes of a build in this very place.
 pub(crate) fn identify(
     request: &Request,
@@ -163,6 +172,7 @@ pub(crate) fn identify(
     let config = read_config(request, &said, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = search::Search::new(environment);
+    let (for_all, others) = environment::split(&counting, request.is_watched(&search));
     let asked = Questions::ask(request, environment, &config, &search)?;
     let directories = directories::find(request, &said, &config, environment, &search);
     let limits = named::Limits::new(&request.source, &cargo_home, &directories);
@@ -176,8 +186,8 @@ pub(crate) fn identify(
         Ok::<_, IdentifyError>((tools, named, toolchains))
     };
     let (around, tools) = rayon::join(around, look_at_tools);
-    let ((packages, package_cache), places) = around?;
-    let (tools, named_paths, toolchains) = tools?;
+    let (((packages, package_cache), places), tools) = (around?, tools?);
+    let (tools, named_paths, toolchains) = tools;
     let ((go, go_place), (ccache, ccache_place)) =
         (toolchains.go.unzip(), toolchains.ccache.unzip());
     let identity = Inputs {
@@ -201,11 +211,11 @@ pub(crate) fn identify(
         libraries: toolchains.libraries,
         places: places.digests,
         named_paths,
-        environment: environment::shown(&counting),
+        environment: environment::shown(&for_all),
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
     };
-    let mut surroundings = Surroundings::new(cargo_home, directories, config, environment);
+    let mut surroundings = Surroundings::new(cargo_home, directories, config, environment, &others);
     (surroundings.go, surroundings.ccache) = (go_place, ccache_place);
     let observed = IdentityCache {
         packages: Some(package_cache),

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::found::{Found, Glass};
+pub(crate) use self::found::{EXECUTABLE, Found, Glass};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::found::Thing;
+use crate::base::digest::Digest;
 use crate::base::moment::Moment;
 use crate::base::tree::Stamp;
 use crate::observe::cargo_layout::Unit;
@@ -141,6 +143,17 @@ impl Traces {
     /// What a trace of these has.
     pub(crate) fn inputs_of<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = &'a Input> {
         trace.inputs.iter().filter_map(|index| self.inputs.get(*index as usize))
+    }
+
+    /// The regular files that a trace has, and the digests of what they held.
+    pub(crate) fn files_of<'a>(
+        &'a self,
+        trace: &'a Trace,
+    ) -> impl Iterator<Item = (&'a Path, Digest)> {
+        self.inputs_of(trace).filter_map(|input| match input.found.as_ref()?.node {
+            Thing::File(digest, _) => Some((Path::new(OsStr::from_bytes(&input.path)), digest)),
+            _ => None,
+        })
     }
 
     /// Looks at all inputs again. `git_changed` says whether git would answer anything differently.

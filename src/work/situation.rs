@@ -6,6 +6,7 @@ mod callers;
 mod elsewhere;
 mod extras;
 mod fresh;
+mod namers;
 mod needs;
 mod reached;
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod prometheus;
 mod proof;
 mod refusals;
 mod report;
+mod revisions;
 mod safety;
 mod share;
 mod share_attacks;

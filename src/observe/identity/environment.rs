@@ -1,7 +1,7 @@
 //! Which environment variables count, and how they are kept.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::Environment;
@@ -116,6 +116,147 @@ const IGNORED: &[&str] = &[
     "LARDER_*",
 ];
 
+/// Variables by which whole builds are decided: what programs and libraries are found by, how compilers and the tools
+/// beside them are told to work, language and time, and names that build scripts put together from pieces: for a
+/// target, a library, a place, flags. All that is not like these counts for those who name it (decision 95). A `*`
+/// matches anything.
+const DECIDING: &[&str] = &[
+    // Where and by what programs run.
+    "BASH_ENV",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_*",
+    "HOME",
+    "HOSTALIASES",
+    "IFS",
+    "LD_*",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "MALLOC_*",
+    "NIX_*",
+    "NLSPATH",
+    "PATH",
+    "POSIXLY_CORRECT",
+    "QEMU*",
+    "RES_OPTIONS",
+    "SHELL",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    // Language and time.
+    "FAKETIME*",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TZDIR",
+    // Rust.
+    "CARGO*",
+    "RUST*",
+    "CLIPPY_*",
+    "MIRI*",
+    "SCCACHE*",
+    "CCACHE*",
+    "__CARGO*",
+    // Compilers, and what they find things by; also with a target in the name.
+    "AR",
+    "AR_*",
+    "ARFLAGS*",
+    "AS",
+    "AS_*",
+    "CC",
+    "CC_*",
+    "CFLAGS*",
+    "CLANG*",
+    "COLLECT_*",
+    "COMPILER_PATH",
+    "CPATH",
+    "CPP",
+    "CPPFLAGS*",
+    "CPLUS_*",
+    "CXX",
+    "CXX_*",
+    "CXXFLAGS*",
+    "CXXSTDLIB*",
+    "DEPENDENCIES_OUTPUT",
+    "FC",
+    "FFLAGS*",
+    "GCC_*",
+    "LD",
+    "LDFLAGS*",
+    "LIBCLANG*",
+    "LIBRARY_PATH",
+    "LLVM*",
+    "NM",
+    "NM_*",
+    "OBJC*",
+    "OBJCOPY*",
+    "RANLIB*",
+    "STRIP*",
+    "CROSS_*",
+    "HOST*",
+    "TARGET*",
+    "BINDGEN*",
+    "MACOSX_*",
+    // Other tools and languages.
+    "ACLOCAL*",
+    "AUTO*",
+    "CMAKE*",
+    "CGO_*",
+    "DEB_*",
+    "DPKG*",
+    "FAKEROOT*",
+    "GEM_*",
+    "GIT_*",
+    "GO*",
+    "JAVA*",
+    "JDK*",
+    "LUA*",
+    "M4*",
+    "MAKE*",
+    "MESON*",
+    "NASM*",
+    "NINJA*",
+    "NODE*",
+    "NPM*",
+    "npm_*",
+    "NUM_JOBS",
+    "OPENSSL*",
+    "PERL*",
+    "PKG_CONFIG*",
+    "PROTOC*",
+    "PYENV*",
+    "PYO3*",
+    "PYTHON*",
+    "RUBY*",
+    "SYSTEM_DEPS*",
+    "TCL*",
+    "VCPKG*",
+    "VIRTUAL_ENV",
+    "YASM*",
+    // What build scripts put together: a library's place, kind and flags.
+    "*FLAGS",
+    "*_DIR",
+    "*_DIRS",
+    "*_HOME",
+    "*_LIB",
+    "*_LIBS",
+    "*_NO_PKG_CONFIG",
+    "*_NO_VENDOR",
+    "*_PATH",
+    "*_PREFIX",
+    "*_ROOT",
+    "*_STATIC",
+    "*_SYS_*",
+    "*_TARGET",
+    "*_VENDORED",
+    "*_LINK",
+    "*_INCLUDE",
+];
+
+/// Shorter names stand in every text.
+const SHORT: usize = 4;
+
 /// Parts of names whose values are kept as a digest only (decision 18).
 const SECRET: &[&str] =
     &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
@@ -132,14 +273,32 @@ pub(super) fn counting(environment: &Environment, ignored: &[String]) -> Environ
     counts.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The variables that count only for programs that name them, as digests.
-pub(super) fn seldom(environment: &Environment) -> BTreeMap<String, Digest> {
-    let is_seldom =
-        |name: &OsStr| seldom_patterns().any(|pattern| matches(pattern, name.as_bytes()));
-    let named = environment.iter().filter(|(name, _)| is_seldom(name));
-    named
-        .map(|(name, value)| (super::shown(name.as_bytes()), Digest::of(value.as_bytes())))
-        .collect()
+/// Of the variables that count, those that count for everybody, and those that do for who names them. Where
+/// nobody can tell who read what, all count for everybody.
+pub(super) fn split(counting: &Environment, is_watched: bool) -> (Environment, Environment) {
+    let for_all = |name: &OsStr| {
+        let name = name.as_bytes();
+        !is_watched
+            || name.len() < SHORT
+            || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            || DECIDING.iter().any(|pattern| matches(pattern, name))
+    };
+    let all = counting.clone().into_iter();
+    all.partition(|(name, _)| for_all(name))
+}
+
+/// The variables that count only for programs that name them, as digests: those that are known before, and others.
+pub(super) fn named(environment: &Environment, others: &Environment) -> BTreeMap<String, Digest> {
+    let usual = environment.iter().filter(|(name, _)| is_seldom(name.as_bytes()));
+    let of = |(name, value): (&OsString, &OsString)| {
+        (super::shown(name.as_bytes()), Digest::of(value.as_bytes()))
+    };
+    usual.chain(others).map(of).collect()
+}
+
+/// Whether a variable is one of those of which is known before that they count for who names them.
+pub(crate) fn is_seldom(name: impl AsRef<[u8]>) -> bool {
+    seldom_patterns().any(|pattern| matches(pattern, name.as_ref()))
 }
 
 /// What the names of variables that count only for those who name them look like.
@@ -155,7 +314,8 @@ pub(crate) fn is_of_services(name: &str) -> bool {
 
 fn matches(pattern: &str, name: &[u8]) -> bool {
     match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
-        (Some(start), _) => name.starts_with(start.as_bytes()),
+        (Some(start), Some(_)) => memchr::memmem::find(name, &start.as_bytes()[1..]).is_some(),
+        (Some(start), None) => name.starts_with(start.as_bytes()),
         (None, Some(end)) => name.ends_with(end.as_bytes()),
         (None, None) => name == pattern.as_bytes(),
     }
@@ -199,6 +359,26 @@ mod tests {
         ]);
         let names: Vec<_> = counting(&all, &["CI_*".into()]).into_keys().collect();
         assert_eq!(names, ["FOO", "HOME", "RUSTFLAGS"]);
+    }
+
+    #[test]
+    fn what_decides_for_everybody_is_told_from_what_somebody_has_to_name() {
+        let all = environment(&[
+            ("APP_REVISION", "1"),
+            ("CC_x86_64_unknown_linux_gnu", "1"),
+            ("CI", "1"),
+            ("FLAVOUR", "1"),
+            ("LC_ALL", "1"),
+            ("ODD.NAME", "1"),
+            ("RUSTFLAGS", "1"),
+            ("SODIUM_LIB_DIR", "1"),
+            ("LZ4_SYS_USE", "1"),
+        ]);
+        let (for_all, others) = split(&all, true);
+        let names: Vec<_> = others.into_keys().collect();
+        assert_eq!(names, ["APP_REVISION", "FLAVOUR"]);
+        assert_eq!(for_all.len(), 7);
+        assert_eq!(split(&all, false).0, all);
     }
 
     #[test]

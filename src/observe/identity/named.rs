@@ -197,17 +197,48 @@ impl<'a> Limits<'a> {
     }
 }
 
+/// Options by which paths in what is made are written otherwise: of `FROM=TO` nothing is read (rustc 1.95, `--help -v`;
+/// gcc(1), "-ffile-prefix-map").
+const PREFIX_MAPS: [&[u8]; 5] = [
+    b"--remap-path-prefix",
+    b"-fdebug-prefix-map",
+    b"-ffile-prefix-map",
+    b"-fmacro-prefix-map",
+    b"-fprofile-prefix-map",
+];
+
+/// Where in a prefix map one stands.
+enum Map {
+    Outside,
+    From,
+    To,
+}
+
 /// Every absolute path in a text: what begins with a slash at the start of a word, behind `=`,
-/// `:`, `,`, a quote, or one of the short options `-I`, `-L`, `-B`, `-F`.
+/// `:`, `,`, a quote, or one of the short options `-I`, `-L`, `-B`, `-F`; but for prefix maps.
 fn paths(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
     let separates =
         |byte: &u8| byte.is_ascii_whitespace() || b"=:,;'\"\x1f()[]{}|&<>".contains(byte);
-    text.split(separates).filter_map(|word| {
-        let options: [&[u8]; 5] = [b"-I", b"-L", b"-B", b"-F", b"@"];
-        let word = options.iter().find_map(|option| word.strip_prefix(*option)).unwrap_or(word);
-        let fits = word.starts_with(b"/") && word.len() < 4096 && !word.contains(&0);
-        fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
+    let mut map = Map::Outside;
+    text.split(separates).filter_map(move |word| {
+        match map {
+            Map::From if !word.is_empty() => map = Map::To,
+            Map::To => map = Map::Outside,
+            _ if PREFIX_MAPS.contains(&word) => map = Map::From,
+            Map::Outside | Map::From => {
+                return path(word);
+            }
+        }
+        None
     })
+}
+
+/// The path that a word is, or holds behind a short option.
+fn path(word: &[u8]) -> Option<PathBuf> {
+    let options: [&[u8]; 5] = [b"-I", b"-L", b"-B", b"-F", b"@"];
+    let word = options.iter().find_map(|option| word.strip_prefix(*option)).unwrap_or(word);
+    let fits = word.starts_with(b"/") && word.len() < 4096 && !word.contains(&0);
+    fits.then(|| PathBuf::from(OsStr::from_bytes(word)))
 }
 
 #[cfg(test)]
@@ -241,5 +272,14 @@ mod tests {
         assert_eq!(of("-Lnative=/x -Clink-arg=-Wl,-rpath,/y"), [path("/x"), path("/y")]);
         assert_eq!(of("export A='/q/r'"), [path("/q/r")]);
         assert_eq!(of("a/b https://host/x"), [path("//host/x")]);
+        for map in [
+            "--remap-path-prefix=/a=/b -L/lib",
+            "--remap-path-prefix /a=/b -L/lib",
+            "--remap-path-prefix\x1f/a=\x1f-L/lib",
+            "rustflags = [\"--remap-path-prefix\", \"/a=/b\", \"-L/lib\"]",
+            "-ffile-prefix-map=/a=. -fdebug-prefix-map=/c=/d -L/lib",
+        ] {
+            assert_eq!(of(map), [path("/lib")], "{map}");
+        }
     }
 }

@@ -40,6 +40,15 @@ impl Search {
         self.path.iter().map(|dir| dir.join(name)).find(runs)
     }
 
+    /// Whether a name stands for a program that no interpreter reads, which might set variables.
+    pub(super) fn finds_binary(&self, name: &Path) -> bool {
+        use std::io::Read;
+        let mut start = [0; 4];
+        let opened = self.find(name).and_then(|path| std::fs::File::open(path).ok());
+        let read = opened.is_some_and(|mut file| file.read_exact(&mut start).is_ok());
+        read && start == *b"\x7fELF"
+    }
+
     /// The directories as one text.
     pub(super) fn shown_path(&self) -> String {
         let parts = self.path.iter().map(|dir| dir.display().to_string());

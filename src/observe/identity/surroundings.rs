@@ -14,6 +14,7 @@ impl Surroundings {
         directories: Directories,
         config: CargoConfig,
         environment: &Environment,
+        others: &Environment,
     ) -> Self {
         let get = |name: &str| environment.get(OsStr::new(name));
         Self {
@@ -25,7 +26,7 @@ impl Surroundings {
             vendor: config.vendor,
             extra_roots: config.extra_roots,
             source_date_epoch: get("SOURCE_DATE_EPOCH").map(|value| shown(value.as_bytes())),
-            variables: environment::seldom(environment),
+            variables: environment::named(environment, others),
             home: get("HOME").map(PathBuf::from),
             go: None,
             ccache: None,

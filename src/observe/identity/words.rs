@@ -62,6 +62,23 @@ pub(super) fn deciding(command: &[Vec<u8>]) -> Vec<&[u8]> {
     kept
 }
 
+/// Whether a command does nothing but have Cargo compile, in the environment that it was given.
+///
+/// A short name may be an alias of the user's, and tests and programs that are run may call Cargo again.
+pub(super) fn is_compilation(command: &[Vec<u8>]) -> bool {
+    const ONLY_COMPILING: [&[u8]; 4] = [b"build", b"check", b"doc", b"rustc"];
+    let Some(start) = cargo_at(command) else { return false };
+    let mut words = command[start + 1..].iter().map(Vec::as_slice);
+    while let Some(word) = words.next() {
+        if takes_value(word) {
+            words.next();
+        } else if !word.starts_with(b"-") && !word.starts_with(b"+") {
+            return ONLY_COMPILING.contains(&word);
+        }
+    }
+    false
+}
+
 impl Stage {
     fn after(self, word: &[u8]) -> Self {
         if word == b"--" {
@@ -86,6 +103,11 @@ fn cargo_at(command: &[Vec<u8>]) -> Option<usize> {
     };
     let start = usize::from(is(0, b"mkosi-chroot"));
     is(start, b"cargo").then_some(start)
+}
+
+/// The word by which a command that is Cargo itself calls it.
+pub(super) fn cargo(command: &[Vec<u8>]) -> Option<PathBuf> {
+    cargo_at(command).map(|at| PathBuf::from(OsStr::from_bytes(&command[at])))
 }
 
 /// How many words, this one and its value, only say how loud Cargo is. What is known before the
@@ -200,6 +222,34 @@ mod tests {
         let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
         let words = deciding(&words);
         words.iter().map(|word| String::from_utf8_lossy(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_compilation_is_cargo_and_nothing_else() {
+        let is = |text: &str| {
+            let words: Vec<Vec<u8>> =
+                text.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            is_compilation(&words)
+        };
+        for text in [
+            "cargo build --release",
+            "/usr/bin/cargo +nightly -v -C dir --config run check",
+            "mkosi-chroot cargo --locked rustc -- -Copt-level=1",
+        ] {
+            assert!(is(text), "{text}");
+        }
+        for text in [
+            "cargo",
+            "cargo xtask build",
+            "cargo test",
+            "cargo run",
+            "cargo b",
+            "sh -c cargo",
+            "make",
+            "cargo -C build test",
+        ] {
+            assert!(!is(text), "{text}");
+        }
     }
 
     #[test]

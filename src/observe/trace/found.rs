@@ -19,7 +19,7 @@ use crate::observe::sources::{Where, plain};
 
 /// The bits of a mode by which a program can tell one file from another with the same content, in each clone
 /// alike: whether it can be executed.
-pub(super) const EXECUTABLE: u32 = 0o111;
+pub(crate) const EXECUTABLE: u32 = 0o111;
 
 /// What was at a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! Who may have read a variable that changed and that directories do not depend on: the programs
-//! that name it, and those that may run a file that does.
+//! Who may have read a variable of a known family that changed and that directories do not depend on: the programs
+//! that name it, and those that may run a file that does (decision 85).
 //!
 //! On a CI service some of these variables change with every run. So what programs and packages from
 //! outside hold is remembered by their content, and looked for once.
@@ -16,7 +16,7 @@ use crate::base::digest::Digest;
 use crate::base::tree::{Node, Tree};
 use crate::observe::affected;
 use crate::observe::cargo_layout::{Layout, Unit};
-use crate::observe::identity::{Mentions, Text, is_of_services};
+use crate::observe::identity::{Mentions, Text, is_of_services, is_seldom};
 use crate::observe::sources::{Lockfile, SourceState, Where};
 
 /// What was looked through, by its content.
@@ -106,6 +106,8 @@ impl Callers<'_> {
         memory: &mut Memory,
     ) -> Result<NamedBy, LookError> {
         let mut found = NamedBy::default();
+        let variables: &[String] =
+            &variables.iter().filter(|name| is_seldom(name)).cloned().collect::<Vec<_>>();
         if variables.is_empty() {
             return Ok(found);
         }
@@ -240,7 +242,7 @@ impl Callers<'_> {
             return variables.iter().cloned().collect();
         }
         let mentions = all.par_iter().map(|(file, _)| mentions_in(file, Text::File));
-        let named = mentions.map(|mentions| named(&mentions, variables));
+        let named = mentions.map(|mentions| mentions.named(variables));
         let in_command = self.named_in_command(variables);
         named.reduce(|| in_command.clone(), |one, other| &one | &other)
     }
@@ -256,22 +258,24 @@ impl Callers<'_> {
             let file = file.map(|word| self.place.real_of_compiler(Path::new(word)));
             mentions.extend(file.filter(is_script).map(|file| mentions_in(&file, Text::File)));
         }
-        named(&mentions, variables)
+        mentions.named(variables)
     }
 }
 
 impl NamedBy {
+    /// Takes in who else may have read what.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.units.extend(other.units);
+        self.names.extend(other.names);
+    }
+
     /// Takes in what a text names of the variables; says whether it names one.
     fn note(&mut self, mentions: Option<&Mentions>, variables: &[String]) -> bool {
-        let named = mentions.map(|mentions| named(mentions, variables)).unwrap_or_default();
+        let named = mentions.map(|mentions| mentions.named(variables)).unwrap_or_default();
         let names_some = !named.is_empty();
         self.names.extend(named);
         names_some
     }
-}
-
-fn named(mentions: &Mentions, variables: &[String]) -> BTreeSet<String> {
-    variables.iter().filter(|variable| mentions.name(variable)).cloned().collect()
 }
 
 /// Looks through what nobody remembers.

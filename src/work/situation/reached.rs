@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::callers::{Callers, NamedBy};
+use super::namers::Namers;
 use super::{LookError, Seen, View, elsewhere, fresh, mentioned};
 use crate::base::tree::Tree;
 use crate::observe::affected::{affected, open, reached_by_manifests, reached_outside};
@@ -121,7 +122,12 @@ impl Seen {
         };
         let (layout, tree, state) = (&self.layout, &self.tree, &self.state);
         let callers = Callers { layout, tree, state, local: &self.suspects.local, place, view };
-        let NamedBy { units, names } = callers.of(&changes.variables, &mut self.memory)?;
+        let mut named = callers.of(&changes.variables, &mut self.memory)?;
+        if let Some(manifest) = &self.manifest {
+            let namers = Namers { layout, tree, traces: &manifest.traces, place };
+            named.extend(namers.of(&changes.variables)?);
+        }
+        let NamedBy { units, names } = named;
         (self.suspects.callers, self.suspects.named) = (units, names);
         Ok(())
     }

@@ -158,8 +158,130 @@ fn services() -> Vec<Case> {
     cases
 }
 
+/// Ways to come by a variable, and places: nobody declares it, and the next commit has another one.
+fn revisions() -> Vec<Case> {
+    const READS: &str = "env::var(\"APP_REVISION\").unwrap_or_default()";
+    let revision = |title, prepare: fn(&Lab<'_>)| {
+        let prepare = move |lab: &Lab<'_>| {
+            prepare(lab);
+            lab.set("APP_REVISION", "one");
+            lab.set("FLAVOUR_OF_NOBODY", "one");
+        };
+        case(title, Stale, prepare, |lab| {
+            lab.set("APP_REVISION", "three");
+            lab.set("FLAVOUR_OF_NOBODY", "three");
+        })
+    };
+    let by = |title, text: &'static str| {
+        let prepare = move |lab: &Lab<'_>| {
+            script(lab, text, OWN);
+            lab.set("APP_REVISION", "one");
+        };
+        case(title, Stale, prepare, |lab| lab.set("APP_REVISION", "three"))
+    };
+    vec![
+        by("a revision, by its name", READS),
+        by(
+            "a revision, by its end",
+            "env::var(format!(\"{}_REVISION\", [\"A\", \"P\", \"P\"].concat())).unwrap_or_default()",
+        ),
+        by(
+            "a revision, by its beginning",
+            "env::var(format!(\"APP_{}\", [\"REVI\", \"SION\"].concat())).unwrap_or_default()",
+        ),
+        by(
+            "a revision, by its length among all",
+            "env::vars().filter(|(name, _)| name.len() == 12 && name.ends_with('N')).map(|(_, value)| value).collect()",
+        ),
+        by(
+            "a revision, in all that a program prints",
+            "run(&[\"printenv\"]).lines().find(|line| line.len() > 13 && line.split('=').next().unwrap().len() == 12 && line.contains(\"N=\")).unwrap_or_default().to_owned()",
+        ),
+        by(
+            "a revision, in all that a shell prints",
+            "run(&[\"sh\", \"-c\", \"export -p | cut -c 8- | grep '^.\\\\{11\\\\}N='\"])",
+        ),
+        revision("a revision, in a script of the sources", |lab| {
+            lab.write("tools/stamp.sh", "echo \"$APP_REVISION\"\n");
+            script(lab, RUNS, OWN);
+        }),
+        revision("a revision, in a program that is built for it", |lab| {
+            lab.write("tools/stamp.c", "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { const char *text = getenv(\"APP_REVISION\"); return puts(text ? text : \"\") < 0; }\n");
+            script(
+                lab,
+                "run(&[\"sh\", \"-ec\", \"cc -o $OUT_DIR/stamp tools/stamp.c; $OUT_DIR/stamp\"])",
+                OWN,
+            );
+        }),
+        revision("a revision, in a macro", |lab| {
+            super::macros::proc_macro(lab, READS);
+        }),
+        revision("a revision, in a vendored crate", |lab| {
+            vendored(lab, SAYS);
+            script_in(lab, "vendor/grain", READS, OWN);
+        }),
+        revision("a revision, in a git dependency", |lab| {
+            from_git_with(lab, SAYS, |dir| script_in(lab, dir, READS, OWN));
+        }),
+        revision("a revision, in a registry's crate's shell script", |lab| {
+            registry_with(lab, SAYS, |dir| {
+                lab.write(&format!("{dir}/tools/stamp.sh"), "echo \"$APP_REVISION\"\n");
+                script_in(lab, dir, RUNS, OWN);
+            });
+        }),
+        revision("a revision, handed on by the command", |lab| {
+            script(lab, "env::var(\"LOAF\").unwrap_or_default()", OWN);
+            lab.command(&["sh", "-c", "LOAF=$APP_REVISION cargo build --release"]);
+        }),
+        revision("a revision, handed on by a wrapper of the compiler", |lab| {
+            lab.write_program(
+                &lab.outside("wrap"),
+                "#!/bin/sh\nexec \"$@\" --cfg \"revision=\\\"$APP_REVISION\\\"\"\n",
+            );
+            lab.write("src/main.rs", "fn main() { println!(\"{}\", if cfg!(revision = \"one\") { \"one\" } else { \"other\" }); }\n");
+            lab.set("RUSTC_WRAPPER", &lab.outside("wrap"));
+        }),
+        case(
+            "a revision that is gone",
+            Stale,
+            |lab| {
+                script(lab, READS, OWN);
+                lab.set("APP_REVISION", "one");
+            },
+            |lab| lab.unset("APP_REVISION"),
+        ),
+        case(
+            "a revision that is new",
+            Stale,
+            |lab| script(lab, READS, OWN),
+            |lab| lab.set("APP_REVISION", "one"),
+        ),
+        unchanged(
+            "a revision that nobody reads",
+            Right,
+            |lab| {
+                lab.write("tools/stamp.sh", "echo \"$LOAF\"\n");
+                script(lab, RUNS, OWN);
+                lab.set("APP_REVISION", "one");
+            },
+            |lab| lab.set("APP_REVISION", "three"),
+        ),
+        unchanged(
+            "a revision that only a file names which nobody reads",
+            Right,
+            |lab| {
+                lab.write("deploy.sh", "echo $APP_REVISION\n");
+                script(lab, "String::from(\"nothing\")", OWN);
+                lab.set("APP_REVISION", "one");
+            },
+            |lab| lab.set("APP_REVISION", "three"),
+        ),
+    ]
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = services();
+    cases.extend(revisions());
     cases.extend(general());
     cases
 }
