@@ -40,4 +40,5 @@ mod supervision;
 mod traces;
 mod units;
 mod verify;
+mod walks;
 mod world;
