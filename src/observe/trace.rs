@@ -14,9 +14,11 @@ mod recorder;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trespass;
 
 pub(crate) use self::found::{EXECUTABLE, Found, Glass};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
+pub(crate) use self::trespass::Trespass;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;

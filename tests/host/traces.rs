@@ -151,3 +151,14 @@ fn without_a_lock_file_in_the_repository_a_fresh_clone_compiles_nothing() {
     }
     assert_eq!(world.binary(), world.cold());
 }
+
+#[test]
+fn a_file_of_another_unit_that_a_build_script_writes_is_named_and_its_unit_goes() {
+    let world = World::new();
+    world.write("Cargo.toml", "[workspace]\nmembers = ['flour']\n[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\nflour = { path = 'flour' }\n[build-dependencies]\nflour = { path = 'flour' }\n");
+    world.write("build.rs", "use std::{env, fs, path::Path};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let _ = flour::weight();\n    let deps = Path::new(&env::var(\"OUT_DIR\").unwrap()).join(\"../../../deps\");\n    for item in fs::read_dir(deps).unwrap().map(Result::unwrap) {\n        let name = item.file_name().into_string().unwrap();\n        if name.starts_with(\"libflour\") && name.ends_with(\".rlib\") {\n            let (bytes, times) = (fs::read(item.path()).unwrap(), item.metadata().unwrap().modified().unwrap());\n            fs::write(item.path(), bytes).unwrap();\n            fs::File::options().append(true).open(item.path()).unwrap().set_modified(times).unwrap();\n        }\n    }\n}\n");
+    let said = world.run(&BUILD).succeeds().stderr;
+    assert!(said.contains("bread wrote ") && said.contains("which is flour's"), "{said}");
+    assert_eq!(world.build(), 2);
+    assert!(world.reasons().contains("flour"), "{}", world.reasons());
+}

@@ -93,7 +93,8 @@ impl Tracer {
         let Some(process) = known.filter(|known| known.is_still(thread)) else { return false };
         let Some(who) = &process.who else { return true };
         let path = self.path(question, &process, &lookup);
-        path.is_ok_and(|path| self.recorder.is_known(who, &path, lookup.seen))
+        let is_known = |path: &Vec<u8>| self.recorder.is_known(who, path, lookup.seen);
+        !lookup.seen.wrote && path.is_ok_and(|path| is_known(&path))
     }
 
     /// A program is about to be started: from now on the process may be a unit's.

@@ -1,7 +1,7 @@
 //! Puts traces together while a command runs, from what several threads come by.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -87,6 +87,8 @@ pub(super) struct Book {
     pub gaps: HashMap<Who, BTreeSet<Gap>>,
     /// Of which version of its package somebody is.
     pub versions: HashMap<Who, String>,
+    /// Who wrote a file of somebody else's, by the hash of whose it is; one file stands for all.
+    pub trespasses: BTreeMap<String, (PathBuf, String)>,
 }
 
 /// Takes down who looked up what.
@@ -133,6 +135,9 @@ impl Recorder {
 
     /// Takes down that somebody looked up an absolute path of the compiler's.
     pub(crate) fn saw(&self, who: &Who, path: &[u8], seen: Seen) {
+        if seen.wrote {
+            self.note_trespass(who, path);
+        }
         if self.is_known(who, path, seen) {
             return;
         }

@@ -7,7 +7,7 @@ use super::{Checkout, Session};
 use crate::base::atomic;
 use crate::base::moment::Moment;
 use crate::observe::cargo_layout::Layout;
-use crate::observe::trace::Recorder;
+use crate::observe::trace::{Recorder, Trespass};
 use crate::store::Outcome;
 use crate::store::evict::Trash;
 use crate::work::situation::Begun;
@@ -22,6 +22,14 @@ impl Session<'_> {
         known.push(self.entry.paths().dir.clone());
         let checkout = begun.state.checkout.clone();
         is_watched.then(|| Arc::new(Recorder::new(sources, &known, git, checkout)))
+    }
+
+    /// Says that one unit wrote a file of another.
+    pub(super) fn warn_of(&self, trespass: &Trespass) {
+        let Trespass { package, file, writer } = trespass;
+        let writer = writer.as_deref().unwrap_or("another unit");
+        let file = file.display();
+        self.output.warning(&format!("{writer} wrote {file}, which is {package}'s: that is made again the next time; what a build script makes belongs in its OUT_DIR"));
     }
 
     /// An attempt that failed before it started a unit changed nothing: what went for it comes back (decision 93). Where
