@@ -3,4 +3,5 @@
 pub(crate) mod needed;
 pub(crate) mod policy;
 pub(crate) mod reconcile;
+pub(crate) mod remade;
 pub(crate) mod verdict;

@@ -211,4 +211,15 @@ impl Unit {
     pub(crate) fn is(&self, kind: UnitKind) -> bool {
         self.kinds.contains(&kind)
     }
+
+    /// What it is, for people.
+    pub(crate) fn in_words(&self) -> &'static str {
+        if self.is(UnitKind::BuildScriptRun) {
+            "build script, run"
+        } else if self.is(UnitKind::BuildScriptCompile) {
+            "build script, compiled"
+        } else {
+            "compiled"
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub(crate) use error::{CanonicalError, IdentifyError};
 pub(crate) use go::GoPlace;
 pub(crate) use inputs::Identity;
 use inputs::Inputs;
+pub(crate) use packages::owners;
 pub(crate) use seldom::{Mentions, Names, Text};
 pub(crate) use words::words;
 

@@ -117,7 +117,7 @@ pub(crate) struct Traces {
 }
 
 /// What of the traces is not as it was.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stale {
     /// By the unit's hash, what it looked up and is another now.
     pub units: BTreeMap<String, BTreeSet<PathBuf>>,

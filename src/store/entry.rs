@@ -11,6 +11,7 @@ use super::layout::EntryPaths;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::Usage;
 use crate::decide::policy::Unused;
+use crate::decide::remade::Remade;
 use crate::decide::verdict::Verdict;
 use crate::observe::identity::{CacheKind, Fidelity, Identity};
 
@@ -56,6 +57,9 @@ pub(crate) struct UseRecord {
     pub cold: bool,
     /// Why it was cold, or which change deleted which units; empty when nothing had to go.
     pub why: Vec<String>,
+    /// What went for that.
+    #[serde(default, skip_serializing_if = "Remade::is_nothing")]
+    pub remade: Remade,
     /// Its end; `None` while it runs, and after a crash.
     pub closed: Option<Closed>,
 }
@@ -238,6 +242,7 @@ mod tests {
     use super::*;
     use crate::base::atomic::{self, tests::assert_golden};
     use crate::base::digest::Digest;
+    use crate::decide::remade::ChangedInput;
 
     fn whole() -> EntryRecord {
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
@@ -245,6 +250,15 @@ mod tests {
             Closed { outcome: Outcome::Failed(101), seconds: 2.5, compiled: 3, untouched: None };
         let opened = Opened { at, boot: "boot".to_owned() };
         let why = vec!["git changed: HEAD".to_owned()];
+        let input = ChangedInput {
+            package: "rye".to_owned(),
+            unit: "build script, run".to_owned(),
+            path: "/usr/include/zlib.h".to_owned(),
+            owner: Some("zlib1g-dev:amd64".to_owned()),
+            before: "nothing".to_owned(),
+            now: "file 0123456789ab".to_owned(),
+        };
+        let remade = Remade { packages: ["rye".to_owned()].into(), of: 2, inputs: vec![input] };
         let shared = Shared { counter: 7, snapshot: "ab".to_owned(), signer: "a@b".to_owned() };
         EntryRecord {
             format: FORMAT,
@@ -260,7 +274,7 @@ mod tests {
             successes: 1,
             unused: vec![Unused { since: 1, size: 512, inodes: 2 }],
             cold_seconds: Some(60.0),
-            last: Some(UseRecord { opened, cold: false, why, closed: Some(closed) }),
+            last: Some(UseRecord { opened, cold: false, why, remade, closed: Some(closed) }),
             verified: Some(Verification { at, verdict: Verdict::NotReproducible }),
             shared: Some(shared),
         }

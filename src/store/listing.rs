@@ -16,7 +16,7 @@ use super::lock::{self, Lock};
 use crate::base::atomic::{self, RecordError};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
-use crate::observe::identity::Identity;
+use crate::observe::identity::{Identity, differences};
 
 /// A target directory as its record shows it.
 #[derive(Clone, Debug)]
@@ -45,6 +45,9 @@ pub(crate) struct Names {
     /// Whatever else is there: what a write that was cut off left.
     pub others: Vec<String>,
 }
+
+/// So many directories are looked through for the nearest.
+const LATELY: usize = 16;
 
 impl Store {
     /// The names in a project's directory.
@@ -155,17 +158,20 @@ impl Store {
         }
     }
 
-    /// The identity of the directory of the project that was used last, other than `id`: what a new
-    /// one is compared with.
-    pub(crate) fn latest_sibling(
+    /// The directory of the project that differs least from one, and its identity: what a new one is compared with. Of
+    /// those that were used lately, and of several the one that was used last.
+    pub(crate) fn nearest_sibling(
         &self,
         project: &ProjectName,
-        id: ToolchainId,
-    ) -> Option<Identity> {
-        let rows = self.rows(project).ok()?;
-        let others = rows.into_iter().filter(|row| row.toolchain != id);
-        let last = others.filter_map(|row| row.record.ok()).max_by_key(EntryRecord::last_use)?;
-        self.identity(project, last.toolchain)
+        identity: &Identity,
+    ) -> Option<(ToolchainId, Identity)> {
+        let records = self.rows(project).ok()?.into_iter().filter_map(|row| row.record.ok());
+        let mut others: Vec<EntryRecord> =
+            records.filter(|record| record.toolchain != identity.id()).collect();
+        others.sort_by_key(|record| std::cmp::Reverse(record.last_use()));
+        let lately = others.iter().take(LATELY).map(|record| record.toolchain);
+        let known = lately.filter_map(|id| Some((id, self.identity(project, id)?)));
+        known.min_by_key(|(_, other)| differences(other, identity).len())
     }
 
     /// What a directory was compiled with, where its record can be read.

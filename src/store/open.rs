@@ -21,6 +21,7 @@ use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
 use crate::base::{atomic, fault};
 use crate::decide::policy::Unused;
+use crate::decide::remade::Remade;
 use crate::decide::verdict::Verdict;
 use crate::observe::identity::Identity;
 use crate::store::evict::{self, EvictError, Trash};
@@ -134,10 +135,15 @@ impl OpenEntry {
     }
 
     /// Records, durably, that a use begins. From here on a crash is noticed.
-    pub(crate) fn begin(&mut self, cold: bool, why: Vec<String>) -> Result<(), StoreError> {
+    pub(crate) fn begin(
+        &mut self,
+        cold: bool,
+        why: Vec<String>,
+        remade: Remade,
+    ) -> Result<(), StoreError> {
         let opened = Opened { at: SystemTime::now(), boot: boot_id() };
         self.record.uses += 1;
-        self.record.last = Some(UseRecord { opened, cold, why, closed: None });
+        self.record.last = Some(UseRecord { opened, cold, why, remade, closed: None });
         self.save()
     }
 

@@ -166,7 +166,7 @@ impl Session<'_> {
             self.entry.remake(self.store)?;
         }
         // Decision 15: the start of the use, then what goes, then the new state, each durable.
-        self.entry.begin(cold, why)?;
+        self.entry.begin(cold, why, seen.remade(&plan, &self.checkout.sources))?;
         self.remove(&seen, &plan, trash)?;
         self.caches.prepare(self.store, &found)?;
         let times = self.refresh(&seen, &plan)?;
@@ -188,8 +188,9 @@ impl Session<'_> {
             return (true, vec![format!("set aside: {broken}")]);
         }
         let record = self.entry.record();
-        let why = match self.store.latest_sibling(&record.project, record.toolchain) {
-            Some(sibling) => new_toolchain(&sibling, self.entry.identity()),
+        let identity = self.entry.identity();
+        let why = match self.store.nearest_sibling(&record.project, identity) {
+            Some((_, sibling)) => new_toolchain(&sibling, identity),
             None => vec!["first build of this project".to_owned()],
         };
         (true, why)

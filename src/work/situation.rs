@@ -9,6 +9,7 @@ mod fresh;
 mod namers;
 mod needs;
 mod reached;
+mod remade;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use crate::base::tree::{Entry, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
+use crate::observe::trace::Stale;
 use crate::output::Stopwatch;
 use crate::store::{EntryPaths, TargetManifest};
 
@@ -79,6 +81,8 @@ pub(crate) struct Seen {
     difference: Difference,
     suspects: Suspects,
     freshness: Freshness,
+    /// What units looked up that is not what it was.
+    stale: Stale,
     memory: Memory,
     had_leftovers: bool,
 }
@@ -159,6 +163,7 @@ pub(crate) fn look(
         had_leftovers,
         suspects: Suspects { local, extras, ..Suspects::default() },
         freshness: Freshness::default(),
+        stale: Stale::default(),
         state,
         tree,
         manifest,

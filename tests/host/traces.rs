@@ -32,6 +32,11 @@ fn what_a_unit_looked_up_is_told_and_decides_whether_it_stays() {
     fs::write(&kind, "oat").unwrap();
     assert_eq!(world.build(), 2);
     assert_eq!(world.reasons(), format!("inputs changed: {}", kind.display()));
+    let told = world.larder(&["explain", "bread"]).succeeds().stdout;
+    let input = format!("flour (build script, run) looked up {}: file ", kind.display());
+    assert!(told.contains(&input) && told.contains(", now file "), "{told}");
+    assert!(told.contains("all anew, 2 packages compiled"), "{told}");
+    assert!(told.contains("made again, 2 of 2: bread, flour"), "{told}");
     assert_eq!(world.binary(), world.cold());
     world.write("notes", "nobody reads this");
     assert_eq!(world.build(), 0, "{}", world.reasons());

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{DONE, named};
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::decide::remade::Remade;
 use crate::face::cli::ExplainArgs;
 use crate::observe::identity::{Difference, Identity, differences};
 use crate::output::{Output, Report, Screen, wrapped};
@@ -40,6 +41,9 @@ pub(super) struct Explanation {
     pub(super) compiled: Option<usize>,
     /// What was recorded when the use began.
     pub(super) why: Vec<String>,
+    /// What went for that, and which inputs it was.
+    #[serde(skip_serializing_if = "Remade::is_nothing")]
+    pub(super) remade: Remade,
     /// The directory that a new one, or the one asked for, is compared with.
     pub(super) compared_with: Option<ToolchainId>,
     /// Every part of the identity in which the two differ.
@@ -80,6 +84,7 @@ fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explan
     Ok(Explanation {
         kind: Told::Compared,
         why: Vec::new(),
+        remade: Remade::default(),
         compiled: None,
         compared_with: Some(old.toolchain),
         differences: differences(&identity(store, old)?, &identity(store, new)?),
@@ -109,6 +114,7 @@ fn of(record: &EntryRecord) -> Explanation {
             .filter(|_| record.compiles_with_cargo())
             .map(|closed| closed.compiled),
         why: last.map(|last| last.why.clone()).unwrap_or_default(),
+        remade: last.map(|last| last.remade.clone()).unwrap_or_default(),
         compared_with: None,
         differences: Vec::new(),
     }
@@ -133,12 +139,13 @@ fn last_used<'a>(records: &'a [EntryRecord], project: &ProjectName) -> Result<&'
 fn last_use(store: &Store, records: &[EntryRecord], project: &ProjectName) -> Result<Explanation> {
     let record = last_used(records, project)?;
     let mut explanation = of(record);
-    // A directory that is used for the first time is compared with the one that was used before.
-    let others = records.iter().filter(|other| other.toolchain != record.toolchain);
-    let before = others.max_by_key(|other| other.last_use());
-    if let Some(before) = before.filter(|_| record.uses <= 1) {
-        explanation.compared_with = Some(before.toolchain);
-        explanation.differences = differences(&identity(store, before)?, &identity(store, record)?);
+    // A directory that is used for the first time is compared with the one that differs least.
+    if record.uses <= 1 && records.len() > 1 {
+        let own = identity(store, record)?;
+        if let Some((id, nearest)) = store.nearest_sibling(project, &own) {
+            explanation.compared_with = Some(id);
+            explanation.differences = differences(&nearest, &own);
+        }
     }
     Ok(explanation)
 }
@@ -163,12 +170,14 @@ impl Report for Explanation {
             (Told::Compared, with) => format!("{head}, {}:", with.unwrap_or_default()),
             (Told::Cold, None) => format!("{head}: cold{compiled}"),
             (Told::Cold, Some(with)) => format!("{head}: cold{compiled}, {with}"),
+            (Told::Rebuilt, _) if self.remade.is_all() => format!("{head}: all anew{compiled}"),
             (Told::Rebuilt, _) => format!("{head}: warm{compiled}"),
             (Told::Unchanged, _) => format!("{head}: warm{compiled}, nothing changed"),
         };
         let differences: Vec<String> = self.differences.iter().map(ToString::to_string).collect();
         let lines = if differences.is_empty() { &self.why } else { &differences };
-        text.extend(lines.iter().map(|line| format!("\n  {line}")));
+        let remade = self.remade.lines();
+        text.extend(lines.iter().chain(&remade).map(|line| format!("\n  {line}")));
         wrapped(&text, 2, screen)
     }
 }

@@ -10,6 +10,7 @@ use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::{ByteSize, Usage};
 use crate::decide::policy::{Plan, Step, Unmet, What, Why};
+use crate::decide::remade::{ChangedInput, Remade};
 use crate::decide::verdict::Verdict;
 use crate::face::doctor::Check;
 use crate::observe::identity::Difference;
@@ -144,6 +145,19 @@ fn happened() -> history::History {
     history::History { store: STORE.into(), events, earlier: 112, project: None }
 }
 
+fn remade() -> Remade {
+    let input = ChangedInput {
+        package: "label".to_owned(),
+        unit: "build script, run".to_owned(),
+        path: "/usr/include/zlib.h".to_owned(),
+        owner: Some("zlib1g-dev:amd64".to_owned()),
+        before: "file 0e0c431afddf".to_owned(),
+        now: "file 8d50b2235f4e".to_owned(),
+    };
+    let packages = ["label".to_owned(), "pantry".to_owned()].into();
+    Remade { packages, of: 61, inputs: vec![input] }
+}
+
 fn explained(cold: bool) -> explain::Explanation {
     let difference = Difference {
         part: "package".to_owned(),
@@ -160,6 +174,7 @@ fn explained(cold: bool) -> explain::Explanation {
         kind: if cold { explain::Told::Cold } else { explain::Told::Rebuilt },
         compiled: Some(if cold { 61 } else { 1 }),
         why: vec!["checkout changed: crates/label/src/lib.rs".to_owned(), why.to_owned()],
+        remade: if cold { Remade::default() } else { remade() },
         compared_with: cold.then(|| id("old")),
         differences: if cold { vec![difference] } else { Vec::new() },
     }

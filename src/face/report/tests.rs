@@ -6,6 +6,7 @@ use super::*;
 use crate::base::digest::Digest;
 use crate::base::names::ToolchainId;
 use crate::decide::policy::{Step, What, Why};
+use crate::decide::remade::Remade;
 use crate::face::overview::{Line, Listed};
 use crate::store::history::{Collection, Collector, Gone};
 use crate::store::{Closed, EntryRecord, Opened, Outcome, UseRecord};
@@ -52,7 +53,13 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         successes: 1,
         unused: Vec::new(),
         cold_seconds: Some(60.0),
-        last: Some(UseRecord { opened, cold: true, why: Vec::new(), closed: Some(closed) }),
+        last: Some(UseRecord {
+            opened,
+            cold: true,
+            why: Vec::new(),
+            remade: Remade::default(),
+            closed: Some(closed),
+        }),
         shared: None,
         verified: None,
     };

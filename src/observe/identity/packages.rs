@@ -5,8 +5,11 @@
 //! places where compilers look counts besides ([`super::places`]).
 
 mod dpkg;
+mod owner;
 mod pacman;
 mod rpm;
+
+pub(crate) use self::owner::owners;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

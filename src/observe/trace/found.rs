@@ -110,6 +110,15 @@ impl<'a> Glass<'a> {
         Some(now == then && (entry.mode & EXECUTABLE != 0) == *runs)
     }
 
+    /// What an input is now, for people.
+    pub(crate) fn found(&self, input: &Input) -> String {
+        let path = Path::new(OsStr::from_bytes(&input.path));
+        let real = self.real(path);
+        let metadata = std::fs::metadata(&real);
+        let found = self.look_at(path, &real, metadata, input);
+        found.map_or_else(|error| error.to_string(), |found| found.to_string())
+    }
+
     /// What a path leads to now.
     pub(super) fn look(&self, path: &Path) -> io::Result<Thing> {
         let real = self.real(path);

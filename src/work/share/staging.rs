@@ -19,6 +19,7 @@ use crate::base::digest::Digest;
 use crate::base::path_error::{At, PathError};
 use crate::base::tree::Tree;
 use crate::base::{atomic, fault, usage};
+use crate::decide::remade::Remade;
 use crate::observe::identity::Identity;
 use crate::observe::sources::SourceState;
 use crate::store::evict::Trash;
@@ -233,7 +234,13 @@ impl<'a> Staging<'a> {
         EntryRecord {
             successes: records.successes,
             cold_seconds: records.cold_seconds,
-            last: Some(UseRecord { opened, cold: false, why, closed: Some(closed) }),
+            last: Some(UseRecord {
+                opened,
+                cold: false,
+                why,
+                remade: Remade::default(),
+                closed: Some(closed),
+            }),
             shared: Some(Shared {
                 counter: *counter,
                 snapshot: snapshot.to_string(),

@@ -81,7 +81,8 @@ impl Seen {
                 self.suspects.looked_up.extend(others);
             }
         }
-        self.suspects.configured = stale.common;
+        self.suspects.configured.clone_from(&stale.common);
+        self.stale = stale;
         let may_be_there = |(name, version): &(&str, Option<&str>)| {
             let mut units = self.layout.units().filter(|unit| unit.package == *name);
             let is_of =

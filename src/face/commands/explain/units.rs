@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
-use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
+use crate::observe::cargo_layout::{Layout, Unit};
 use crate::observe::trace::{Input, Traces};
 use crate::output::Report;
 use crate::store::{EntryRecord, Store, TargetManifest};
@@ -72,7 +72,7 @@ fn looked(unit: &Unit, traces: &Traces) -> UnitLookups {
     inputs.sort_by(|one, other| one.path.cmp(&other.path));
     UnitLookups {
         fingerprint: unit.fingerprint.clone(),
-        kind: kind(unit),
+        kind: unit.in_words(),
         observed: traces.observe(unit),
         gaps: trace.iter().flat_map(|trace| &trace.gaps).map(|gap| gap.in_words()).collect(),
         git: trace.is_some_and(|trace| trace.git),
@@ -84,16 +84,6 @@ fn line(input: &Input) -> Line {
     let path = PathBuf::from(OsStr::from_bytes(&input.path));
     let found = input.found.as_ref();
     Line { path, found: found.map_or_else(|| "changed meanwhile".to_owned(), ToString::to_string) }
-}
-
-fn kind(unit: &Unit) -> &'static str {
-    if unit.is(UnitKind::BuildScriptRun) {
-        "build script, run"
-    } else if unit.is(UnitKind::BuildScriptCompile) {
-        "build script, compiled"
-    } else {
-        "compiled"
-    }
 }
 
 impl Report for PackageLookups {

@@ -7,6 +7,7 @@ use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::ByteSize;
 use crate::decide::policy::Disk;
+use crate::decide::remade::Remade;
 use crate::face::overview::{Line, Listed};
 use crate::observe::identity::Fidelity;
 use crate::store::history::Sums;
@@ -18,7 +19,13 @@ fn line(project: &str, summary: &str, size: u64, ago: u64, now: SystemTime) -> L
     let opened = Opened { at: now - Duration::from_secs(ago), boot: String::new() };
     let closed =
         Closed { outcome: Outcome::Succeeded, seconds: 0.42, compiled: 0, untouched: None };
-    let last = UseRecord { opened, cold: false, why: Vec::new(), closed: Some(closed) };
+    let last = UseRecord {
+        opened,
+        cold: false,
+        why: Vec::new(),
+        remade: Remade::default(),
+        closed: Some(closed),
+    };
     let record = EntryRecord {
         summary: summary.to_owned(),
         fidelity: Fidelity::Exact,
