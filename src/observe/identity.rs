@@ -55,7 +55,7 @@ pub(crate) use go::GoPlace;
 pub(crate) use inputs::Identity;
 use inputs::Inputs;
 pub(crate) use packages::owners;
-pub(crate) use seldom::{Mentions, Names, Text};
+pub(crate) use seldom::{Mentions, Text};
 pub(crate) use words::words;
 
 /// A directory with more files than this is refused, because it would be read at every build (decision 17).
@@ -151,6 +151,17 @@ pub(crate) struct IdentityCache {
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 impl Request {
+    /// The variables that count for everybody, and those that do for who may have read them.
+    fn split(
+        &self,
+        counting: &Environment,
+        config: &cargo_config::CargoConfig,
+        search: &search::Search,
+    ) -> (Environment, Environment) {
+        let said = self.command.iter().map(Vec::as_slice).chain([config.text.as_bytes()]);
+        environment::split(counting, said, self.is_watched(search))
+    }
+
     /// Whether units are going to be watched, and get the environment that is seen here.
     fn is_watched(&self, search: &search::Search) -> bool {
         self.fidelity == Fidelity::Exact
@@ -173,7 +184,7 @@ pub(crate) fn identify(
     let config = read_config(request, &said, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = search::Search::new(environment);
-    let (for_all, others) = environment::split(&counting, request.is_watched(&search));
+    let (for_all, others) = request.split(&counting, &config, &search);
     let asked = Questions::ask(request, environment, &config, &search)?;
     let directories = directories::find(request, &said, &config, environment, &search);
     let limits = named::Limits::new(&request.source, &cargo_home, &directories);

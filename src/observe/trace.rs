@@ -16,7 +16,7 @@ mod table;
 mod tests;
 mod trespass;
 
-pub(crate) use self::found::{EXECUTABLE, Found, Glass};
+pub(crate) use self::found::{Found, Glass};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 pub(crate) use self::trespass::Trespass;
 
@@ -28,8 +28,6 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use self::found::Thing;
-use crate::base::digest::Digest;
 use crate::base::moment::Moment;
 use crate::base::tree::Stamp;
 use crate::observe::cargo_layout::Unit;
@@ -51,8 +49,6 @@ pub(crate) struct Input {
     /// As the compiler sees it; absolute, as bytes.
     pub path: Vec<u8>,
     pub how: How,
-    /// Names in a directory that the unit made itself, in order: they tell nothing of what it found there.
-    pub own: Vec<Vec<u8>>,
     /// What was there; nothing where it changed while the unit was made, so that nobody knows.
     pub found: Option<Found>,
     /// The stamp of the file that was found, if it alone can vouch for its content the next time.
@@ -66,6 +62,8 @@ pub(crate) struct Trace {
     pub inputs: BTreeSet<u32>,
     /// Whether it looked into a `.git`: git's answers count then, in place of the files.
     pub git: bool,
+    /// Whether a program ran of which it is not known what it reads besides files: variables, for one.
+    pub strangers: bool,
     /// Why the inputs may not be all, if so.
     pub gaps: BTreeSet<Gap>,
     /// The version of the package that it is of, as Cargo said it.
@@ -145,17 +143,6 @@ impl Traces {
     /// What a trace of these has.
     pub(crate) fn inputs_of<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = &'a Input> {
         trace.inputs.iter().filter_map(|index| self.inputs.get(*index as usize))
-    }
-
-    /// The regular files that a trace has, and the digests of what they held.
-    pub(crate) fn files_of<'a>(
-        &'a self,
-        trace: &'a Trace,
-    ) -> impl Iterator<Item = (&'a Path, Digest)> {
-        self.inputs_of(trace).filter_map(|input| match input.found.as_ref()?.node {
-            Thing::File(digest, _) => Some((Path::new(OsStr::from_bytes(&input.path)), digest)),
-            _ => None,
-        })
     }
 
     /// Looks at all inputs again. `git_changed` says whether git would answer anything differently.

@@ -254,8 +254,8 @@ const DECIDING: &[&str] = &[
     "*_INCLUDE",
 ];
 
-/// Shorter names stand in every text.
-const SHORT: usize = 4;
+/// Shorter names, and those of one word, stand in every text.
+const SHORT: usize = 6;
 
 /// Parts of names whose values are kept as a digest only (decision 18).
 const SECRET: &[&str] =
@@ -273,18 +273,29 @@ pub(super) fn counting(environment: &Environment, ignored: &[String]) -> Environ
     counts.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Of the variables that count, those that count for everybody, and those that do for who names them. Where
-/// nobody can tell who read what, all count for everybody.
-pub(super) fn split(counting: &Environment, is_watched: bool) -> (Environment, Environment) {
-    let for_all = |name: &OsStr| {
-        let name = name.as_bytes();
-        !is_watched
-            || name.len() < SHORT
-            || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+/// Of the variables that count, those that count for everybody, and those that do for who may have read them: names of
+/// several words, in capital letters, that no value of another variable has and nothing that is `said`. Where nobody
+/// is watched, all count for everybody.
+pub(super) fn split<'t>(
+    counting: &'t Environment,
+    said: impl Iterator<Item = &'t [u8]>,
+    is_watched: bool,
+) -> (Environment, Environment) {
+    if !is_watched {
+        return (counting.clone(), Environment::new());
+    }
+    let texts: Vec<&[u8]> = counting.values().map(|value| value.as_bytes()).chain(said).collect();
+    let for_all = |name: &[u8]| {
+        let is_plain =
+            |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        name.len() < SHORT
+            || !name[0].is_ascii_uppercase()
+            || !name.iter().all(is_plain)
+            || !name.contains(&b'_')
             || DECIDING.iter().any(|pattern| matches(pattern, name))
+            || texts.iter().any(|text| memchr::memmem::find(text, name).is_some())
     };
-    let all = counting.clone().into_iter();
-    all.partition(|(name, _)| for_all(name))
+    counting.clone().into_iter().partition(|(name, _)| for_all(name.as_bytes()))
 }
 
 /// The variables that count only for programs that name them, as digests: those that are known before, and others.
@@ -362,23 +373,27 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_for_everybody_is_told_from_what_somebody_has_to_name() {
+    fn what_decides_for_everybody_is_told_from_what_somebody_has_to_read() {
         let all = environment(&[
             ("APP_REVISION", "1"),
             ("CC_x86_64_unknown_linux_gnu", "1"),
             ("CI", "1"),
+            ("EMBED", "GIVEN_BY_NAME"),
             ("FLAVOUR", "1"),
+            ("GIVEN_BY_NAME", "1"),
+            ("GIVEN_IN_CONFIG", "1"),
             ("LC_ALL", "1"),
-            ("ODD.NAME", "1"),
+            ("ODD_NAME.", "1"),
             ("RUSTFLAGS", "1"),
             ("SODIUM_LIB_DIR", "1"),
             ("LZ4_SYS_USE", "1"),
         ]);
-        let (for_all, others) = split(&all, true);
+        let config = &b"[env]\nX = 'GIVEN_IN_CONFIG'"[..];
+        let (for_all, others) = split(&all, [config].into_iter(), true);
         let names: Vec<_> = others.into_keys().collect();
-        assert_eq!(names, ["APP_REVISION", "FLAVOUR"]);
-        assert_eq!(for_all.len(), 7);
-        assert_eq!(split(&all, false).0, all);
+        assert_eq!(names, ["APP_REVISION"]);
+        assert_eq!(for_all.len(), 11);
+        assert_eq!(split(&all, [config].into_iter(), false).0, all);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which of the variables that count only for those who name them a text names (decisions 85 and 95).
+//! Which of the variables that count only for those who name them a text names (decision 85).
 //!
 //! In a program's data one literal follows the other without an end, so a name may be longer there
 //! than the variable's. In a file a name is a word.
@@ -12,12 +12,6 @@ use super::environment::seldom_patterns;
 
 /// Names of variables are shorter than this.
 const LONGEST: usize = 64;
-
-/// What a program of Rust has that asks for all variables there are: `std::env::vars`, as names are mangled.
-const ALL_IN_PROGRAMS: &[u8] = b"3env4vars";
-
-/// The same of scripts for shells.
-const ALL_IN_FILES: [&[u8]; 2] = [b"export -p", b"declare -p"];
 
 /// All patterns have so many bytes at least besides their `*`.
 const KEY: usize = 3;
@@ -41,17 +35,9 @@ pub(crate) struct Mentions {
     families: BTreeSet<String>,
 }
 
-/// Single variables that are looked for.
-pub(crate) struct Names<'v> {
-    variables: &'v [String],
-    patterns: Patterns,
-    /// How they end, behind the last `_`.
-    endings: BTreeSet<&'v str>,
-}
-
 /// A pattern's own bytes, and what may stand beside them.
 struct Pattern {
-    bytes: Box<[u8]>,
+    bytes: &'static [u8],
     open: Open,
 }
 
@@ -71,12 +57,19 @@ struct Patterns {
 impl Mentions {
     /// What a text names.
     pub(crate) fn of(text: &[u8], kind: Text) -> Self {
-        Patterns::usual().in_text(text, kind)
-    }
-
-    /// Which of these variables it names.
-    pub(crate) fn named(&self, variables: &[String]) -> BTreeSet<String> {
-        variables.iter().filter(|variable| self.name(variable)).cloned().collect()
+        let patterns = Patterns::get();
+        let mut mentions = Self::default();
+        for (at, key) in text.windows(KEY).enumerate() {
+            let key = [key[0], key[1], key[2]];
+            if patterns.may_begin(key) {
+                for pattern in patterns.all.get(&key).into_iter().flatten() {
+                    if text[at..].starts_with(pattern.bytes) {
+                        mentions.note(pattern, text, at, kind);
+                    }
+                }
+            }
+        }
+        mentions
     }
 
     /// Whether it names a variable.
@@ -85,7 +78,12 @@ impl Mentions {
         let joins = |text: &String| text.starts_with(stem) || text.ends_with(stem);
         self.whole.contains(stem)
             || self.joined.iter().any(joins)
-            || self.families.iter().any(|family| variable.starts_with(family.as_str()))
+            || self.families.iter().any(|family| variable.starts_with(family))
+    }
+
+    /// Which of these variables it names.
+    pub(crate) fn named(&self, variables: &[String]) -> BTreeSet<String> {
+        variables.iter().filter(|variable| self.name(variable)).cloned().collect()
     }
 
     /// Takes in what other texts name.
@@ -135,85 +133,24 @@ fn family(name: &str, pattern: &Pattern) -> Option<String> {
     is_family.then(|| stem.to_owned())
 }
 
-/// What a text has before an ending, with it, as far as it looks like a variable's name.
-fn piece(text: &[u8], at: usize, ending: &str) -> String {
-    let is_upper =
-        |byte: &&u8| **byte == b'_' || byte.is_ascii_uppercase() || byte.is_ascii_digit();
-    let before = text[..at].iter().rev().take(LONGEST).take_while(is_upper).count();
-    String::from_utf8_lossy(&text[at - before..at]).into_owned() + ending
-}
-
 fn is_of_name(c: impl Into<char>) -> bool {
     let c = c.into();
     c == '_' || c.is_ascii_alphanumeric()
 }
 
-impl<'v> Names<'v> {
-    /// Looks for these variables, and for pieces that they may be put together from: `APP_` and `_REVISION` of
-    /// `APP_REVISION`.
-    pub(crate) fn new(variables: &'v [String]) -> Self {
-        let stem = |name: &String| Some(format!("{}*", name.get(..=name.find('_')?)?));
-        let stems: BTreeSet<String> = variables.iter().filter_map(stem).collect();
-        let whole = variables.iter().map(String::as_str);
-        let patterns = Patterns::of(whole.chain(stems.iter().map(String::as_str)));
-        let ending = |name: &'v String| name.get(name.rfind('_')?..);
-        let endings = variables.iter().filter_map(ending).filter(|ending| ending.len() >= KEY);
-        Self { variables, patterns, endings: endings.collect() }
-    }
-
-    /// What a text names of them; all of them where it asks for all variables there are.
-    pub(crate) fn in_text(&self, text: &[u8], kind: Text) -> Mentions {
-        let mut mentions = self.patterns.in_text(text, kind);
-        let has = |words: &[u8]| memchr::memmem::find(text, words).is_some();
-        let asks_for_all = match kind {
-            Text::Program => has(ALL_IN_PROGRAMS),
-            Text::File => ALL_IN_FILES.iter().any(|words| has(words)),
-        };
-        if asks_for_all {
-            mentions.families.insert(String::new());
-        }
-        for ending in &self.endings {
-            let pieces = memchr::memmem::find_iter(text, ending).map(|at| piece(text, at, ending));
-            for piece in pieces.filter(|piece| piece.starts_with('_')) {
-                let ends = self.variables.iter().filter(|variable| variable.ends_with(&piece));
-                mentions.whole.extend(ends.cloned());
-            }
-        }
-        mentions
-    }
-}
-
 impl Patterns {
-    /// Those of variables that are known before.
-    fn usual() -> &'static Self {
+    fn get() -> &'static Self {
         static PATTERNS: OnceLock<Patterns> = OnceLock::new();
-        PATTERNS.get_or_init(|| Self::of(seldom_patterns()))
-    }
-
-    fn of<'p>(texts: impl Iterator<Item = &'p str>) -> Self {
-        let mut patterns = Self { bits: vec![0; 1 << 10], all: BTreeMap::new() };
-        for pattern in texts.map(Pattern::parse) {
-            let Some(key) = pattern.bytes.first_chunk::<KEY>() else { continue };
-            let bit = bit_of(*key);
-            patterns.bits[bit >> 6] |= 1 << (bit & 63);
-            patterns.all.entry(*key).or_default().push(pattern);
-        }
-        patterns
-    }
-
-    fn in_text(&self, text: &[u8], kind: Text) -> Mentions {
-        let mut mentions = Mentions::default();
-        for (at, key) in text.windows(KEY).enumerate() {
-            let key = [key[0], key[1], key[2]];
-            if self.may_begin(key) {
-                for pattern in self.all.get(&key).into_iter().flatten() {
-                    if text[at..].starts_with(&pattern.bytes) {
-                        mentions.note(pattern, text, at, kind);
-                    }
-                }
+        PATTERNS.get_or_init(|| {
+            let mut patterns = Self { bits: vec![0; 1 << 10], all: BTreeMap::new() };
+            for pattern in seldom_patterns().map(Pattern::parse) {
+                let Some(key) = pattern.bytes.first_chunk::<KEY>() else { continue };
+                let bit = bit_of(*key);
+                patterns.bits[bit >> 6] |= 1 << (bit & 63);
+                patterns.all.entry(*key).or_default().push(pattern);
             }
-        }
-        mentions
+            patterns
+        })
     }
 
     fn may_begin(&self, key: [u8; KEY]) -> bool {
@@ -223,13 +160,13 @@ impl Patterns {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Self {
+    fn parse(text: &'static str) -> Self {
         let (bytes, open) = match (text.strip_suffix('*'), text.strip_prefix('*')) {
             (Some(start), _) => (start, Open::Behind),
             (None, Some(end)) => (end, Open::Before),
             (None, None) => (text, Open::Nowhere),
         };
-        Self { bytes: bytes.as_bytes().into(), open }
+        Self { bytes: bytes.as_bytes(), open }
     }
 }
 
@@ -283,36 +220,6 @@ mod tests {
         assert!(!Mentions::of(b"CI_JOB_$x", Text::File).name("CI_COMMIT_SHA"));
         for text in ["PCI_%s", "ASCII_digits", "CI_PROJECT"] {
             assert!(!Mentions::of(text.as_bytes(), Text::Program).name("CI_JOB_ID"), "{text}");
-        }
-    }
-
-    #[test]
-    fn single_variables_are_found_whole_by_pieces_and_where_all_are_asked_for() {
-        let variables = ["APP_SOURCE_REVISION".to_owned(), "FLAVOUR".to_owned()];
-        let names = Names::new(&variables);
-        let named = |text: &str, kind| {
-            let named = names.in_text(text.as_bytes(), kind).named(&variables);
-            named.iter().map(|name| &name[..1]).collect::<String>()
-        };
-        for (text, in_program, in_file) in [
-            ("HOMEAPP_SOURCE_REVISIONPATH", "A", ""),
-            ("echo $APP_SOURCE_REVISION", "A", "A"),
-            ("APP_%s", "A", "A"),
-            ("{}_REVISION", "A", "A"),
-            ("{}_SOURCE_REVISION", "A", "A"),
-            ("{}_OTHER_REVISION", "", ""),
-            ("GIT_REVISION", "", ""),
-            ("MY_APP_x", "", ""),
-            ("FLAVOUR", "F", "F"),
-            ("FLAVOURS", "F", ""),
-            ("_ZN3std3env4vars17h0123456789abcdefE", "AF", ""),
-            ("_RNvNtCsabc_3std3env4vars", "AF", ""),
-            ("_ZN3std3env7vars_os17h0123456789abcdefE", "", ""),
-            ("export -p", "", "AF"),
-            ("nothing", "", ""),
-        ] {
-            assert_eq!(named(text, Text::Program), in_program, "{text}");
-            assert_eq!(named(text, Text::File), in_file, "{text}");
         }
     }
 

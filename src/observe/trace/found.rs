@@ -19,7 +19,7 @@ use crate::observe::sources::{Where, plain};
 
 /// The bits of a mode by which a program can tell one file from another with the same content, in each clone
 /// alike: whether it can be executed.
-pub(crate) const EXECUTABLE: u32 = 0o111;
+pub(super) const EXECUTABLE: u32 = 0o111;
 
 /// What was at a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ impl<'a> Glass<'a> {
         let link = input.how.link.then(|| self.link(path)).flatten();
         let node = match thing(real, metadata)? {
             Thing::Directory(_) if input.how.names => {
-                Thing::Directory(self.names(path)?.map(|names| digest_without(&names, &input.own)))
+                Thing::Directory(self.names(path)?.map(|names| digest_of(&names)))
             }
             other => other,
         };
@@ -216,11 +216,10 @@ impl<'a> Glass<'a> {
     }
 }
 
-/// The digest of names in a directory, but for a unit's own.
-pub(super) fn digest_without(names: &[OsString], own: &[Vec<u8>]) -> Digest {
-    let is_own = |name: &OsStr| own.binary_search_by(|own| (**own).cmp(name.as_bytes())).is_ok();
+/// The digest of names in a directory, which are in order.
+pub(super) fn digest_of(names: &[OsString]) -> Digest {
     let mut digest = DigestBuilder::default();
-    for name in names.iter().filter(|name| !is_own(name)) {
+    for name in names {
         digest.field(name.as_bytes());
     }
     digest.finish()

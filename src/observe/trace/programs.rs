@@ -8,6 +8,92 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+/// Programs of which it is known by what variables they act: those that count for everybody.
+const ACQUAINTED: [&str; 41] = [
+    "addr2line",
+    "ar",
+    "as",
+    "c++",
+    "c++filt",
+    "c89",
+    "c99",
+    "cargo",
+    "cc",
+    "cc1",
+    "cc1plus",
+    "ccache",
+    "clang",
+    "clang++",
+    "collect2",
+    "dwp",
+    "elfedit",
+    "g++",
+    "gcc",
+    "gcc-ar",
+    "gcc-nm",
+    "gcc-ranlib",
+    "git",
+    "gold",
+    "ld",
+    "ld.bfd",
+    "ld.gold",
+    "ld.lld",
+    "ld64",
+    "lld",
+    "lto-wrapper",
+    "lto1",
+    "mold",
+    "nm",
+    "objcopy",
+    "pkg-config",
+    "pkgconf",
+    "ranlib",
+    "rust-lld",
+    "strip",
+    "uname",
+];
+
+/// The compiler, by all names that it comes by.
+const COMPILERS: [&str; 6] =
+    ["clippy-driver", "rustc", "rustdoc", "rustup", "sccache", "cargo-clippy"];
+
+/// Whether it is known of a program, by the path it is called by and where that leads to, by what variables it acts: a
+/// compiler's own, or the build script itself. Scripts are not: their interpreter does what they say.
+pub(super) fn is_acquainted(called: &Path, real: &Path) -> bool {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_script = {
+        let name = name(called);
+        let name = name.replace('_', "-");
+        name.starts_with("build-script-")
+    };
+    // What is not there is not started: a shell tries each directory of the path.
+    is_script || !real.is_file() || (is_known(&name(real)) && is_binary(real))
+}
+
+/// Whether a name is one of these, with a target before it or a version behind.
+fn is_known(name: &str) -> bool {
+    let is_version = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    let stem = match name.rsplit_once('-') {
+        Some((stem, version)) if is_version(version) => stem,
+        _ => name,
+    };
+    let is_one = |text: &str| ACQUAINTED.contains(&text) || COMPILERS.contains(&text);
+    let behind_target = || {
+        let target = stem.find("-linux-")?;
+        let abi = stem[target + "-linux-".len()..].split_once('-')?;
+        Some(abi.1)
+    };
+    is_one(stem) || behind_target().is_some_and(is_one)
+}
+
+fn is_binary(file: &Path) -> bool {
+    let mut start = [0; 4];
+    let opened = File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    opened.is_ok() && start == *b"\x7fELF"
+}
+
 /// What is started in a program's place.
 pub(super) enum StartsBy {
     /// Nothing else.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::found::{EXECUTABLE, Glass, Thing};
-use super::programs::{StartsBy, starts_by};
+use super::programs::{StartsBy, is_acquainted, starts_by};
 use super::{Gap, How};
 use crate::base::tree::{Node, Stamp, Tree};
 use crate::observe::sources::{Where, plain};
@@ -84,6 +84,8 @@ pub(super) struct Book {
     by_number: Vec<Box<[u8]>>,
     pub lookups: HashMap<Who, HashMap<u32, Lookup>>,
     pub git: HashSet<Who>,
+    /// Who started a program of which it is not known what it reads besides files, or read variables as a file.
+    pub strangers: HashSet<Who>,
     pub gaps: HashMap<Who, BTreeSet<Gap>>,
     /// Of which version of its package somebody is.
     pub versions: HashMap<Who, String>,
@@ -147,10 +149,13 @@ impl Recorder {
             return;
         }
         let glass = Glass::plain(&self.place);
+        let real = glass.place_of(text);
         if seen.ran {
             self.started(who, text, &glass);
         }
-        let real = glass.place_of(text);
+        if is_environment(path) || (seen.ran && !is_acquainted(text, &real)) {
+            self.book().strangers.insert(who.clone());
+        }
         if self.passes_over(&flat) || self.passes_over(&self.place.seen_by_compiler(&real)) {
             return;
         }
@@ -207,6 +212,7 @@ impl Recorder {
         let is_flat = memchr::memmem::find(path, b"/.").is_none();
         if is_flat
             && !seen.ran
+            && !is_environment(path)
             && (self.passes_over(text) || (*who == Who::Cargo && !is_configuration(text)))
         {
             return true;
@@ -214,7 +220,9 @@ impl Recorder {
         let book = self.book();
         let number = book.paths.get(path);
         let known = number.and_then(|number| book.lookups.get(who)?.get(number));
-        known.is_some_and(|known| known.seen.covers(seen))
+        // What was not there may be started once it is made.
+        let may_be_new = |known: &Lookup| seen.ran && matches!(known.before, Before::Nothing);
+        known.is_some_and(|known| known.seen.covers(seen) && !may_be_new(known))
     }
 
     /// Whether a path is looked at otherwise, or not at all.
@@ -307,6 +315,11 @@ fn look(path: &Path, seen: Seen, glass: &Glass<'_>) -> io::Result<(Before, Optio
     let is_listed = seen.how.names && matches!(before, Before::Other(Thing::Directory(_)));
     let names = if is_listed { glass.names(path)? } else { None };
     Ok((before, names))
+}
+
+/// Whether a file has the variables of a process.
+fn is_environment(path: &[u8]) -> bool {
+    path.starts_with(b"/proc/") && path.ends_with(b"/environ")
 }
 
 /// Whether Cargo, or rustup in its name, may be configured by a file of that name. Manifests and lock files are

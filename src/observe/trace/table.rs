@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::found::{Found, Glass, Thing, digest_without};
+use super::found::{Found, Glass, Thing, digest_of};
 use super::recorder::{Before, Book, Lookup, Recorder, Who};
 use super::{Gap, How, Input, Trace, Traces};
 use crate::base::moment::Moment;
@@ -78,6 +78,7 @@ impl<'a> Table<'a> {
         for who in whose {
             trace.version = trace.version.or_else(|| book.versions.get(who).cloned());
             trace.git |= book.git.contains(who);
+            trace.strangers |= book.strangers.contains(who);
             trace.gaps.extend(book.gaps.get(who).into_iter().flatten());
             let lookups = book.lookups.get(who).into_iter().flatten();
             // In the same order each time, so that the same traces are equal. By text: as paths, `a` and `a/.` are one.
@@ -107,12 +108,10 @@ impl<'a> Table<'a> {
         let is_file = matches!(lookup.before, Before::File(_));
         let how = How { names: lookup.seen.how.names && !is_file, ..lookup.seen.how };
         let mut stamp = None;
-        let own = lookup.names.iter().flat_map(|names| own.names_in(&lookup.real, names));
-        let own: Vec<Vec<u8>> = own.collect();
         let node = match (&lookup.before, &lookup.names) {
             (Before::Nothing, _) => Some(Thing::Absent),
             (Before::Other(_), Some(names)) => {
-                Some(Thing::Directory(Some(digest_without(names, &own))))
+                Some(Thing::Directory(Some(digest_of(&own.settled(&lookup.real, names)))))
             }
             (Before::Other(thing), None) => Some(thing.clone()),
             (Before::File(before), _) => {
@@ -128,7 +127,7 @@ impl<'a> Table<'a> {
         let found = node.map(|node| Found { node, link });
         let path = path.as_os_str().as_bytes().to_vec();
         let next = u32::try_from(self.inputs.len()).ok()?;
-        match self.places.entry(Input { path, how, own, found, stamp: None }) {
+        match self.places.entry(Input { path, how, found, stamp: None }) {
             Entry::Occupied(known) => Some(*known.get()),
             Entry::Vacant(place) => {
                 self.inputs.push(Input { stamp, ..place.key().clone() });
@@ -166,28 +165,36 @@ struct Own<'b> {
     /// What was not there before, so that it tells nothing of what was there.
     made: HashSet<&'b Path>,
     wrote: HashSet<&'b Path>,
+    /// What was there when it looked, by some name.
+    there: HashSet<&'b Path>,
 }
 
 impl<'b> Own<'b> {
     fn of(book: &'b Book, whose: &[Who]) -> Self {
         let all = whose.iter().filter_map(|who| book.lookups.get(who)).flatten();
-        let wrote: Vec<&Lookup> =
-            all.map(|(_, lookup)| lookup).filter(|lookup| lookup.seen.wrote).collect();
+        let all: Vec<&Lookup> = all.map(|(_, lookup)| lookup).collect();
+        let wrote: Vec<&&Lookup> = all.iter().filter(|lookup| lookup.seen.wrote).collect();
+        let is_there = |lookup: &&&Lookup| !matches!(lookup.before, Before::Nothing);
         let made = wrote.iter().filter(|lookup| matches!(lookup.before, Before::Nothing));
         Self {
             made: made.map(|lookup| &*lookup.real).collect(),
             wrote: wrote.iter().map(|lookup| &*lookup.real).collect(),
+            there: all.iter().filter(is_there).map(|lookup| &*lookup.real).collect(),
         }
     }
 
-    /// What it made in a directory, as far as that was or is there, in order.
-    fn names_in(&self, directory: &Path, names: &[OsString]) -> BTreeSet<Vec<u8>> {
-        let here = self.wrote.iter().filter(|path| path.parent() == Some(directory));
-        let is_told = |path: &&&Path| {
-            let name = path.file_name().unwrap_or_default();
-            names.iter().any(|known| known == name) || path.symlink_metadata().is_ok()
-        };
-        let name = |path: &&Path| path.file_name().unwrap_or_default().as_bytes().to_vec();
-        here.filter(is_told).map(name).collect()
+    /// The names that it found in a directory, without those that it made for a while, and with those that it took away
+    /// to make them anew.
+    fn settled(&self, directory: &Path, names: &[OsString]) -> Vec<OsString> {
+        let own = self.wrote.iter().filter(|path| path.parent() == Some(directory));
+        let (stay, pass): (Vec<&Path>, Vec<&Path>) =
+            own.copied().partition(|path| path.symlink_metadata().is_ok());
+        let name = |path: &&Path| path.file_name().unwrap_or_default().to_owned();
+        let passing: BTreeSet<OsString> = pass.iter().map(name).collect();
+        let remade = stay.iter().filter(|path| self.there.contains(**path)).map(name);
+        let mut settled: BTreeSet<OsString> =
+            names.iter().filter(|name| !passing.contains(*name)).cloned().collect();
+        settled.extend(remade);
+        settled.into_iter().collect()
     }
 }

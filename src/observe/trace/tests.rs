@@ -232,30 +232,35 @@ fn what_a_unit_made_is_no_input_of_its_own_and_one_of_others() {
 }
 
 #[test]
-fn what_a_unit_made_in_a_directory_is_no_name_that_it_found_there() {
+fn names_in_a_directory_are_those_without_what_a_unit_made_for_a_while() {
     let it = World::new();
     it.write("dir/there", "");
     it.write("dir/again", "one");
     let recorder = it.recorder();
     saw(&recorder, &a(), &it.path("src/../dir/again"), Seen::default());
-    saw(&recorder, &b(), &it.path("dir"), LISTED);
-    for made in ["dir/made", "dir/passing", "src/../dir/again"] {
+    for made in ["dir/passing", "src/../dir/again"] {
         saw(&recorder, &a(), &it.path(made), WROTE);
     }
     it.write("dir/passing", "");
-    saw(&recorder, &a(), &it.path("dir"), LISTED);
-    fs::remove_file(it.path("dir/passing")).unwrap();
     fs::remove_file(it.path("dir/again")).unwrap();
+    saw(&recorder, &a(), &it.path("dir"), LISTED);
+    saw(&recorder, &b(), &it.path("dir"), LISTED);
     saw(&recorder, &a(), &it.path("dir/again"), Seen::default());
+    fs::remove_file(it.path("dir/passing")).unwrap();
     it.write("dir/again", "another");
+    let traces = World::traces(&recorder);
+    assert_eq!(it.stale(&traces), ["bb: dir"], "the other unit saw what was passing");
+    // What it made and left, and did not see when it looked, the next one would see.
+    let recorder = it.recorder();
+    saw(&recorder, &a(), &it.path("dir"), LISTED);
+    saw(&recorder, &a(), &it.path("dir/made"), WROTE);
     it.write("dir/made", "");
     let traces = World::traces(&recorder);
-    // Of another unit's it is a name that was not there.
-    assert_eq!(it.stale(&traces), ["bb: dir"]);
+    assert_eq!(it.stale(&traces), ["aa: dir"]);
     fs::remove_file(it.path("dir/made")).unwrap();
     assert_eq!(it.stale(&traces), Vec::<String>::new());
     fs::remove_file(it.path("dir/there")).unwrap();
-    assert_eq!(it.stale(&traces), ["aa: dir", "bb: dir"]);
+    assert_eq!(it.stale(&traces), ["aa: dir"]);
 }
 
 #[test]
@@ -345,7 +350,6 @@ fn traces_have_the_bytes_that_they_always_had() {
     let input = |path: &str, node, stamp| Input {
         path: path.as_bytes().to_vec(),
         how: How { names: true, link: true },
-        own: vec![b"own".to_vec()],
         found: Some(Found { node, link: Some(b"text".to_vec()) }),
         stamp,
     };
@@ -360,6 +364,7 @@ fn traces_have_the_bytes_that_they_always_had() {
     let trace = Trace {
         inputs: [0, 1].into(),
         git: true,
+        strangers: true,
         gaps: [Gap::Network, Gap::ReadAndWrote].into(),
         version: Some("1.2.3".to_owned()),
         started: STARTED,

@@ -52,7 +52,12 @@ impl Recorder {
 
 /// The hash of the unit whose file that is, by where Cargo puts it: `deps/NAME-HASH.*`, `build/PACKAGE-HASH/…`, or
 /// `build/PACKAGE/HASH/…` (`core/compiler/build_runner/compilation_files.rs`, Cargo 1.95).
+///
+/// What Python keeps beside its modules is nobody's.
 fn owner(inside: &Path) -> Option<String> {
+    if inside.iter().any(|part| part == "__pycache__") {
+        return None;
+    }
     let hash = |part: &OsStr| {
         let text = part.to_str()?;
         let text = text.split('.').next().unwrap_or_default();
@@ -80,7 +85,13 @@ mod tests {
         ] {
             assert_eq!(owner(path), hash, "{path}");
         }
-        for path in ["release/bread", "tmp/x", "release/deps/rmetaXy12", "release/deps/libx.so"] {
+        for path in [
+            "release/bread",
+            "tmp/x",
+            "release/build/a-0123456789abcdef/out/__pycache__/x.pyc",
+            "release/deps/rmetaXy12",
+            "release/deps/libx.so",
+        ] {
             assert_eq!(owner(path), None, "{path}");
         }
     }

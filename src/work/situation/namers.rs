@@ -1,126 +1,232 @@
-//! Who may have read a variable that changed and that no directory is named by: units of which a program that ran,
-//! or a text that such a program looked up, names it (decision 95).
+//! Who may have read a variable that changed and that no directory is named by (decision 95).
 //!
-//! These variables are anybody's own, so nothing is remembered of who names them: they are looked for when one of
-//! them is another.
+//! A compiler reads no such variable, nor do linkers and git. Whoever is started besides may, and so may build scripts
+//! and macros that are linked with something in whose sources the words of its name are. Of whom it is not known that
+//! they did not, they count as if they did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::LookError;
 use super::callers::NamedBy;
-use crate::base::digest::Digest;
-use crate::base::tree::{Node, Tree};
+use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
-use crate::observe::identity::{Mentions, Names, Text, is_seldom};
-use crate::observe::sources::Where;
-use crate::observe::trace::{EXECUTABLE, Traces};
+use crate::observe::identity::is_seldom;
+use crate::observe::sources::{SourceState, Where};
+use crate::observe::trace::Traces;
 
-/// Programs that print all variables, so that whoever starts them need not name one.
-const PRINTING: [&str; 2] = ["env", "printenv"];
+/// Where files of distributions are: none of them holds a name that is somebody's own.
+const SYSTEM: [&str; 7] = ["/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr/include", "/usr/lib"];
 
-/// The compiler's own libraries, which hold every way to read variables. What rustc reads by itself begins with its
-/// name or Cargo's and counts for everybody; what `env!` asks for Cargo compares.
-const COMPILER: [&str; 3] = ["libLLVM", "librustc_driver-", "libstd-"];
+/// How programs in Rust ask for all variables there are.
+const ASKING_FOR_ALL: [&[u8]; 3] = [b"vars(", b"vars_os", b"libc::environ"];
+
+/// Of this package it is known which it asks for: those of compilers (`cc` 1.2 and 1.11).
+const KNOWN: &str = "cc";
+
+/// What a package's users do not build.
+const ASIDE: [&str; 3] = ["tests", "benches", "examples"];
 
 /// Where one looks.
 pub(super) struct Namers<'a> {
     pub layout: &'a Layout,
-    /// What is in the target directory.
-    pub tree: &'a Tree,
     pub traces: &'a Traces,
     pub place: &'a Where,
+    pub state: &'a SourceState,
 }
 
-/// What a file names, and whether it is one that is executed or loaded.
-#[derive(Default)]
-struct Looked {
-    mentions: Mentions,
-    is_program: bool,
+/// A variable, and what a text may put its name together from, in small letters.
+struct Words<'v> {
+    variable: &'v str,
+    /// `app_` of `APP_SOURCE_REVISION`.
+    start: Vec<u8>,
+    /// `_revision`.
+    end: Vec<u8>,
+    all: Vec<Vec<u8>>,
 }
+
+/// What was found of the words of each variable: a bit for each word, and [`NAMED`].
+type Found = Vec<u64>;
+
+const NAMED: u64 = 1 << 63;
 
 impl Namers<'_> {
-    /// The units that may have read one of the variables; those that nobody watched may have read each.
+    /// The units that may have read one of the variables.
     pub(super) fn of(&self, variables: &[String]) -> Result<NamedBy, LookError> {
-        let mut found = NamedBy::default();
-        let variables: &[String] =
-            &variables.iter().filter(|name| !is_seldom(name)).cloned().collect::<Vec<_>>();
-        if variables.is_empty() {
-            return Ok(found);
+        let variables = variables.iter().filter(|name| !is_seldom(name));
+        let words: Vec<Words<'_>> = variables.map(|name| Words::of(name)).collect();
+        if words.is_empty() {
+            return Ok(NamedBy::default());
         }
-        let names = Names::new(variables);
-        let seen = self.look_through(&names);
-        for (index, unit) in self.layout.units().enumerate() {
-            let mut named: BTreeSet<String> = if self.traces.observe(unit) {
-                self.named_by(unit, &seen, variables)
+        let names: BTreeSet<String> = words.iter().map(|it| it.variable.to_owned()).collect();
+        let naming = self.naming(&words);
+        let mut packages: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for unit in self.layout.units() {
+            let package = unit.package.as_str();
+            let is_open =
+                unit.is(UnitKind::BuildScriptRun) || !self.layout.programs(unit)?.is_empty();
+            let named = if self.is_known(unit) {
+                self.named(package, is_open, &naming, &names)
             } else {
-                variables.iter().cloned().collect()
+                names.clone()
             };
-            for program in self.layout.programs(unit)? {
-                if matches!(self.tree.get(&program).map(|entry| &entry.node), Some(Node::File(_))) {
-                    let looked = look(&self.layout.absolute(&program), &names);
-                    named.extend(looked.mentions.named(variables));
-                }
-            }
-            if !named.is_empty() {
-                found.units.insert(index);
-                found.names.extend(named);
-            }
+            packages.entry(package).or_default().extend(named);
+        }
+        let mut found = NamedBy::default();
+        for (index, unit) in self.layout.units().enumerate() {
+            let named = packages.get(unit.package.as_str()).filter(|named| !named.is_empty());
+            found.names.extend(named.into_iter().flatten().cloned());
+            found.units.extend(named.map(|_| index));
         }
         Ok(found)
     }
 
-    /// What the files name that any unit looked up, by their content.
-    fn look_through(&self, names: &Names<'_>) -> BTreeMap<Digest, Looked> {
-        let traces = self.layout.units().filter_map(|unit| self.traces.of(unit));
-        let files = traces.flat_map(|trace| self.traces.files_of(trace));
-        let files: BTreeMap<Digest, &Path> = files.map(|(path, digest)| (digest, path)).collect();
-        let looked = files.into_par_iter().map(|(digest, path)| {
-            let real = self.place.real_of_compiler(path);
-            (digest, look(&real, names))
-        });
-        looked.collect()
+    /// Whether nobody took part in it of whom it is not known what he reads.
+    fn is_known(&self, unit: &Unit) -> bool {
+        self.traces.observe(unit) && self.traces.of(unit).is_some_and(|trace| !trace.strangers)
     }
 
-    /// A compiler reads what it compiles: a name in that is Cargo's own to watch. Programs that a run of a build
-    /// script starts may act by whatever they read.
-    fn named_by(
+    /// What a package names, and, where it runs something at build time, what it is linked with.
+    fn named(
         &self,
-        unit: &Unit,
-        seen: &BTreeMap<Digest, Looked>,
-        variables: &[String],
+        package: &str,
+        is_open: bool,
+        naming: &BTreeMap<String, BTreeSet<String>>,
+        names: &BTreeSet<String>,
     ) -> BTreeSet<String> {
-        let runs = unit.is(UnitKind::BuildScriptRun);
-        let mut named = BTreeSet::new();
-        for (path, digest) in
-            self.traces.of(unit).into_iter().flat_map(|it| self.traces.files_of(it))
-        {
-            let prints = path.file_name().is_some_and(|name| PRINTING.iter().any(|it| name == *it));
-            if runs && prints {
-                return variables.iter().cloned().collect();
+        let linked = match &self.state.lock {
+            _ if !is_open => BTreeSet::from([package.to_owned()]),
+            Some(lock) => lock.dependencies_closure(package),
+            None => return names.clone(),
+        };
+        linked.iter().filter_map(|package| naming.get(package)).flatten().cloned().collect()
+    }
+
+    /// The packages in whose files variables are named.
+    fn naming(&self, words: &[Words<'_>]) -> BTreeMap<String, BTreeSet<String>> {
+        let mut files: BTreeMap<PathBuf, BTreeSet<&str>> = BTreeMap::new();
+        for unit in self.layout.units() {
+            let trace = self.traces.of(unit);
+            let read = trace.into_iter().flat_map(|trace| self.traces.inputs_of(trace));
+            let read = read.map(|input| Path::new(OsStr::from_bytes(&input.path)));
+            for path in read.filter(|path| !SYSTEM.iter().any(|top| path.starts_with(top))) {
+                files.entry(self.place.real_of_compiler(path)).or_default().insert(&unit.package);
             }
-            let looked = seen.get(&digest).filter(|looked| runs || looked.is_program);
-            named.extend(looked.into_iter().flat_map(|looked| looked.mentions.named(variables)));
         }
-        named
+        let outside = self.state.lock.iter().flat_map(|lock| &lock.packages);
+        for package in outside.filter(|package| package.name != KNOWN || package.source.is_none()) {
+            for (name, tree) in self.state.packages.places_of(&package.id()) {
+                let place = self.place.place_of_package(&name);
+                let inside = tree.select(|_, entry| matches!(entry.node, Node::File(_)));
+                let is_aside = |path: &Path| ASIDE.iter().any(|aside| path.starts_with(aside));
+                for (path, _) in inside.filter(|(path, _)| !is_aside(path)) {
+                    files.entry(place.join(path)).or_default().insert(&package.name);
+                }
+            }
+        }
+        let files: Vec<(PathBuf, BTreeSet<&str>)> = files.into_iter().collect();
+        let looked = files.par_iter().map(|(file, packages)| (packages, look(file, words)));
+        let mut found: BTreeMap<&str, Found> = BTreeMap::new();
+        for (packages, bits) in looked.collect::<Vec<_>>() {
+            for package in packages {
+                let all = found.entry(package).or_insert_with(|| vec![0; words.len()]);
+                all.iter_mut().zip(&bits).for_each(|(all, bits)| *all |= bits);
+            }
+        }
+        let named =
+            found.into_iter().map(|(package, bits)| (package.to_owned(), named(&bits, words)));
+        named.collect()
     }
 }
 
-/// Looks through a file. One that cannot be read nobody runs.
-fn look(file: &Path, names: &Names<'_>) -> Looked {
-    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-    if COMPILER.iter().any(|own| name.starts_with(own.as_bytes())) {
-        return Looked::default();
+impl<'v> Words<'v> {
+    fn of(variable: &'v str) -> Self {
+        let small = variable.to_ascii_lowercase();
+        let all: Vec<Vec<u8>> =
+            small.split('_').filter(|word| !word.is_empty()).map(Into::into).collect();
+        let start = [all.first().map_or(&b""[..], Vec::as_slice), b"_"].concat();
+        let end = [&b"_"[..], all.last().map_or(&b""[..], Vec::as_slice)].concat();
+        Self { variable, start, end, all: all.into_iter().take(62).collect() }
     }
-    let Ok(text) = std::fs::read(file) else { return Looked::default() };
-    let mode = || std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
-    let is_binary = text.starts_with(b"\x7fELF");
-    let kind = if is_binary { Text::Program } else { Text::File };
-    Looked {
-        mentions: names.in_text(&text, kind),
-        is_program: is_binary || mode() & EXECUTABLE != 0,
+
+    fn every_word(&self) -> u64 {
+        (1 << self.all.len()) - 1
+    }
+
+    /// What of it a text has, which is in small letters.
+    fn found_in(&self, text: &[u8]) -> u64 {
+        let has =
+            |piece: &[u8]| memchr::memmem::find_iter(text, piece).any(|at| is_apart(text, at));
+        let words = self.all.iter().enumerate();
+        let words = words.filter(|(_, word)| memchr::memmem::find(text, word).is_some());
+        let bits = words.fold(0, |bits, (index, _)| bits | 1 << index);
+        if has(&self.start) || has(&self.end) { bits | NAMED } else { bits }
+    }
+}
+
+/// The variables that are named whole or by a piece, or all words of which are somewhere.
+fn named(found: &[u64], words: &[Words<'_>]) -> BTreeSet<String> {
+    let named = found.iter().zip(words).filter(|(bits, words)| {
+        **bits & NAMED != 0 || **bits & words.every_word() == words.every_word()
+    });
+    named.map(|(_, words)| words.variable.to_owned()).collect()
+}
+
+/// Whether a word begins there.
+fn is_apart(text: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|last| text[last]);
+    before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_')
+}
+
+/// Looks through a text. What is none is no program's source; one that cannot be read nobody reads.
+fn look(file: &Path, words: &[Words<'_>]) -> Found {
+    const HEAD: usize = 4096;
+    let mut text = std::fs::read(file).unwrap_or_default();
+    if text[..text.len().min(HEAD)].contains(&0) {
+        return vec![0; words.len()];
+    }
+    text.make_ascii_lowercase();
+    let asks =
+        |asking: &&[u8]| memchr::memmem::find_iter(&text, *asking).any(|at| is_apart(&text, at));
+    if ASKING_FOR_ALL.iter().any(asks) {
+        return vec![NAMED; words.len()];
+    }
+    words.iter().map(|words| words.found_in(&text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_whole_by_pieces_and_by_its_words() {
+        let words = [Words::of("APP_SOURCE_REVISION")];
+        for (texts, is_named) in [
+            (&["env!(\"APP_SOURCE_REVISION\")"][..], true),
+            (&["format!(\"APP_{name}\")"], true),
+            (&["format!(\"{}_REVISION\", name)"], true),
+            (&["\"app\", \"source\"", "\"revision\""], true),
+            (&["App", "Source of the Revision"], true),
+            (&["app source"], false),
+            (&["my_app_name", "GIT_REVISION"], false),
+            (&["for (name, value) in env::vars() {"], true),
+            (&["use std::env::vars_os;"], true),
+            (&["how the environment is told"], false),
+            (&["nothing"], false),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let bits = texts.iter().enumerate().map(|(index, text)| {
+                let file = dir.path().join(index.to_string());
+                std::fs::write(&file, text).unwrap();
+                look(&file, &words)[0]
+            });
+            let found = vec![bits.fold(0, |all, bits| all | bits)];
+            assert_eq!(!named(&found, &words).is_empty(), is_named, "{texts:?}");
+        }
+        assert_eq!(look(Path::new("/nowhere"), &words), [0]);
     }
 }

@@ -125,7 +125,7 @@ impl Seen {
         let callers = Callers { layout, tree, state, local: &self.suspects.local, place, view };
         let mut named = callers.of(&changes.variables, &mut self.memory)?;
         if let Some(manifest) = &self.manifest {
-            let namers = Namers { layout, tree, traces: &manifest.traces, place };
+            let namers = Namers { layout, traces: &manifest.traces, place, state };
             named.extend(namers.of(&changes.variables)?);
         }
         let NamedBy { units, names } = named;

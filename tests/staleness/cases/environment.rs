@@ -201,6 +201,60 @@ fn revisions() -> Vec<Case> {
             "a revision, in all that a shell prints",
             "run(&[\"sh\", \"-c\", \"export -p | cut -c 8- | grep '^.\\\\{11\\\\}N='\"])",
         ),
+        by(
+            "a revision, put together in small letters",
+            "env::var(format!(\"{}_{}\", \"app\", \"Revision\").to_uppercase()).unwrap_or_default()",
+        ),
+        by(
+            "a revision, among all as they are",
+            "env::vars_os().filter(|(name, _)| name.len() == 12 && name.to_string_lossy().ends_with('N')).map(|(_, value)| value.into_string().unwrap()).collect()",
+        ),
+        by(
+            "a revision, from the process",
+            "String::from_utf8_lossy(&fs::read(\"/proc/self/environ\").unwrap()).split('\\0').find(|line| line.len() > 13 && line.as_bytes()[12] == b'=' && line.as_bytes()[11] == b'N').unwrap_or_default().to_owned()",
+        ),
+        by(
+            "a revision, in what a shell set",
+            "run(&[\"sh\", \"-c\", \"set | grep '^.\\\\{11\\\\}N='\"])",
+        ),
+        by(
+            "a revision, in a script that is made first",
+            "{ let script = format!(\"{}/stamp\", env::var(\"OUT_DIR\").unwrap()); fs::write(&script, [\"echo $AP\", \"P_REV\", \"ISION\"].concat()).unwrap(); run(&[\"sh\", &script]) }",
+        ),
+        revision("a revision, whose name another variable has", |lab| {
+            script(lab, "env::var(env::var(\"EMBED\").unwrap()).unwrap_or_default()", OWN);
+            lab.set("EMBED", "APP_REVISION");
+        }),
+        revision("a revision, in an optimised script that is stripped", |lab| {
+            lab.edit("Cargo.toml", "[package]", "[profile.release]\nstrip = true\n[profile.release.build-override]\nopt-level = 3\n[package]");
+            script(
+                lab,
+                "{ fn get(name: String) -> String { env::var(name).unwrap_or_default() } get(\"APP_REVISION\".to_string()) + &env::vars().count().min(1).to_string() }",
+                OWN,
+            );
+        }),
+        revision("a revision, by a macro that is given its name", |lab| {
+            super::macros::proc_macro(lab, "String::new()");
+            lab.write("salt/src/lib.rs", "use proc_macro::{Literal, TokenStream, TokenTree};\n#[proc_macro]\npub fn variable(name: TokenStream) -> TokenStream {\n    let value = std::env::var(name.to_string()).unwrap_or_default();\n    TokenTree::from(Literal::string(&value)).into()\n}\n");
+            lab.write(
+                "src/main.rs",
+                "fn main() { println!(\"{}\", salt::variable!(APP_REVISION)); }\n",
+            );
+        }),
+        revision("a revision, in what a linker's script reads", |lab| {
+            lab.write_program(
+                &lab.outside("own-cc"),
+                &format!("#!/bin/sh\n. {}\nexec cc \"$@\" $MORE\n", lab.outside("more")),
+            );
+            lab.write(&lab.outside("more"), "MORE=-Wl,--defsym=loaf=${#APP_REVISION}\n");
+            lab.write(
+                ".cargo/config.toml",
+                &format!(
+                    "[target.x86_64-unknown-linux-gnu]\nlinker = '{}'\n",
+                    lab.outside("own-cc")
+                ),
+            );
+        }),
         revision("a revision, in a script of the sources", |lab| {
             lab.write("tools/stamp.sh", "echo \"$APP_REVISION\"\n");
             script(lab, RUNS, OWN);
@@ -260,8 +314,8 @@ fn revisions() -> Vec<Case> {
             "a revision that nobody reads",
             Right,
             |lab| {
-                lab.write("tools/stamp.sh", "echo \"$LOAF\"\n");
-                script(lab, RUNS, OWN);
+                script(lab, "read(\"data\") + &env::var(\"LOAF\").unwrap_or_default()", OWN);
+                lab.write("data", "one");
                 lab.set("APP_REVISION", "one");
             },
             |lab| lab.set("APP_REVISION", "three"),
