@@ -12,5 +12,6 @@ pub(crate) mod names;
 pub(crate) mod path_error;
 pub(crate) mod program;
 pub(crate) mod quantity;
+pub(crate) mod regular;
 pub(crate) mod tree;
 pub(crate) mod usage;

@@ -1,12 +1,11 @@
 //! What the kernel opens by itself when it starts a program.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use crate::base::regular;
 
 /// Programs of which it is known by what variables they act: those that count for everybody.
 const ACQUAINTED: [&str; 41] = [
@@ -90,7 +89,7 @@ fn is_known(name: &str) -> bool {
 
 fn is_binary(file: &Path) -> bool {
     let mut start = [0; 4];
-    let opened = File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    let opened = regular::open(file).and_then(|mut file| file.read_exact(&mut start));
     opened.is_ok() && start == *b"\x7fELF"
 }
 
@@ -108,11 +107,8 @@ pub(super) enum StartsBy {
 pub(super) fn starts_by(program: &Path) -> StartsBy {
     const HEAD: u64 = 4096;
     let mut head = Vec::new();
-    // Without waiting for anybody: it may be a FIFO, which the kernel is not going to start.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(program, flags, Mode::empty()).map(File::from).ok();
-    let opened = opened.filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
-    if opened.is_none_or(|file| file.take(HEAD).read_to_end(&mut head).is_err()) {
+    let opened = regular::open(program);
+    if opened.is_err() || opened.is_ok_and(|file| file.take(HEAD).read_to_end(&mut head).is_err()) {
         return StartsBy::Itself;
     }
     if let Some(line) = head.strip_prefix(b"#!") {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 
 use super::LookError;
 use super::callers::NamedBy;
+use crate::base::regular;
 use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
 use crate::observe::identity::is_seldom;
@@ -30,6 +32,9 @@ const KNOWN: &str = "cc";
 
 /// What a package's users do not build.
 const ASIDE: [&str; 3] = ["tests", "benches", "examples"];
+
+/// A longer text is not looked through: it may name anything.
+const LONGEST: u64 = 64 << 20;
 
 /// Where one looks.
 pub(super) struct Namers<'a> {
@@ -182,12 +187,11 @@ fn is_apart(text: &[u8], at: usize) -> bool {
     before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_')
 }
 
-/// Looks through a text. What is none is no program's source; one that cannot be read nobody reads.
+/// Looks through a file. What is no text is no program's source; what cannot be read nobody reads.
 fn look(file: &Path, words: &[Words<'_>]) -> Found {
-    const HEAD: usize = 4096;
-    let mut text = std::fs::read(file).unwrap_or_default();
-    if text[..text.len().min(HEAD)].contains(&0) {
-        return vec![0; words.len()];
+    let Ok(mut text) = text(file) else { return vec![0; words.len()] };
+    if text.len() as u64 > LONGEST {
+        return vec![NAMED; words.len()];
     }
     text.make_ascii_lowercase();
     let asks =
@@ -196,6 +200,19 @@ fn look(file: &Path, words: &[Words<'_>]) -> Found {
         return vec![NAMED; words.len()];
     }
     words.iter().map(|words| words.found_in(&text)).collect()
+}
+
+/// What a file holds, if it is a text; no more than one byte too much.
+fn text(file: &Path) -> io::Result<Vec<u8>> {
+    const HEAD: u64 = 4096;
+    let file = regular::open(file)?;
+    let mut text = Vec::new();
+    (&file).take(HEAD).read_to_end(&mut text)?;
+    if text.contains(&0) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    file.take(LONGEST + 1 - HEAD).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
