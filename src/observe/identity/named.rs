@@ -223,9 +223,11 @@ fn paths(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
     text.split(separates).filter_map(move |word| {
         match map {
             Map::From if !word.is_empty() => map = Map::To,
-            Map::To => map = Map::Outside,
+            Map::To if !word.starts_with(b"-") => map = Map::Outside,
             _ if PREFIX_MAPS.contains(&word) => map = Map::From,
-            Map::Outside | Map::From => {
+            Map::From => {}
+            Map::Outside | Map::To => {
+                map = Map::Outside;
                 return path(word);
             }
         }
@@ -276,6 +278,7 @@ mod tests {
             "--remap-path-prefix=/a=/b -L/lib",
             "--remap-path-prefix /a=/b -L/lib",
             "--remap-path-prefix\x1f/a=\x1f-L/lib",
+            "--remap-path-prefix==/x -L/lib",
             "rustflags = [\"--remap-path-prefix\", \"/a=/b\", \"-L/lib\"]",
             "-ffile-prefix-map=/a=. -fdebug-prefix-map=/c=/d -L/lib",
         ] {
