@@ -305,7 +305,8 @@ fn kinds() -> Vec<Kind> {
                 lab.sh("ln -sfn /usr/share/zoneinfo/UTC /etc/localtime; test -e /etc/localtime || { mkdir -p /usr/share/zoneinfo; printf 'TZif2' > /usr/share/zoneinfo/UTC; }");
             },
             |lab| {
-                lab.sh("rm -f /etc/localtime; printf 'TZif2\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\1\\0\\0\\0\\4\\0\\0\\16\\20\\0\\0XXX\\0TZif2\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\1\\0\\0\\0\\4\\0\\0\\16\\20\\0\\0XXX\\0\\nXXX-1\\n' > /etc/localtime");
+                let dir = lab.outside("zones");
+                lab.sh(&format!("printf 'Zone Loaf 9:00 - LST\\n' | /usr/sbin/zic -d '{dir}' -; rm -f /etc/localtime; cp '{dir}/Loaf' /etc/localtime"));
             },
         ),
         kind(
