@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// So many inputs are told at most; the packages are told all.
+/// So many inputs are told at most; of packages, all.
 pub(crate) const INPUTS: usize = 50;
 
 /// What went at the start of a use, to be made again.
@@ -20,7 +20,7 @@ pub(crate) struct Remade {
 }
 
 /// One input of one unit, which is another one now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChangedInput {
     /// The package of the unit.
     pub package: String,

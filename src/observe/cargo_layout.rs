@@ -37,6 +37,7 @@ mod v2;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -204,6 +205,12 @@ impl Layout {
     pub(crate) fn rustc_info() -> PathBuf {
         PathBuf::from(".rustc_info.json")
     }
+}
+
+/// Whether a program of that name is a build script, by either of the names that Cargo gives it.
+pub(crate) fn is_build_script(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"build-script-") || name.starts_with(b"build_script_")
 }
 
 impl Unit {

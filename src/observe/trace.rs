@@ -55,6 +55,19 @@ pub(crate) struct Input {
     pub stamp: Option<Stamp>,
 }
 
+impl Input {
+    /// As the compiler sees it.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    /// What was there, for people.
+    pub(crate) fn in_words(&self) -> String {
+        let found = self.found.as_ref();
+        found.map_or_else(|| "changed meanwhile".to_owned(), ToString::to_string)
+    }
+}
+
 /// What one unit looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trace {
@@ -168,8 +181,7 @@ impl Traces {
         if files.is_empty() {
             return BTreeMap::new();
         }
-        let path = |input: &Input| PathBuf::from(OsStr::from_bytes(&input.path));
-        self.with(&self.chosen(|input| glass.is_one_of(&path(input), files)))
+        self.with(&self.chosen(|input| glass.is_one_of(input.path(), files)))
     }
 
     fn chosen(&self, is: impl Fn(&Input) -> bool + Sync) -> BTreeSet<u32> {
@@ -231,6 +243,6 @@ impl Traces {
     }
 
     fn path(&self, index: u32) -> &Path {
-        Path::new(OsStr::from_bytes(&self.inputs[index as usize].path))
+        self.inputs[index as usize].path()
     }
 }

@@ -34,9 +34,7 @@ fn asking(world: &World) -> PathBuf {
 }
 
 fn git(world: &World, words: &[&str]) -> String {
-    let mut command = world.command("git");
-    command.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(words);
-    Said::of(&command.output().unwrap()).succeeds().stdout
+    world.git(&world.path("."), words)
 }
 
 #[test]

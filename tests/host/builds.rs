@@ -36,11 +36,7 @@ fn a_fresh_clone_of_the_same_commit_is_nothing_compiled() {
     let world = World::new();
     let origin = world.path("origin");
     fs::rename(world.source(), &origin).unwrap();
-    let git = |arguments: &[&str]| {
-        let mut command = world.command("git");
-        command.args(["-c", "user.name=x", "-c", "user.email=x@example.org"]).args(arguments);
-        Said::of(&command.output().unwrap()).succeeds();
-    };
+    let git = |words: &[&str]| world.git(&world.path("."), words);
     let origin = origin.to_str().unwrap();
     git(&["init", "-q", origin]);
     git(&["-C", origin, "add", "-A"]);

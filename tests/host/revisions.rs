@@ -73,9 +73,7 @@ impl Image {
     }
 
     fn git(&self, words: &[&str]) {
-        let mut git = self.world.command("git");
-        git.args(["-c", "user.name=larder", "-c", "user.email=larder@example.org"]).args(words);
-        Said::of(&git.current_dir(self.origin()).output().unwrap()).succeeds();
+        self.world.git(&self.origin(), words);
     }
 
     /// A commit, and a checkout of it that is new.
@@ -89,9 +87,7 @@ impl Image {
 
     fn clone_again(&self) {
         let _ = fs::remove_dir_all(self.world.source());
-        let mut git = self.world.command("git");
-        git.args(["clone", "-q"]).arg(self.origin()).arg(self.world.source());
-        Said::of(&git.output().unwrap()).succeeds();
+        self.git(&["clone", "-q", ".", self.world.source().to_str().unwrap()]);
     }
 
     /// What configures all builds, with the number of the commit for its revision.

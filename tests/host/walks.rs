@@ -237,10 +237,7 @@ impl Walk {
     }
 
     fn git(&self, words: &[&str]) -> String {
-        let mut git = self.world.command("git");
-        git.args(["-c", "user.name=larder", "-c", "user.email=larder@example.org"]).args(words);
-        let output = git.current_dir(self.world.path("origin")).output().unwrap();
-        Said::of(&output).succeeds().stdout.trim().to_owned()
+        self.world.git(&self.world.path("origin"), words)
     }
 
     fn commit(&self, repository: &Repository) -> String {

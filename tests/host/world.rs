@@ -101,6 +101,14 @@ impl World {
         command
     }
 
+    /// git in a directory of the world's, as somebody; what it says.
+    pub fn git(&self, dir: &Path, words: &[&str]) -> String {
+        let mut git = self.command("git");
+        git.args(["-c", "user.name=larder", "-c", "user.email=larder@example.org"]).args(words);
+        let output = git.current_dir(dir).output().unwrap();
+        Said::of(&output).succeeds().stdout.trim_end().to_owned()
+    }
+
     /// larder, with the signals that whoever runs the tests in the background may have ignored.
     pub fn larder_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("/usr/bin/env");

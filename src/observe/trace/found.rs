@@ -85,7 +85,7 @@ impl<'a> Glass<'a> {
     /// Whether an input is what was found then.
     pub(super) fn is_same(&self, input: &Input) -> bool {
         let Some(found) = &input.found else { return false };
-        let path = Path::new(OsStr::from_bytes(&input.path));
+        let path = input.path();
         let real = self.real(path);
         let metadata = std::fs::metadata(&real);
         if input.stamp.is_some() && metadata.as_ref().ok().map(Stamp::of) == input.stamp {
@@ -112,7 +112,7 @@ impl<'a> Glass<'a> {
 
     /// What an input is now, for people.
     pub(crate) fn found(&self, input: &Input) -> String {
-        let path = Path::new(OsStr::from_bytes(&input.path));
+        let path = input.path();
         let real = self.real(path);
         let metadata = std::fs::metadata(&real);
         let found = self.look_at(path, &real, metadata, input);

@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::regular;
+use crate::observe::cargo_layout::is_build_script;
 
-/// Programs of which it is known by what variables they act: those that count for everybody.
-const ACQUAINTED: [&str; 41] = [
+/// Compilers, what they start, and git: by what variables they act is known, and those count for everybody.
+const ACQUAINTED: [&str; 47] = [
     "addr2line",
     "ar",
     "as",
@@ -17,12 +18,14 @@ const ACQUAINTED: [&str; 41] = [
     "c89",
     "c99",
     "cargo",
+    "cargo-clippy",
     "cc",
     "cc1",
     "cc1plus",
     "ccache",
     "clang",
     "clang++",
+    "clippy-driver",
     "collect2",
     "dwp",
     "elfedit",
@@ -48,25 +51,22 @@ const ACQUAINTED: [&str; 41] = [
     "pkgconf",
     "ranlib",
     "rust-lld",
+    "rustc",
+    "rustdoc",
+    "rustup",
+    "sccache",
     "strip",
     "uname",
 ];
 
-/// The compiler, by all names that it comes by.
-const COMPILERS: [&str; 6] =
-    ["clippy-driver", "rustc", "rustdoc", "rustup", "sccache", "cargo-clippy"];
-
 /// Whether it is known of a program, by the path it is called by and where that leads to, by what variables it acts: a
 /// compiler's own, or the build script itself. Scripts are not: their interpreter does what they say.
 pub(super) fn is_acquainted(called: &Path, real: &Path) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let is_script = {
-        let name = name(called);
-        let name = name.replace('_', "-");
-        name.starts_with("build-script-")
-    };
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     // What is not there is not started: a shell tries each directory of the path.
-    is_script || !real.is_file() || (is_known(&name(real)) && is_binary(real))
+    is_build_script(&name(called))
+        || !real.is_file()
+        || (is_known(&name(real).to_string_lossy()) && is_binary(real))
 }
 
 /// Whether a name is one of these, with a target before it or a version behind.
@@ -78,7 +78,7 @@ fn is_known(name: &str) -> bool {
         Some((stem, version)) if is_version(version) => stem,
         _ => name,
     };
-    let is_one = |text: &str| ACQUAINTED.contains(&text) || COMPILERS.contains(&text);
+    let is_one = |text: &str| ACQUAINTED.contains(&text);
     let behind_target = || {
         let target = stem.find("-linux-")?;
         let abi = stem[target + "-linux-".len()..].split_once('-')?;

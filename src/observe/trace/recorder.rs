@@ -96,6 +96,8 @@ pub(super) struct Book {
 /// Takes down who looked up what.
 pub(crate) struct Recorder {
     pub(super) place: Where,
+    /// Where units are made, as the compiler sees it.
+    pub(super) target: PathBuf,
     /// What is not looked at here, as the compiler sees it.
     passed_over: Vec<PathBuf>,
     /// Where git's answers stand for the files, as the compiler sees it.
@@ -113,8 +115,8 @@ impl Recorder {
         let built = built.into_iter().flatten().map(|path| place.seen_by_compiler(path));
         let passed_over = APART.iter().map(PathBuf::from).chain(built).chain(known.iter().cloned());
         let passed_over = passed_over.collect();
-        let place = place.clone();
-        Self { place, passed_over, git, checkout, book: Mutex::default() }
+        let (target, place) = (place.seen_by_compiler(&place.built.target), place.clone());
+        Self { place, target, passed_over, git, checkout, book: Mutex::default() }
     }
 
     /// What the compiler has as `/`, as seen from here.
@@ -132,7 +134,7 @@ impl Recorder {
     pub(crate) fn is_known_otherwise(&self, path: &[u8]) -> bool {
         let text = Path::new(OsStr::from_bytes(path));
         let real = Glass::plain(&self.place).place_of(text);
-        self.passes_over(&plain(text)) || self.passes_over(&self.place.seen_by_compiler(&real))
+        self.leads_elsewhere(&plain(text), &real)
     }
 
     /// Takes down that somebody looked up an absolute path of the compiler's.
@@ -156,7 +158,7 @@ impl Recorder {
         if is_environment(path) || (seen.ran && !is_acquainted(text, &real)) {
             self.book().strangers.insert(who.clone());
         }
-        if self.passes_over(&flat) || self.passes_over(&self.place.seen_by_compiler(&real)) {
+        if self.leads_elsewhere(&flat, &real) {
             return;
         }
         if self.is_gits(&flat) {
@@ -229,6 +231,11 @@ impl Recorder {
     pub(super) fn passes_over(&self, path: &Path) -> bool {
         self.passed_over.iter().any(|place| path.starts_with(place))
             && !path.starts_with(SHARED_MEMORY)
+    }
+
+    /// The same of a path, or of where that is, as seen from here.
+    fn leads_elsewhere(&self, path: &Path, real: &Path) -> bool {
+        self.passes_over(path) || self.passes_over(&self.place.seen_by_compiler(real))
     }
 
     fn leads_to_others(&self, path: &Path) -> bool {

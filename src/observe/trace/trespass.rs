@@ -31,8 +31,7 @@ impl Recorder {
     fn trespass(&self, who: &Who, path: &[u8]) -> Option<(String, PathBuf, String)> {
         let Who::Unit(writer) = who else { return None };
         let file = plain(Path::new(OsStr::from_bytes(path)));
-        let target = self.place.seen_by_compiler(&self.place.built.target);
-        let owner = owner(file.strip_prefix(target).ok()?).filter(|owner| owner != writer)?;
+        let owner = owner(file.strip_prefix(&self.target).ok()?).filter(|owner| owner != writer)?;
         Some((owner, file, writer.clone()))
     }
 

@@ -16,7 +16,7 @@ use crate::base::digest::Digest;
 use crate::base::tree::{Node, Tree};
 use crate::observe::affected;
 use crate::observe::cargo_layout::{Layout, Unit};
-use crate::observe::identity::{Mentions, Text, is_of_services, is_seldom};
+use crate::observe::identity::{Mentions, Text, is_of_services};
 use crate::observe::sources::{Lockfile, SourceState, Where};
 
 /// What was looked through, by its content.
@@ -106,8 +106,6 @@ impl Callers<'_> {
         memory: &mut Memory,
     ) -> Result<NamedBy, LookError> {
         let mut found = NamedBy::default();
-        let variables: &[String] =
-            &variables.iter().filter(|name| is_seldom(name)).cloned().collect::<Vec<_>>();
         if variables.is_empty() {
             return Ok(found);
         }

@@ -5,9 +5,7 @@
 //! they did not, they count as if they did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -17,9 +15,8 @@ use super::callers::NamedBy;
 use crate::base::regular;
 use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
-use crate::observe::identity::is_seldom;
 use crate::observe::sources::{SourceState, Where};
-use crate::observe::trace::Traces;
+use crate::observe::trace::{Input, Traces};
 
 /// Where files of distributions are: none of them holds a name that is somebody's own.
 const SYSTEM: [&str; 7] = ["/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr/include", "/usr/lib"];
@@ -62,8 +59,7 @@ const NAMED: u64 = 1 << 63;
 impl Namers<'_> {
     /// The units that may have read one of the variables.
     pub(super) fn of(&self, variables: &[String]) -> Result<NamedBy, LookError> {
-        let variables = variables.iter().filter(|name| !is_seldom(name));
-        let words: Vec<Words<'_>> = variables.map(|name| Words::of(name)).collect();
+        let words: Vec<Words<'_>> = variables.iter().map(|name| Words::of(name)).collect();
         if words.is_empty() {
             return Ok(NamedBy::default());
         }
@@ -117,7 +113,7 @@ impl Namers<'_> {
         for unit in self.layout.units() {
             let trace = self.traces.of(unit);
             let read = trace.into_iter().flat_map(|trace| self.traces.inputs_of(trace));
-            let read = read.map(|input| Path::new(OsStr::from_bytes(&input.path)));
+            let read = read.map(Input::path);
             for path in read.filter(|path| !SYSTEM.iter().any(|top| path.starts_with(top))) {
                 files.entry(self.place.real_of_compiler(path)).or_default().insert(&unit.package);
             }

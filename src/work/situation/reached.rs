@@ -8,6 +8,7 @@ use super::{LookError, Seen, View, elsewhere, fresh, mentioned};
 use crate::base::tree::Tree;
 use crate::observe::affected::{affected, open, reached_by_manifests, reached_outside};
 use crate::observe::cargo_layout::{Unit, Version};
+use crate::observe::identity::is_seldom;
 use crate::observe::sources::{SourceChanges, SourceState, Where};
 use crate::observe::trace::Glass;
 use crate::store::TargetManifest;
@@ -123,10 +124,12 @@ impl Seen {
         };
         let (layout, tree, state) = (&self.layout, &self.tree, &self.state);
         let callers = Callers { layout, tree, state, local: &self.suspects.local, place, view };
-        let mut named = callers.of(&changes.variables, &mut self.memory)?;
+        let (usual, others): (Vec<String>, Vec<String>) =
+            changes.variables.iter().cloned().partition(|name| is_seldom(name));
+        let mut named = callers.of(&usual, &mut self.memory)?;
         if let Some(manifest) = &self.manifest {
             let namers = Namers { layout, traces: &manifest.traces, place, state };
-            named.extend(namers.of(&changes.variables)?);
+            named.extend(namers.of(&others)?);
         }
         let NamedBy { units, names } = named;
         (self.suspects.callers, self.suspects.named) = (units, names);

@@ -1,8 +1,6 @@
 //! What the units of a package looked up when they were made.
 
-use std::ffi::OsStr;
 use std::fmt::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -81,9 +79,7 @@ fn looked(unit: &Unit, traces: &Traces) -> UnitLookups {
 }
 
 fn line(input: &Input) -> Line {
-    let path = PathBuf::from(OsStr::from_bytes(&input.path));
-    let found = input.found.as_ref();
-    Line { path, found: found.map_or_else(|| "changed meanwhile".to_owned(), ToString::to_string) }
+    Line { path: input.path().to_owned(), found: input.in_words() }
 }
 
 impl Report for PackageLookups {

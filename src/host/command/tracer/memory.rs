@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::calls::Arguments;
+use crate::observe::cargo_layout::is_build_script;
 use crate::observe::trace::Who;
 
 const PAGE: usize = 4096;
@@ -108,9 +109,7 @@ impl Memory {
         if let Some(made) = compiled(&words).or_else(in_file) {
             return Some(made);
         }
-        let is_script =
-            |name: &[u8]| name.starts_with(b"build-script-") || name.starts_with(b"build_script_");
-        if is_script(name.as_bytes()) {
+        if is_build_script(name) {
             let variables = self.words(arguments.variables);
             let out = variables.iter().find_map(|variable| variable.strip_prefix(b"OUT_DIR="));
             if let Some((hash, out)) = out.and_then(|out| Some((hash_of_out_dir(out)?, out))) {
