@@ -184,6 +184,14 @@ impl Layout {
         self.target.join(path)
     }
 
+    /// The target directory that holds a path: this one, which is empty, or one of another cargo inside of it. Cargo keeps
+    /// what it knows of rustc at the top of each (`util/rustc.rs`, `Rustc::new`, Cargo 1.95).
+    pub(crate) fn target_of<'p>(&self, inside: &'p Path) -> &'p Path {
+        let top = inside.iter().next().map(Path::new);
+        let is_target = |top: &&Path| self.absolute(&top.join(Self::rustc_info())).exists();
+        top.filter(is_target).unwrap_or(Path::new(""))
+    }
+
     /// All names that are not Cargo's, but for files where users take their artifacts.
     pub(crate) fn beside(&self) -> impl Iterator<Item = &PathBuf> {
         let inner = self.profiles.iter().flat_map(|profile| &profile.foreign);

@@ -17,6 +17,7 @@ mod tests;
 mod trespass;
 
 pub(crate) use self::found::{Found, Glass};
+pub(crate) use self::programs::is_installed;
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 pub(crate) use self::trespass::Trespass;
 
@@ -51,6 +52,8 @@ pub(crate) struct Input {
     pub how: How,
     /// What was there; nothing where it changed while the unit was made, so that nobody knows.
     pub found: Option<Found>,
+    /// What the unit itself left where nothing was, if it read that: the next time it may find the one or the other.
+    pub left: Option<Found>,
     /// The stamp of the file that was found, if it alone can vouch for its content the next time.
     pub stamp: Option<Stamp>,
 }

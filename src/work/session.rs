@@ -315,7 +315,7 @@ impl Session<'_> {
         after.manifest.needed = needed;
         let recorder = ran.recorder.as_deref().filter(|_| ran.untouched.is_none());
         after.manifest.traces = situation::traces(layout, begun, recorder, ran.started);
-        for trespass in recorder.iter().flat_map(|recorder| recorder.trespasses(layout.units())) {
+        for trespass in recorder.iter().flat_map(|recorder| recorder.trespasses(layout)) {
             self.warn_of(&trespass);
             after.manifest.tampered.insert(trespass.package);
         }

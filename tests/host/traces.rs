@@ -167,3 +167,21 @@ fn a_file_of_another_unit_that_a_build_script_writes_is_named_and_its_unit_goes(
     assert_eq!(world.build(), 2);
     assert!(world.reasons().contains("flour"), "{}", world.reasons());
 }
+
+#[test]
+fn a_cargo_of_a_build_script_may_have_its_own_directory_inside_of_the_target_directory() {
+    let world = World::new();
+    world.write("Cargo.toml", "[workspace]\nmembers = ['flour']\n[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\nflour = { path = 'flour' }\n");
+    world.write("build.rs", "use std::{env, path::Path, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let target = Path::new(&env::var(\"OUT_DIR\").unwrap()).join(\"../../../../wbuild\");\n    let words = [\"build\", \"--release\", \"--offline\", \"-p\", \"flour\", \"--target-dir\"];\n    let mut cargo = Command::new(env::var(\"CARGO\").unwrap());\n    assert!(cargo.args(words).arg(target).status().unwrap().success());\n}\n");
+    let build = || {
+        let said = world.run(&BUILD).succeeds().stderr;
+        assert!(!said.contains("which is flour's"), "{said}");
+        world.compiled()
+    };
+    assert_eq!(build(), 2);
+    assert!(world.source().join("target/wbuild/release/libflour.rlib").exists());
+    assert_eq!(build(), 0, "{}", world.reasons());
+    world.write("flour/kind.txt", "oat\n");
+    assert_eq!(build(), 2, "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+}

@@ -89,12 +89,14 @@ impl<'a> Glass<'a> {
         let real = self.real(path);
         let metadata = std::fs::metadata(&real);
         if input.stamp.is_some() && metadata.as_ref().ok().map(Stamp::of) == input.stamp {
-            return !input.how.link || self.link(path) == found.link;
+            let there = input.left.as_ref().unwrap_or(found);
+            return !input.how.link || self.link(path) == there.link;
         }
         if let Some(same) = self.known(path, &found.node) {
             return same && (!input.how.link || self.link(path) == found.link);
         }
-        self.look_at(path, &real, metadata, input).is_ok_and(|now| now == *found)
+        let now = self.look_at(path, &real, metadata, input).ok();
+        now.is_some_and(|now| now == *found || Some(now) == input.left)
     }
 
     /// Whether a path leads to one of these files, which are here.

@@ -6,7 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::regular;
-use crate::observe::cargo_layout::is_build_script;
 
 /// Compilers, what they start, and git: by what variables they act is known, and those count for everybody.
 const ACQUAINTED: [&str; 47] = [
@@ -59,14 +58,40 @@ const ACQUAINTED: [&str; 47] = [
     "uname",
 ];
 
-/// Whether it is known of a program, by the path it is called by and where that leads to, by what variables it acts: a
-/// compiler's own, or the build script itself. Scripts are not: their interpreter does what they say.
-pub(super) fn is_acquainted(called: &Path, real: &Path) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+/// Where distributions put what they install.
+const SYSTEM: [&str; 12] = [
+    "/bin",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/sbin",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/sbin",
+    "/usr/share",
+];
+
+/// Whether a file is the distribution's, or of a toolchain of Rust's, by where it is for the compiler, and here.
+pub(crate) fn is_installed(place: &Path, real: &Path) -> bool {
+    let is_of_toolchain = || {
+        let prefix = real.parent().and_then(Path::parent);
+        real.iter().any(|part| part == "rustlib")
+            || prefix.is_some_and(|prefix| prefix.join("lib/rustlib").is_dir())
+    };
+    SYSTEM.iter().any(|top| place.starts_with(top)) || is_of_toolchain()
+}
+
+/// Whether it is known of a program by what variables it acts: a compiler, or what belongs to one, as it was installed.
+/// `place` is where it is for the compiler, and `real` here. Of scripts it is not: their interpreter does what they say;
+/// nor of a wrapper, whatever its name.
+pub(super) fn is_acquainted(place: &Path, real: &Path) -> bool {
+    let name = real.file_name().unwrap_or_default();
+    let is_one = || is_known(&name.to_string_lossy()) && is_installed(place, real);
     // What is not there is not started: a shell tries each directory of the path.
-    is_build_script(&name(called))
-        || !real.is_file()
-        || (is_known(&name(real).to_string_lossy()) && is_binary(real))
+    !real.is_file() || ((name == "rustup" || is_one()) && is_binary(real))
 }
 
 /// Whether a name is one of these, with a target before it or a version behind.
@@ -151,4 +176,36 @@ fn loader(head: &[u8]) -> StartsBy {
         None
     };
     find().map_or(StartsBy::Itself, StartsBy::Another)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn acquainted_is_who_has_a_known_name_and_was_installed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let elf = b"\x7fELF\x02";
+        let is = |real: &Path, place: &str| is_acquainted(Path::new(place), real);
+        let cc = at("cc", elf);
+        assert!(is(&cc, "/usr/bin/cc"));
+        assert!(!is(&cc, "/home/loaf/bin/cc"), "a wrapper with a compiler's name");
+        assert!(is(&at("x86_64-linux-gnu-gcc-12", elf), "/usr/bin/x86_64-linux-gnu-gcc-12"));
+        assert!(!is(&at("loaf", elf), "/usr/bin/loaf"));
+        assert!(!is(&at("gcc", b"#!/bin/sh\n"), "/usr/bin/gcc"), "a script");
+        assert!(is(&dir.path().join("nothing"), "/home/loaf/bin/nothing"));
+        let rustc = at("toolchain/bin/rustc", elf);
+        assert!(!is(&rustc, "/opt/toolchain/bin/rustc"));
+        fs::create_dir_all(dir.path().join("toolchain/lib/rustlib")).unwrap();
+        assert!(is(&rustc, "/opt/toolchain/bin/rustc"));
+        assert!(is(&at("toolchain/lib/rustlib/x/bin/rust-lld", elf), "/opt/x/rust-lld"));
+    }
 }

@@ -12,6 +12,7 @@ use super::found::{EXECUTABLE, Glass, Thing};
 use super::programs::{StartsBy, is_acquainted, starts_by};
 use super::{Gap, How};
 use crate::base::tree::{Node, Stamp, Tree};
+use crate::observe::cargo_layout::is_build_script;
 use crate::observe::sources::{Where, plain};
 
 /// What is nobody's input: the kernel's own files; and what is looked at otherwise: where the loader finds which library is
@@ -89,8 +90,8 @@ pub(super) struct Book {
     pub gaps: HashMap<Who, BTreeSet<Gap>>,
     /// Of which version of its package somebody is.
     pub versions: HashMap<Who, String>,
-    /// Who wrote a file of somebody else's, by the hash of whose it is; one file stands for all.
-    pub trespasses: BTreeMap<String, (PathBuf, String)>,
+    /// Files that may be somebody else's: whose, and who wrote them, by their hashes.
+    pub trespasses: BTreeMap<PathBuf, (String, String)>,
 }
 
 /// Takes down who looked up what.
@@ -134,7 +135,7 @@ impl Recorder {
     pub(crate) fn is_known_otherwise(&self, path: &[u8]) -> bool {
         let text = Path::new(OsStr::from_bytes(path));
         let real = Glass::plain(&self.place).place_of(text);
-        self.leads_elsewhere(&plain(text), &real)
+        self.passes_over(&plain(text)) || self.passes_over(&self.place.seen_by_compiler(&real))
     }
 
     /// Takes down that somebody looked up an absolute path of the compiler's.
@@ -155,10 +156,13 @@ impl Recorder {
         if seen.ran {
             self.started(who, text, &glass);
         }
-        if is_environment(path) || (seen.ran && !is_acquainted(text, &real)) {
+        let place = self.place.seen_by_compiler(&real);
+        let is_here = || [&flat, &place].iter().any(|path| path.starts_with(&self.target));
+        let is_own = || real.file_name().is_some_and(is_build_script) && is_here();
+        if is_environment(path) || (seen.ran && !is_own() && !is_acquainted(&place, &real)) {
             self.book().strangers.insert(who.clone());
         }
-        if self.leads_elsewhere(&flat, &real) {
+        if self.passes_over(&flat) || self.passes_over(&place) {
             return;
         }
         if self.is_gits(&flat) {
@@ -231,11 +235,6 @@ impl Recorder {
     pub(super) fn passes_over(&self, path: &Path) -> bool {
         self.passed_over.iter().any(|place| path.starts_with(place))
             && !path.starts_with(SHARED_MEMORY)
-    }
-
-    /// The same of a path, or of where that is, as seen from here.
-    fn leads_elsewhere(&self, path: &Path, real: &Path) -> bool {
-        self.passes_over(path) || self.passes_over(&self.place.seen_by_compiler(real))
     }
 
     fn leads_to_others(&self, path: &Path) -> bool {

@@ -86,8 +86,11 @@ impl<'a> Table<'a> {
                 lookups.map(|(number, lookup)| (book.path(*number), lookup)).collect();
             lookups.sort_unstable_by_key(|(path, _)| path.as_os_str());
             for (path, lookup) in lookups {
-                let is_made = lookup.real.ancestors().any(|above| own.made.contains(above));
-                if is_made || (lookup.leads && !lookup.seen.how.names) {
+                if lookup.leads && !lookup.seen.how.names {
+                    continue;
+                }
+                if lookup.real.ancestors().any(|above| own.made.contains(above)) {
+                    trace.inputs.extend(self.left(path, lookup));
                     continue;
                 }
                 if own.wrote.contains(&*lookup.real) && self.changed(path, lookup) {
@@ -103,7 +106,7 @@ impl<'a> Table<'a> {
         trace
     }
 
-    /// The place of an input in the table.
+    /// What a unit looked up.
     fn input(&mut self, path: &Path, lookup: &Lookup, own: &Own<'_>) -> Option<u32> {
         let is_file = matches!(lookup.before, Before::File(_));
         let how = How { names: lookup.seen.how.names && !is_file, ..lookup.seen.how };
@@ -126,11 +129,38 @@ impl<'a> Table<'a> {
         let link = if how.link { self.glass.link(path) } else { None };
         let found = node.map(|node| Found { node, link });
         let path = path.as_os_str().as_bytes().to_vec();
+        self.place(Input { path, how, found, left: None, stamp })
+    }
+
+    /// What a unit made, read and left: the next time it finds that, if nobody took it away. What it only wrote it writes
+    /// anew.
+    fn left(&mut self, path: &Path, lookup: &Lookup) -> Option<u32> {
+        if !lookup.seen.read && !lookup.seen.ran {
+            return None;
+        }
+        let (now, thing) = self.now(path)?;
+        let (node, stamp) = match thing {
+            Thing::File(..) => (thing, self.glass.vouch(now)),
+            Thing::Directory(_) if lookup.names.is_some() => {
+                (Thing::Directory(Some(digest_of(&self.glass.names(path).ok()??))), None)
+            }
+            _ => return None,
+        };
+        let names = matches!(node, Thing::Directory(_));
+        let how = How { names, ..lookup.seen.how };
+        let link = if how.link { self.glass.link(path) } else { None };
+        let found = Some(Found { node: Thing::Absent, link: None });
+        let path = path.as_os_str().as_bytes().to_vec();
+        self.place(Input { path, how, found, left: Some(Found { node, link }), stamp })
+    }
+
+    /// The place of an input in the table, which may be there already.
+    fn place(&mut self, input: Input) -> Option<u32> {
         let next = u32::try_from(self.inputs.len()).ok()?;
-        match self.places.entry(Input { path, how, found, stamp: None }) {
+        match self.places.entry(Input { stamp: None, ..input.clone() }) {
             Entry::Occupied(known) => Some(*known.get()),
             Entry::Vacant(place) => {
-                self.inputs.push(Input { stamp, ..place.key().clone() });
+                self.inputs.push(input);
                 Some(*place.insert(next))
             }
         }

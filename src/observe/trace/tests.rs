@@ -351,11 +351,15 @@ fn traces_have_the_bytes_that_they_always_had() {
         path: path.as_bytes().to_vec(),
         how: How { names: true, link: true },
         found: Some(Found { node, link: Some(b"text".to_vec()) }),
+        left: None,
         stamp,
     };
     let file = Thing::File(Digest::of(b"one"), true);
     let inputs = vec![
-        input("/nothing", Thing::Absent, None),
+        Input {
+            left: Some(Found { node: file.clone(), link: None }),
+            ..input("/nothing", Thing::Absent, None)
+        },
         input("/file", file, Some(stamp)),
         input("/closed", Thing::Unreadable(stamp), None),
         input("/dir", Thing::Directory(Some(Digest::of(b"names"))), None),

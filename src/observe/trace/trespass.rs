@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::recorder::{Recorder, Who};
-use crate::observe::cargo_layout::Unit;
+use crate::observe::cargo_layout::{Layout, Unit};
 use crate::observe::sources::plain;
 
 /// A file of a unit that another one wrote.
@@ -21,31 +21,41 @@ pub(crate) struct Trespass {
 }
 
 impl Recorder {
-    /// Takes it down if a unit is about to write a file of another one.
+    /// Takes it down if a unit is about to write what may be a file of another one.
     pub(super) fn note_trespass(&self, who: &Who, path: &[u8]) {
-        if let Some((hash, file, writer)) = self.trespass(who, path) {
-            self.book().trespasses.entry(hash).or_insert((file, writer));
+        let Who::Unit(writer) = who else { return };
+        let file = plain(Path::new(OsStr::from_bytes(path)));
+        let owner = file.strip_prefix(&self.target).ok().and_then(owner);
+        if let Some(owner) = owner.filter(|owner| owner != writer) {
+            self.book().trespasses.insert(file, (owner, writer.clone()));
         }
     }
 
-    fn trespass(&self, who: &Who, path: &[u8]) -> Option<(String, PathBuf, String)> {
-        let Who::Unit(writer) = who else { return None };
-        let file = plain(Path::new(OsStr::from_bytes(path)));
-        let owner = owner(file.strip_prefix(&self.target).ok()?).filter(|owner| owner != writer)?;
-        Some((owner, file, writer.clone()))
-    }
-
-    /// What was written of the units that are there.
-    pub(crate) fn trespasses<'u>(&self, units: impl Iterator<Item = &'u Unit>) -> Vec<Trespass> {
-        let packages: BTreeMap<&str, &str> =
-            units.map(|unit| (unit.hash.as_str(), unit.package.as_str())).collect();
+    /// What was written of the units that are there; one file of each stands for all. A cargo that a build script starts,
+    /// with a target directory inside of this one, makes units with the same hashes: they are its own.
+    pub(crate) fn trespasses(&self, layout: &Layout) -> Vec<Trespass> {
+        let mut units: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
+        for unit in layout.units() {
+            units.entry(&unit.hash).or_default().push(unit);
+        }
+        let of = |hash: &str| units.get(hash).into_iter().flatten();
         let book = self.book();
-        let all = book.trespasses.iter().filter_map(|(owner, (file, writer))| {
-            let package = (*packages.get(owner.as_str())?).to_owned();
-            let writer = packages.get(writer.as_str()).map(|writer| (*writer).to_owned());
-            Some(Trespass { package, file: file.clone(), writer })
-        });
-        all.collect()
+        let mut found = BTreeMap::new();
+        for (file, (owner, writer)) in &book.trespasses {
+            let inside = file.strip_prefix(&self.target).unwrap_or(file);
+            let mut places = of(writer).map(|unit| layout.target_of(&unit.fingerprint)).peekable();
+            if places.peek().is_some() && !places.any(|place| place == layout.target_of(inside)) {
+                continue;
+            }
+            let is_its = |unit: &&&Unit| unit.paths.iter().any(|path| inside.starts_with(path));
+            if let Some(unit) = of(owner).find(is_its) {
+                let writer = of(writer).next().map(|writer| writer.package.clone());
+                let trespass =
+                    Trespass { package: unit.package.clone(), file: file.clone(), writer };
+                found.entry(owner).or_insert(trespass);
+            }
+        }
+        found.into_values().collect()
     }
 }
 

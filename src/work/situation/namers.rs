@@ -5,7 +5,7 @@
 //! they did not, they count as if they did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -16,10 +16,7 @@ use crate::base::regular;
 use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
 use crate::observe::sources::{SourceState, Where};
-use crate::observe::trace::{Input, Traces};
-
-/// Where files of distributions are: none of them holds a name that is somebody's own.
-const SYSTEM: [&str; 7] = ["/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr/include", "/usr/lib"];
+use crate::observe::trace::{Input, Traces, is_installed};
 
 /// How programs in Rust ask for all variables there are.
 const ASKING_FOR_ALL: [&[u8]; 3] = [b"vars(", b"vars_os", b"libc::environ"];
@@ -29,6 +26,13 @@ const KNOWN: &str = "cc";
 
 /// What a package's users do not build.
 const ASIDE: [&str; 3] = ["tests", "benches", "examples"];
+
+/// What is written for people, at the top of a package: the words of any name may be in it.
+const FOR_PEOPLE: [&str; 8] =
+    ["LICENSE", "LICENCE", "UNLICENSE", "COPYING", "COPYRIGHT", "NOTICE", "CHANGELOG", "README"];
+
+/// What Cargo writes into a package.
+const OF_CARGO: [&str; 2] = [".cargo_vcs_info.json", "Cargo.lock"];
 
 /// A longer text is not looked through: it may name anything.
 const LONGEST: u64 = 64 << 20;
@@ -64,7 +68,7 @@ impl Namers<'_> {
             return Ok(NamedBy::default());
         }
         let names: BTreeSet<String> = words.iter().map(|it| it.variable.to_owned()).collect();
-        let naming = self.naming(&words);
+        let naming = self.naming(&words)?;
         let mut packages: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for unit in self.layout.units() {
             let package = unit.package.as_str();
@@ -108,14 +112,17 @@ impl Namers<'_> {
     }
 
     /// The packages in whose files variables are named.
-    fn naming(&self, words: &[Words<'_>]) -> BTreeMap<String, BTreeSet<String>> {
+    fn naming(&self, words: &[Words<'_>]) -> Result<BTreeMap<String, BTreeSet<String>>, LookError> {
         let mut files: BTreeMap<PathBuf, BTreeSet<&str>> = BTreeMap::new();
         for unit in self.layout.units() {
             let trace = self.traces.of(unit);
             let read = trace.into_iter().flat_map(|trace| self.traces.inputs_of(trace));
             let read = read.map(Input::path);
-            for path in read.filter(|path| !SYSTEM.iter().any(|top| path.starts_with(top))) {
-                files.entry(self.place.real_of_compiler(path)).or_default().insert(&unit.package);
+            let read = read.map(|path| self.place.real_of_compiler(path));
+            let own = self.layout.programs(unit)?.into_iter();
+            let own = own.map(|path| self.layout.absolute(&path));
+            for file in read.filter(|file| !self.is_installed(file)).chain(own) {
+                files.entry(file).or_default().insert(&unit.package);
             }
         }
         let outside = self.state.lock.iter().flat_map(|lock| &lock.packages);
@@ -123,7 +130,6 @@ impl Namers<'_> {
             for (name, tree) in self.state.packages.places_of(&package.id()) {
                 let place = self.place.place_of_package(&name);
                 let inside = tree.select(|_, entry| matches!(entry.node, Node::File(_)));
-                let is_aside = |path: &Path| ASIDE.iter().any(|aside| path.starts_with(aside));
                 for (path, _) in inside.filter(|(path, _)| !is_aside(path)) {
                     files.entry(place.join(path)).or_default().insert(&package.name);
                 }
@@ -140,8 +146,23 @@ impl Namers<'_> {
         }
         let named =
             found.into_iter().map(|(package, bits)| (package.to_owned(), named(&bits, words)));
-        named.collect()
+        Ok(named.collect())
     }
+
+    fn is_installed(&self, file: &Path) -> bool {
+        let real = std::fs::canonicalize(file);
+        real.is_ok_and(|real| is_installed(&self.place.seen_by_compiler(&real), &real))
+    }
+}
+
+/// Whether nobody builds from a file of a package.
+fn is_aside(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let is_at_top = path.components().count() == 1;
+    ASIDE.iter().any(|aside| path.starts_with(aside))
+        || (is_at_top
+            && FOR_PEOPLE.iter().any(|start| name.to_ascii_uppercase().starts_with(start)))
+        || OF_CARGO.contains(&&*name)
 }
 
 impl<'v> Words<'v> {
@@ -158,14 +179,20 @@ impl<'v> Words<'v> {
         (1 << self.all.len()) - 1
     }
 
-    /// What of it a text has, which is in small letters.
-    fn found_in(&self, text: &[u8]) -> u64 {
+    /// What of it a file has, which is in small letters. In a program single words stand everywhere.
+    fn found_in(&self, text: &[u8], is_text: bool) -> u64 {
         let has =
             |piece: &[u8]| memchr::memmem::find_iter(text, piece).any(|at| is_apart(text, at));
-        let words = self.all.iter().enumerate();
+        let whole = self.variable.to_ascii_lowercase();
+        if has(&self.start)
+            || has(&self.end)
+            || memchr::memmem::find(text, whole.as_bytes()).is_some()
+        {
+            return NAMED;
+        }
+        let words = self.all.iter().enumerate().filter(|_| is_text);
         let words = words.filter(|(_, word)| memchr::memmem::find(text, word).is_some());
-        let bits = words.fold(0, |bits, (index, _)| bits | 1 << index);
-        if has(&self.start) || has(&self.end) { bits | NAMED } else { bits }
+        words.fold(0, |bits, (index, _)| bits | 1 << index)
     }
 }
 
@@ -183,32 +210,25 @@ fn is_apart(text: &[u8], at: usize) -> bool {
     before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && byte != b'_')
 }
 
-/// Looks through a file. What is no text is no program's source; what cannot be read nobody reads.
+/// Looks through a file; what cannot be read nobody reads.
 fn look(file: &Path, words: &[Words<'_>]) -> Found {
-    let Ok(mut text) = text(file) else { return vec![0; words.len()] };
+    const HEAD: usize = 4096;
+    let mut text = Vec::new();
+    let read = regular::open(file).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text));
+    if read.is_err() {
+        return vec![0; words.len()];
+    }
     if text.len() as u64 > LONGEST {
         return vec![NAMED; words.len()];
     }
+    let is_text = !text[..text.len().min(HEAD)].contains(&0);
     text.make_ascii_lowercase();
     let asks =
         |asking: &&[u8]| memchr::memmem::find_iter(&text, *asking).any(|at| is_apart(&text, at));
-    if ASKING_FOR_ALL.iter().any(asks) {
+    if is_text && ASKING_FOR_ALL.iter().any(asks) {
         return vec![NAMED; words.len()];
     }
-    words.iter().map(|words| words.found_in(&text)).collect()
-}
-
-/// What a file holds, if it is a text; no more than one byte too much.
-fn text(file: &Path) -> io::Result<Vec<u8>> {
-    const HEAD: u64 = 4096;
-    let file = regular::open(file)?;
-    let mut text = Vec::new();
-    (&file).take(HEAD).read_to_end(&mut text)?;
-    if text.contains(&0) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    file.take(LONGEST + 1 - HEAD).read_to_end(&mut text)?;
-    Ok(text)
+    words.iter().map(|words| words.found_in(&text, is_text)).collect()
 }
 
 #[cfg(test)]

@@ -158,6 +158,17 @@ fn services() -> Vec<Case> {
     cases
 }
 
+/// Prints the revision; given arguments, it is the compiler.
+const PRINTS: &str = "if (argc > 1) { argv[0] = \"/usr/bin/cc\"; return execv(argv[0], argv); } const char *text = getenv(\"APP_REVISION\"); puts(text ? text : \"\"); return 0;";
+
+/// A program outside of the sources, from the body of its `main`.
+fn compiled(lab: &Lab<'_>, path: &str, body: &str) {
+    let path = lab.outside(path);
+    let source = format!("{path}.c");
+    lab.write(&source, &format!("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\nint main(int argc, char **argv) {{ {body} }}\n"));
+    lab.sh(&format!("cc -o '{path}' '{source}'; rm '{source}'"));
+}
+
 /// Ways to come by a variable, and places: nobody declares it, and the next commit has another one.
 fn revisions() -> Vec<Case> {
     const READS: &str = "env::var(\"APP_REVISION\").unwrap_or_default()";
@@ -294,6 +305,45 @@ fn revisions() -> Vec<Case> {
             );
             lab.write("src/main.rs", "fn main() { println!(\"{}\", if cfg!(revision = \"one\") { \"one\" } else { \"other\" }); }\n");
             lab.set("RUSTC_WRAPPER", &lab.outside("wrap"));
+        }),
+        revision("a revision, by a program that is called as a compiler is", |lab| {
+            compiled(lab, "bin/cc", PRINTS);
+            lab.path_first(&lab.outside("bin"));
+            script(lab, "run(&[\"cc\"])", OWN);
+        }),
+        revision("a revision, by a wrapper that is called as the compiler is", |lab| {
+            compiled(
+                lab,
+                "bin/rustc",
+                "char flag[99]; const char *text = getenv(\"APP_REVISION\"); sprintf(flag, \"revision=\\\"%s\\\"\", text ? text : \"\"); char **all = calloc(argc + 2, sizeof *all); for (int i = 1; i < argc; i++) all[i - 1] = argv[i]; all[argc - 1] = \"--cfg\"; all[argc] = flag; return execvp(all[0], all);",
+            );
+            lab.write("src/main.rs", "fn main() { println!(\"{}\", if cfg!(revision = \"one\") { \"one\" } else { \"other\" }); }\n");
+            lab.set("RUSTC_WRAPPER", &lab.outside("bin/rustc"));
+        }),
+        revision("a revision, by a linker that is called as a compiler is", |lab| {
+            compiled(
+                lab,
+                "bin/x86_64-linux-gnu-gcc",
+                "char flag[99]; const char *text = getenv(\"APP_REVISION\"); sprintf(flag, \"-Wl,--defsym=loaf=%zu\", strlen(text ? text : \"\")); char **all = calloc(argc + 2, sizeof *all); for (int i = 1; i < argc; i++) all[i] = argv[i]; all[0] = \"cc\"; all[argc] = flag; return execvp(all[0], all);",
+            );
+            lab.write(
+                ".cargo/config.toml",
+                &format!(
+                    "[target.x86_64-unknown-linux-gnu]\nlinker = '{}'\n",
+                    lab.outside("bin/x86_64-linux-gnu-gcc")
+                ),
+            );
+        }),
+        revision("a revision, by a library that is linked into a build script", |lab| {
+            let dir = lab.outside("lib");
+            lab.write(&format!("{dir}/stamp.c"), "#include <stdlib.h>\n#include <string.h>\nint stamp(void) { const char *text = getenv(\"APP_REVISION\"); return text ? strlen(text) : 0; }\n");
+            lab.sh(&format!("cd '{dir}'; cc -c stamp.c -o stamp.o; ar crsD libstamp.a stamp.o; rm stamp.c stamp.o"));
+            lab.set("RUSTFLAGS", &format!("-L {dir}"));
+            script(
+                lab,
+                "{ #[link(name = \"stamp\", kind = \"static\")] extern \"C\" { fn stamp() -> i32; } unsafe { stamp() }.to_string() }",
+                OWN,
+            );
         }),
         case(
             "a revision that is gone",

@@ -432,6 +432,18 @@ fn kinds() -> Vec<Kind> {
             data,
             |lab| lab.mode(&lab.outside("hidden/data"), 0o755),
         ),
+        kind(
+            "a file that it made, which somebody wrote",
+            "{ let made = format!(\"{DIR}/made\"); if !Path::new(&made).exists() { fs::write(&made, \"one\").unwrap(); } read(&made) }",
+            data,
+            |lab| write_old(lab, "made", "two"),
+        ),
+        kind(
+            "the names in a directory that it made, one more",
+            "{ let made = format!(\"{DIR}/made\"); fs::create_dir_all(&made).unwrap(); fs::write(format!(\"{made}/one\"), \"\").unwrap(); names(&made) }",
+            data,
+            |lab| write_old(lab, "made/two", ""),
+        ),
     ]
 }
 
