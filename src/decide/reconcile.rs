@@ -124,19 +124,20 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Removals {
     let loose = situation.judge_damage(damage, &mut doomed);
     if situation.layout.version == Version::Unknown && !doomed.why.is_empty() {
         let mut plan = Removals::everything("the directory has a layout that larder does not know");
-        plan.why.splice(0..0, doomed.why);
+        plan.why.splice(0..0, doomed.reasons());
         return plan;
     }
     let mut paths = situation.always();
     paths.extend(situation.judge_extras(changes, &mut doomed));
     paths.extend(loose.paths);
-    let Doomed { packages, why } = doomed;
+    let packages = &doomed.packages;
     if !packages.is_empty() || loose.docs || situation.suspects.docs_are_outdated {
         paths.extend(situation.docs());
     }
     let units = situation.layout.units().filter(|unit| packages.contains(&unit.package));
     paths.extend(units.flat_map(|unit| unit.paths.iter().cloned()));
-    Removals { everything: false, packages, paths, why }
+    let packages = doomed.packages.clone();
+    Removals { everything: false, packages, paths, why: doomed.reasons() }
 }
 
 /// Decides what may stay where Cargo's own judgement is enough: all that is recorded (decision 27). The reasons
@@ -149,13 +150,21 @@ pub(crate) fn lenient(situation: &Situation<'_>) -> Removals {
 #[derive(Default)]
 struct Doomed {
     packages: BTreeSet<String>,
-    why: Vec<String>,
+    /// The reasons, and how many packages each takes.
+    why: Vec<(usize, String)>,
 }
 
 impl Doomed {
     fn add(&mut self, packages: impl IntoIterator<Item = String>, why: String) {
+        let packages: BTreeSet<String> = packages.into_iter().collect();
+        self.why.push((packages.len(), why));
         self.packages.extend(packages);
-        self.why.push(why);
+    }
+
+    /// The reasons; what took most comes first, since lists of uses show one line.
+    fn reasons(mut self) -> Vec<String> {
+        self.why.sort_by_key(|(packages, _)| std::cmp::Reverse(*packages));
+        self.why.into_iter().map(|(_, why)| why).collect()
     }
 }
 
@@ -181,8 +190,13 @@ impl Situation<'_> {
             let names = changes.dated.iter().map(|path| path.display().to_string());
             doomed.add(reached(), format!("times that somebody set changed: {}", some_of(names)));
         }
-        for what in &changes.git {
+        let (heads, rest): (Vec<&String>, Vec<&String>) =
+            changes.git.iter().partition(|what| what.contains("HEAD is "));
+        for what in heads {
             doomed.add(reached(), format!("git changed: {what}"));
+        }
+        if !rest.is_empty() {
+            doomed.add(reached(), format!("git changed: {}", some_of(rest.into_iter().cloned())));
         }
         for place in &changes.outside {
             doomed.add(local(), format!("path dependency changed: {}", place.display()));

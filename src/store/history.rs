@@ -67,6 +67,9 @@ pub(crate) struct UseEvent {
     pub summary: String,
     /// Whether it started with an empty directory.
     pub cold: bool,
+    /// Whether nothing of the directory could stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// How the command ended.
     pub outcome: Outcome,
     /// Seconds that the command took.
@@ -156,6 +159,7 @@ impl UseEvent {
             toolchain: record.toolchain,
             summary: record.summary.clone(),
             cold: last.cold,
+            anew: last.remade.is_all(),
             outcome: closed.outcome,
             seconds: closed.seconds,
             cold_seconds: record.cold_seconds,
@@ -165,9 +169,9 @@ impl UseEvent {
         })
     }
 
-    /// Whether it was warm, and that its command failed, if so.
+    /// How warm it was, and that its command failed, if so.
     pub(crate) fn in_words(&self) -> String {
-        let temper = temper(self.cold);
+        let temper = temper(self.cold, self.anew);
         match self.outcome {
             Outcome::Succeeded => temper.to_owned(),
             Outcome::Failed(code) => format!("{temper}, failed ({code})"),
@@ -212,9 +216,13 @@ impl Collection {
     }
 }
 
-/// What a use was that found an empty directory, or another.
-pub(crate) fn temper(cold: bool) -> &'static str {
-    if cold { "cold" } else { "warm" }
+/// What a use was that found an empty directory, one of which nothing could stay, or another.
+pub(crate) fn temper(cold: bool, anew: bool) -> &'static str {
+    match (cold, anew) {
+        (true, _) => "cold",
+        (false, true) => "all anew",
+        (false, false) => "warm",
+    }
 }
 
 fn shortened(reason: &str) -> String {
@@ -361,6 +369,7 @@ mod tests {
 
     fn used(project: &str, cold: bool, seconds: f64, outcome: Outcome) -> Event {
         Event::Use(UseEvent {
+            anew: false,
             project: project.parse().unwrap(),
             toolchain: ToolchainId(Digest::of(b"x")),
             summary: String::new(),

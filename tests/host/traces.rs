@@ -37,6 +37,10 @@ fn what_a_unit_looked_up_is_told_and_decides_whether_it_stays() {
     assert!(told.contains(&input) && told.contains(", now file "), "{told}");
     assert!(told.contains("all anew, 2 packages compiled"), "{told}");
     assert!(told.contains("made again, 2 of 2: bread, flour"), "{told}");
+    for words in [&["history"][..], &["status", "bread"]] {
+        let told = world.larder(words).succeeds().stdout;
+        assert!(told.contains("all anew"), "{told}");
+    }
     assert_eq!(world.binary(), world.cold());
     world.write("notes", "nobody reads this");
     assert_eq!(world.build(), 0, "{}", world.reasons());

@@ -24,7 +24,7 @@ impl Situation<'_> {
         let owners = self.layout.owners();
         let unknown = unknown(self.layout, damage);
         let (mut loose, mut alone) = (Loose::default(), BTreeSet::new());
-        let mut names = Vec::new();
+        let (mut names, mut damaged) = (Vec::new(), BTreeSet::new());
         for change in damage.iter().filter(|change| !is_harmless(&change.path)) {
             let is_new = change.kind == ChangeKind::Added;
             let packages = match owners.of(&change.path) {
@@ -49,14 +49,14 @@ impl Situation<'_> {
             if !packages.is_empty() {
                 names.push(change.path.display().to_string());
             }
-            doomed.packages.extend(packages);
+            damaged.extend(packages);
         }
         for unit in self.take_alone(&alone, &unknown, &owners, &mut loose) {
             names.push(unit.fingerprint.display().to_string());
-            doomed.packages.insert(unit.package.clone());
+            damaged.insert(unit.package.clone());
         }
         if !names.is_empty() {
-            doomed.why.push(format!("not as the last build left it: {}", some_of(names)));
+            doomed.add(damaged, format!("not as the last build left it: {}", some_of(names)));
         }
         if !self.difference.tampered.is_empty() {
             let packages = self.difference.tampered.iter().cloned();

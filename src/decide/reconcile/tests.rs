@@ -455,3 +455,23 @@ fn tests_need_their_directory() {
         goes(&beside.plan(&[], &[], &[(path, ChangeKind::Removed)]), packages, &beside, &[]);
     }
 }
+
+#[test]
+fn what_took_most_is_told_first_and_refs_are_counted() {
+    let world = World {
+        local: BTreeSet::from([6, 7]),
+        checkout_changed: true,
+        lookers: BTreeSet::from([0, 1, 2]),
+        affected: Some(BTreeSet::from([7])),
+        ..quiet()
+    };
+    let why = world.plan().why;
+    assert!(why[0].starts_with("inputs changed: "), "{why:?}");
+    assert_eq!(why[1], "checkout changed: a.rs");
+    let git = ["HEAD is b, was a", "refs/tags/1", "refs/tags/2", "refs/tags/3", "index"];
+    let changes =
+        SourceChanges { git: git.map(str::to_owned).to_vec(), ..SourceChanges::default() };
+    let plan = situation_of(&world.layout(), Some(&changes), Some(&[]));
+    let wanted = ["HEAD is b, was a", "refs/tags/1, refs/tags/2, refs/tags/3 and 1 more"];
+    assert_eq!(plan.why, wanted.map(|what| format!("git changed: {what}")));
+}

@@ -105,6 +105,7 @@ fn told() -> status::Status {
 
 fn used(name: &str, cold: bool, seconds: f64, why: &str) -> UseEvent {
     UseEvent {
+        anew: false,
         project: project(name),
         toolchain: id(name),
         summary: "rustc 1.95.0 · bookworm".to_owned(),

@@ -19,6 +19,7 @@ const HOSTILE: &str =
 
 pub(super) fn used(at: SystemTime, project: &str, cold: bool, seconds: f64) -> Happened {
     let event = Event::Use(UseEvent {
+        anew: false,
         project: project.parse().unwrap(),
         toolchain: ToolchainId(Digest::of(project.as_bytes())),
         summary: HOSTILE.to_owned(),

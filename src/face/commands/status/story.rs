@@ -17,7 +17,8 @@ impl Line {
         let Some(last) = self.record().and_then(|record| record.last.as_ref()) else {
             return String::new();
         };
-        let mut text = format!("\n{} was {}", self.toolchain.short(), temper(last.cold));
+        let mut text =
+            format!("\n{} was {}", self.toolchain.short(), temper(last.cold, last.remade.is_all()));
         text.push_str(&of_last(last));
         text.push_str(&self.verified(now));
         // The last one, unless it is not over yet, is what was told of already.
