@@ -14,4 +14,5 @@ pub(crate) mod program;
 pub(crate) mod quantity;
 pub(crate) mod regular;
 pub(crate) mod tree;
+pub(crate) mod trust;
 pub(crate) mod usage;

@@ -30,6 +30,7 @@ mod rust;
 mod search;
 mod seldom;
 mod services;
+mod strangers;
 mod surroundings;
 mod toolchains;
 mod tools;
@@ -247,7 +248,10 @@ fn read_config(
 ) -> Result<cargo_config::CargoConfig, IdentifyError> {
     if request.with.contains(&CacheKind::Cargo) {
         let base = said.base(request);
-        cargo_config::read(&request.source, &base, &said.configs, cargo_home, environment)
+        let (source, configs) = (&request.source, &said.configs);
+        let config = cargo_config::read(source, &base, configs, cargo_home, environment)?;
+        strangers::refuse(&[source, &base], &config, environment)?;
+        Ok(config)
     } else {
         Ok(cargo_config::CargoConfig::default())
     }

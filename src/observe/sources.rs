@@ -24,7 +24,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use git::{Original, originals, shared};
+pub(crate) use git::{Original, originals, shared, uncommitted};
 pub(crate) use lockfile::{Lockfile, Package};
 pub(crate) use place::{Built, Downloads, Where, plain};
 pub(crate) use state::{Attempt, SourceChanges, SourceState, observe, observe_checkout};

@@ -36,6 +36,7 @@ mod share_replica;
 mod share_server;
 mod sound;
 mod storm;
+mod strangers;
 mod supervision;
 mod traces;
 mod units;

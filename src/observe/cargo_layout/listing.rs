@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::names::mark;
 use super::{Finished, LayoutError, Unit, UnitKind};
 use crate::base::moment::Moment;
+use crate::base::regular;
 
 /// A target directory that is being read.
 pub(super) struct Reader<'a> {
@@ -79,7 +80,7 @@ impl Reader<'_> {
 
     /// The content of a file, if it is there.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
-        match fs::read(self.target.join(path)) {
+        match regular::read(&self.target.join(path), regular::TEXT) {
             Ok(content) => Ok(Some(content)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error_at(path, error)),

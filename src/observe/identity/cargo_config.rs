@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use super::{Environment, IdentifyError, shown};
 use crate::base::digest::Digest;
+use crate::base::regular;
 
 /// What the configuration files say.
 #[derive(Debug, Default)]
@@ -146,7 +147,7 @@ impl CargoConfig {
         let dir = path.parent().unwrap_or(Path::new("/"));
         let base = dir.parent().unwrap_or(dir);
         let fail = |source| IdentifyError::Config { path: path.to_owned(), source };
-        let bytes = std::fs::read(path).map_err(fail)?;
+        let bytes = regular::read(path, regular::TEXT).map_err(fail)?;
         self.digests.insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let table: Table = toml::from_str(&text).map_err(|error: toml::de::Error| {

@@ -18,6 +18,7 @@ use super::cargo_config::CargoConfig;
 use super::search::Search;
 use super::words::{self, Said};
 use super::{Environment, Request};
+use crate::base::regular;
 use crate::observe::sources::plain;
 
 /// Where Cargo puts what.
@@ -149,7 +150,7 @@ fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> 
 
 /// Whether a directory is one that Cargo made for what it builds: such a one is never an input as a whole.
 pub(super) fn is_cargos(dir: &Path) -> bool {
-    let tag = std::fs::read(dir.join("CACHEDIR.TAG")).unwrap_or_default();
+    let tag = regular::read(&dir.join("CACHEDIR.TAG"), regular::TEXT).unwrap_or_default();
     tag.starts_with(b"Signature: 8a477f597d28d172789f06886806bc55")
         && dir.join(".rustc_info.json").is_file()
 }

@@ -29,6 +29,11 @@ pub(crate) enum IdentifyError {
     /// A tool is there and does not answer.
     #[error("`{command}` failed in {}: {message}; make it work there, as the build will need it", dir.display())]
     Silent { command: String, dir: PathBuf, message: String },
+    /// What the checkout names as its compiler is somebody else's.
+    #[error(
+        "the checkout names {} as its compiler, which another user may change; run larder as that user, or give the file and the directories above it to root", program.display()
+    )]
+    Stranger { program: PathBuf },
     /// Go keeps nothing here.
     #[error("go has no {name} here (`go env {name}` says {value:?}); set HOME or {name}")]
     NoCache {

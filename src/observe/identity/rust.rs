@@ -15,6 +15,7 @@ use super::cargo_config::CargoConfig;
 use super::search::Search;
 use super::{Environment, IdentifyError, Looker, Request, shown};
 use crate::base::digest::{Digest, DigestBuilder};
+use crate::base::regular;
 
 /// No script that somebody wrote has more bytes.
 const LARGEST_SCRIPT: u64 = 1 << 20;
@@ -106,11 +107,7 @@ fn named_toolchains(command: &[Vec<u8>], environment: &Environment) -> Vec<PathB
 
 /// The text of a word of the command that is a script.
 fn script(path: &Path) -> Option<Vec<u8>> {
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > LARGEST_SCRIPT {
-        return None;
-    }
-    std::fs::read(path).ok().filter(|text| text.starts_with(b"#!"))
+    regular::read(path, LARGEST_SCRIPT).ok().filter(|text| text.starts_with(b"#!"))
 }
 
 impl RustQuestion {

@@ -8,14 +8,17 @@
 //! - refs count by name and value, packed or loose (`gitrepository-layout(5)`); a `reftable/` by
 //!   content;
 //! - the index counts by its entries without the times (see [`index`]);
-//! - how short git would write `HEAD` counts, because that follows from how many objects there are
-//!   (`git-config(1)`, `core.abbrev`);
+//! - how short git would write `HEAD` counts, because that follows from which objects there are (see
+//!   [`abbreviation`]);
 //! - objects do not count (refs name them), nor do the reflog, the repository of a submodule
 //!   (which is one of its own here) and git's sample hooks.
 //!
 //! A checkout below the top of a repository belongs to that repository: then what `git status`
-//! says of the part outside counts too.
+//! says of the part outside counts too. git is asked only about repositories of those whom larder trusts, with all
+//! disarmed by which they could have it start a program (see [`command`]); what is above belongs to the checkout only
+//! where it is theirs, or of the checkout's owner.
 
+mod abbreviation;
 mod command;
 mod copied;
 mod index;
@@ -25,6 +28,7 @@ mod repository;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,13 +108,47 @@ fn prefix(name: &Path) -> String {
     if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
 }
 
-/// The files at and below a directory that git tracks or does not ignore, relative to it; a repository inside
-/// of the repository is one name. Nothing where git does not tell.
-pub(super) fn listed(dir: &Path) -> Option<BTreeSet<PathBuf>> {
+/// Which files at and below a directory git tracks or does not ignore.
+pub(super) enum Listed {
+    /// These, relative to the directory; a repository inside of the repository is one name.
+    These(BTreeSet<PathBuf>),
+    /// It may be any: git does not tell, or may not be asked.
+    Any,
+    /// There is no repository.
+    None,
+}
+
+/// Asks git for the files at and below a directory of the checkout.
+pub(super) fn listed(place: &Where, dir: &Path) -> Listed {
+    let Some(top) = dir.ancestors().find(|path| path.join(".git").symlink_metadata().is_ok())
+    else {
+        return Listed::None;
+    };
+    let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
+    let home = repository::Home::at(place, PathBuf::new(), top, None);
+    let home = home.filter(|_| device(top) == device(dir));
     let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let names = command::ask(dir, &words)?;
+    let names = home.as_ref().and_then(|home| home.asked()?.ask(dir, &words));
+    let Some(names) = names else { return Listed::Any };
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Some(names.map(|name| to_path(name.strip_suffix(b"/").unwrap_or(name))).collect())
+    Listed::These(names.map(|name| to_path(name.strip_suffix(b"/").unwrap_or(name))).collect())
+}
+
+/// What `git status` says of some files of a repository; nothing if it does not tell, or may not be asked.
+pub(crate) fn uncommitted(repository: &Path, files: &[&Path]) -> Option<Vec<u8>> {
+    let top = repository.ancestors().find(|path| path.join(".git").symlink_metadata().is_ok())?;
+    let place = Where { root: PathBuf::from("/"), ..Where::default() };
+    let home = repository::Home::at(&place, PathBuf::new(), top, None)?;
+    let words = ["status", "--porcelain", "--ignore-submodules=dirty", "--"].map(OsStr::new);
+    let words = words.into_iter().chain(files.iter().map(|file| file.as_os_str()));
+    home.asked()?.ask_of_content(repository, &words.collect::<Vec<&OsStr>>())
+}
+
+/// The digits of `HEAD` of a repository by default, and those that tell it from all other objects.
+#[cfg(test)]
+pub(super) fn abbreviated(place: &Where, work_tree: &Path) -> (usize, usize) {
+    let home = repository::Home::at(place, PathBuf::new(), work_tree, None).unwrap();
+    home.abbreviated()
 }
 
 /// A name as git prints it.

@@ -21,6 +21,7 @@ use super::packages::Packages;
 use super::place::Where;
 use super::state::{Attempt, SourceState, look_at_input};
 use crate::base::moment::Moment;
+use crate::base::regular;
 use crate::base::tree::{ChangeKind, Entry, Made, Node, ObserveError, Tree};
 
 impl SourceState {
@@ -89,7 +90,7 @@ impl SourceState {
         if is_known || is_late {
             return Ok(false);
         }
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = regular::text(&path).unwrap_or_default();
         let before = std::mem::replace(&mut self.lock, Lockfile::parse(&text).ok());
         // Of the same name and version, and yet another package.
         let known = before.iter().flat_map(|lock| &lock.packages);

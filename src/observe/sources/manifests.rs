@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::paths;
 use crate::base::digest::Digest;
+use crate::base::regular;
 use crate::base::tree::{Node, Tree};
 
 /// Keys whose text is a path, or a list of paths (`cargo-util-schemas/src/manifest`, Cargo 1.95).
@@ -84,7 +85,7 @@ impl Manifests {
 impl CargoManifest {
     /// Reads a manifest. One that Cargo will refuse says nothing: Cargo's own message counts.
     fn read(path: &Path, digest: Digest) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = regular::text(path).unwrap_or_default();
         let mut manifest = Self::parse(&text);
         manifest.digest = Some(digest);
         manifest

@@ -15,6 +15,7 @@ use super::paths;
 use super::place::Where;
 use crate::base::digest::Digest;
 use crate::base::moment::Moment;
+use crate::base::regular;
 use crate::base::tree::{Change, ChangeKind, Node, ObserveError, Tree};
 
 /// The state of all sources at one moment.
@@ -128,7 +129,7 @@ fn read_lock(place: &Where, tree: &Tree, before: Option<&SourceState>) -> Option
         return before.lock.clone();
     }
     let read = |(path, _): &(PathBuf, _)| {
-        let text = std::fs::read_to_string(place.source.join(path)).ok()?;
+        let text = regular::text(&place.source.join(path)).ok()?;
         Lockfile::parse(&text).ok()
     };
     let locks = found.iter().filter_map(read);

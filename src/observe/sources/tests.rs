@@ -1,6 +1,7 @@
 //! By behaviour, with the real git.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -457,4 +458,74 @@ fn a_checkout_without_git_works() {
     let state = observe(&scene.place(), None).unwrap();
     assert!(state.git.repositories.is_empty());
     assert_eq!(state.local(), texts(&["app"]));
+}
+
+#[test]
+fn how_short_head_is_follows_from_the_objects() {
+    use super::git::abbreviated;
+    let scene = Scene::with_git();
+    let compare = |at: &str| {
+        let shown = |words: &[&str]| scene.git(at, words).len();
+        let by_default = shown(&["rev-parse", "--short", "HEAD"]);
+        // git writes four digits at least.
+        let unique = shown(&["rev-parse", "--short=4", "HEAD"]);
+        let place = Where { source: scene.path(at), ..scene.place() };
+        let (digits, ours) = abbreviated(&place, &scene.path(at));
+        assert_eq!((digits, ours.max(4)), (by_default, unique), "{at}");
+        unique
+    };
+    let mut most = 0;
+    for round in 0..8 {
+        let mut input = String::new();
+        for number in 0..800 * round {
+            let _ = write!(input, "blob\ndata <<x\n{round} {number}\nx\n");
+        }
+        scene.write("blobs", &input);
+        let packed = Command::new("git")
+            .args(["fast-import", "--quiet"])
+            .current_dir(scene.path("source"))
+            .stdin(fs::File::open(scene.path("blobs")).unwrap())
+            .status();
+        assert!(packed.unwrap().success());
+        scene.commit("source", &round.to_string());
+        most = most.max(compare("source"));
+    }
+    for again in 0..12 {
+        scene.commit("source", &again.to_string());
+        most = most.max(compare("source"));
+    }
+    assert!(most > 4, "no two names began alike");
+    scene.git(".", &["clone", "-q", "--shared", "source", "borrower"]);
+    scene.commit("borrower", "own");
+    compare("borrower");
+    scene.git("source", &["gc", "-q"]);
+    compare("source");
+    scene.git("source", &["multi-pack-index", "write"]);
+    compare("source");
+    scene.git("source", &["worktree", "add", "-q", "../linked"]);
+    compare("linked");
+    scene.git(".", &["init", "-q", "--object-format=sha256", "long"]);
+    scene.commit("long", "one");
+    compare("long");
+}
+
+#[test]
+fn what_is_not_committed_is_told_without_filters() {
+    use super::git::uncommitted;
+    let scene = Scene::with_git();
+    let (filter, ran) = (scene.path("filter"), scene.path("ran"));
+    scene.write("filter", &format!("#!/bin/sh\ntouch '{}'\ncat\n", ran.display()));
+    fs::set_permissions(&filter, fs::Permissions::from_mode(0o755)).unwrap();
+    scene.git("source", &["config", "filter.x=y.clean", filter.to_str().unwrap()]);
+    scene.git("source", &["config", "core.fsmonitor", filter.to_str().unwrap()]);
+    scene.write("source/.git/info/attributes", "* filter=x=y\n");
+    let said = || {
+        let said = uncommitted(&scene.path("source"), &[Path::new("src/main.rs")]);
+        String::from_utf8(said.unwrap()).unwrap()
+    };
+    assert_eq!(said(), "");
+    scene.write("source/src/main.rs", "fn main() { }");
+    assert_eq!(said(), " M src/main.rs\n");
+    assert!(!ran.exists());
+    assert_eq!(uncommitted(&scene.path("."), &[Path::new("filter")]), None);
 }

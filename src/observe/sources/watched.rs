@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::git;
+use super::git::{self, Listed};
 use super::place::Where;
 use super::state::SourceState;
 use crate::base::tree::Node;
@@ -27,10 +27,13 @@ impl Where {
             .package_directories()
             .filter(|other| *other != inside && other.starts_with(inside))
             .collect();
-        let listed = git::listed(&self.source.join(inside));
+        let listed = git::listed(self, &self.source.join(inside));
         let counts = |path: &Path| match &listed {
-            Some(listed) => path.ancestors().any(|path| listed.contains(path)),
-            None => !path.components().any(|part| part.as_os_str().as_bytes().starts_with(b".")),
+            Listed::These(listed) => path.ancestors().any(|path| listed.contains(path)),
+            Listed::Any => true,
+            Listed::None => {
+                !path.components().any(|part| part.as_os_str().as_bytes().starts_with(b"."))
+            }
         };
         let (mut seen, mut left_out) = (BTreeSet::new(), BTreeSet::new());
         for (path, entry) in state.checkout.iter() {

@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use super::memory::Memory;
 use crate::base::fault;
 use crate::base::moment::Moment;
+use crate::base::regular;
 use crate::base::tree::{Change, ChangeKind, Made, Node, Tree};
 use crate::decide::reconcile::some_of;
 use crate::observe::sources::{self, SourceChanges, Where};
@@ -57,7 +58,7 @@ pub(super) fn judge(
     let mut memory = before.clone();
     let is_cgo = |path: &Path| {
         // One that cannot be read cannot be compiled either.
-        fs::read(place.source.join(path)).is_ok_and(|text| imports_c(&text))
+        regular::read(&place.source.join(path), regular::TEXT).is_ok_and(|text| imports_c(&text))
     };
     let mut why = Vec::new();
     let taken = memory.see(checkout, is_cgo);
@@ -152,7 +153,7 @@ fn outside(settings: &Settings, place: &Where, checkout: &Tree) -> Vec<(Vec<u8>,
         .collect();
     let mut found: Vec<(Vec<u8>, PathBuf)> = Vec::new();
     while let Some(file) = open.pop() {
-        let text = fs::read_to_string(&file).unwrap_or_default();
+        let text = regular::text(&file).unwrap_or_default();
         let dir = file.parent().unwrap_or(Path::new("/"));
         for path in named(&text) {
             let path = Path::new(path);

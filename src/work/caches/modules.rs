@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::not_as_left as files_not_as_left;
 use crate::base::encoding::{base64, hexadecimal};
+use crate::base::regular;
 use crate::base::tree::{ChangeKind, Node, Tree};
 use crate::work::situation::Seen;
 
@@ -139,7 +140,7 @@ pub(super) fn outdated(kept: &Path, source: &Path, seen: &Seen) -> Vec<PathBuf> 
     });
     let mut outdated = Vec::new();
     for change in sums {
-        let text = fs::read_to_string(source.join(&change.path)).unwrap_or_default();
+        let text = regular::text(&source.join(&change.path)).unwrap_or_default();
         for line in text.lines() {
             let mut words = line.split_whitespace();
             let (Some(module), Some(version), Some(sum)) =

@@ -11,6 +11,7 @@ use super::{
     Begun, LookError, View, elsewhere, fresh, mentioned, observe_target, to_bytes, to_paths,
 };
 use crate::base::moment::Moment;
+use crate::base::regular;
 use crate::base::tree::Made;
 use crate::decide::needed::Needed;
 use crate::observe::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
@@ -53,7 +54,7 @@ pub(crate) fn dep_infos_for_users(layout: &Layout, results: Option<&Path>) -> Re
     });
     let theirs = all.chain(elsewhere).filter(|path| path.extension() == Some(OsStr::new("d")));
     let rewrite = |path: PathBuf| {
-        let content = std::fs::read(layout.absolute(&path)).ok()?;
+        let content = regular::read(&layout.absolute(&path), regular::TEXT).ok()?;
         Some((path, without_watched(&content)?))
     };
     theirs.filter_map(rewrite).collect()

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::{LookError, View};
 use crate::base::digest::Digest;
+use crate::base::regular;
 use crate::base::tree::{Node, Tree};
 use crate::observe::affected;
 use crate::observe::cargo_layout::{Layout, Unit};
@@ -288,9 +289,12 @@ fn look_through<'a>(sources: impl IntoIterator<Item = &'a Source<'a>>, memory: &
     memory.extend(seen);
 }
 
+/// Programs with all that debuggers want to know of them are no larger.
+const LARGEST: u64 = 1 << 31;
+
 /// What a file names. One that cannot be read nobody runs.
 fn mentions_in(file: &Path, kind: Text) -> Mentions {
-    std::fs::read(file).map(|text| Mentions::of(&text, kind)).unwrap_or_default()
+    regular::read(file, LARGEST).map(|text| Mentions::of(&text, kind)).unwrap_or_default()
 }
 
 /// A compiled program is not looked through: whoever runs the build names it, and Cargo itself is one.

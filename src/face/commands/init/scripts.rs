@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -11,10 +10,11 @@ use serde::Serialize;
 use super::SNIPPET;
 use super::record::{Change, Record};
 use crate::base::digest::Digest;
-use crate::base::{edit, program};
+use crate::base::{edit, regular};
 use crate::image::mkosi::Summary;
 use crate::image::script::patch::{self, Hunk};
 use crate::image::script::{self, Surroundings};
+use crate::observe::sources;
 use crate::store::Store;
 
 /// What the scripts of a repository need.
@@ -97,9 +97,8 @@ impl Work {
     }
 
     fn read(&mut self, path: &Path, surroundings: &Surroundings) -> Vec<PathBuf> {
-        let Ok(bytes) = fs::read(path) else { return Vec::new() };
-        // A program that was compiled is no script.
-        let Ok(text) = String::from_utf8(bytes) else { return Vec::new() };
+        // A program that was compiled is no script, nor is what is no file.
+        let Ok(text) = regular::text(path) else { return Vec::new() };
         if text == SNIPPET {
             return Vec::new();
         }
@@ -185,14 +184,11 @@ impl Work {
         if files.is_empty() || !self.repository.ancestors().any(|dir| dir.join(".git").exists()) {
             return Ok(());
         }
-        let mut git = Command::new("git");
-        git.args(["-c", "safe.directory=*", "status", "--porcelain", "--"]);
-        git.args(&files).current_dir(&self.repository);
-        let text = match program::ask(git, "looking for changes") {
-            Ok(said) if said.status.success() => said.text,
-            _ => bail!(
-                "git does not say whether the build scripts are committed; mend that, or give --force"
-            ),
+        let Some(text) = sources::uncommitted(&self.repository, &files) else {
+            bail!(
+                "git does not say whether the build scripts are committed, and is not asked in a \
+                 repository of another user; look yourself, and give --force"
+            )
         };
         let text = String::from_utf8_lossy(&text);
         match text.lines().next() {
@@ -208,7 +204,7 @@ impl Work {
 /// The project's name where scripts compile in the directory that they start in: that of its package,
 /// or of the directory.
 fn start_name(dir: &Path) -> Option<String> {
-    let manifest = fs::read_to_string(dir.join("Cargo.toml")).ok();
+    let manifest = regular::text(&dir.join("Cargo.toml")).ok();
     let package = manifest.and_then(|text| {
         let table: toml::Table = text.parse().ok()?;
         Some(table.get("package")?.get("name")?.as_str()?.to_owned())

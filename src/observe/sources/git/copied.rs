@@ -24,14 +24,11 @@ use rustix::fs::{Mode, OFlags};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::index;
+use super::index::{self, LARGEST};
 use super::repository::{self, Home};
 use crate::base::fault;
 use crate::base::tree::below;
 use crate::observe::sources::place::Where;
-
-/// An index that is larger is none that somebody works with.
-const LARGEST: u64 = 1 << 28;
 
 /// Directories of a git directory that are large, and that no working tree has to itself.
 const SHARED: [&str; 4] = ["objects", "lfs", "modules", "worktrees"];

@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::moment::Moment;
+use crate::base::regular;
 use crate::base::tree::{Stamp, is_settled};
+
+/// An index that is larger is none that somebody works with.
+pub(super) const LARGEST: u64 = 1 << 28;
 
 /// Bytes of an entry before the object's name (ctime, mtime, dev, ino, mode, uid, gid, size).
 const STAT: usize = 40;
@@ -46,7 +50,7 @@ impl Index {
         if let Some(known) = before.filter(|known| known.settled && known.stamp == stamp) {
             return Ok(Some(*known));
         }
-        let content = fs::read(path)?;
+        let content = regular::read(path, LARGEST)?;
         let digest = entries(&content, oid).unwrap_or_else(|| Digest::of(&content));
         Ok(Some(Self { digest, stamp, settled: is_settled(stamp.ctime, started) }))
     }

@@ -5,12 +5,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::base::regular;
+
+/// A ref is a name or an object's.
+const LONGEST: u64 = 1 << 16;
+
 /// Refs by name (`refs/tags/v1`), each with the content of its file: an object or another ref.
 pub(super) type Refs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The refs of a repository: those of `common`, and a linked working tree's own.
 pub(super) fn read(git_dir: &Path, common: &Path) -> io::Result<Refs> {
-    let packed = or_empty(fs::read(common.join("packed-refs")))?;
+    let packed = or_empty(regular::read(&common.join("packed-refs"), regular::TEXT))?;
     let mut refs: Refs = packed_refs(&packed).collect();
     loose(&common.join("refs"), b"refs", &mut refs)?;
     if git_dir != common {
@@ -61,7 +66,7 @@ fn loose(directory: &Path, name: &[u8], refs: &mut Refs) -> io::Result<()> {
         if entry.file_type()?.is_dir() {
             loose(&entry.path(), &below, refs)?;
         } else if !below.ends_with(b".lock") {
-            let value = or_empty(fs::read(entry.path()))?;
+            let value = or_empty(regular::read(&entry.path(), LONGEST))?;
             refs.insert(below, value.trim_ascii().to_vec());
         }
     }

@@ -1,20 +1,24 @@
 //! One repository: where it is, and its state.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use super::command::ask;
+use super::abbreviation::{self, Abbreviation};
+use super::command::WorkTree;
 use super::index::Index;
 use super::refs::{self, Refs};
-use crate::base::digest::Digest;
-use crate::base::tree::{ObserveError, Tree};
+use crate::base::digest::{Digest, DigestBuilder};
+use crate::base::environment;
+use crate::base::moment::Moment;
+use crate::base::regular;
+use crate::base::tree::{ObserveError, Stamp, Tree};
+use crate::base::trust::is_trusted;
 use crate::observe::sources::place::{Where, plain};
 
 /// Names at the top of a git directory that have no say, or that are looked at in another way.
@@ -44,6 +48,8 @@ pub(super) struct Home {
     pub git_dir: PathBuf,
     /// The git directory that it shares with other working trees; mostly the same.
     pub common: PathBuf,
+    /// Where its objects are, and those that it borrows.
+    stores: Vec<PathBuf>,
     /// Whether the checkout is only a part of its working tree, and which.
     pub encloses: Option<PathBuf>,
 }
@@ -53,7 +59,7 @@ pub(super) struct Home {
 pub(crate) struct Repository {
     /// The object that `HEAD` stands for, unless the branch has none yet.
     pub head: Option<String>,
-    short_head: Option<Vec<u8>>,
+    abbreviation: Option<Abbreviation>,
     files: Tree,
     shared_files: Tree,
     refs: Refs,
@@ -74,15 +80,20 @@ pub(super) fn find(place: &Where, dot_gits: &[PathBuf]) -> Vec<Home> {
     homes
 }
 
-/// As git does, looks upwards within one filesystem.
+/// As git does, looks upwards within one filesystem. What is there of somebody whom larder does not trust counts only
+/// where the checkout is his too: everybody may put a `.git` into `/tmp`.
 fn enclosing(place: &Where) -> Option<Home> {
-    let device = fs::metadata(&place.source).ok()?.dev();
+    let own = fs::metadata(&place.source).ok()?;
     let is_inside = |path: &&Path| {
         let below = path.starts_with(&place.root) || !place.source.starts_with(&place.root);
-        below && fs::metadata(path).is_ok_and(|metadata| metadata.dev() == device)
+        below && fs::metadata(path).is_ok_and(|metadata| metadata.dev() == own.dev())
     };
     let mut above = place.source.ancestors().skip(1).take_while(is_inside);
     let top = above.find(|path| path.join(".git").symlink_metadata().is_ok())?;
+    let dot_git = top.join(".git").symlink_metadata().ok()?;
+    if dot_git.uid() != own.uid() && !is_trusted(&[&top.join(".git")]) {
+        return None;
+    }
     let part = place.source.strip_prefix(top).ok()?.to_owned();
     Home::at(place, place.seen_by_compiler(top), top, Some(part))
 }
@@ -107,12 +118,46 @@ impl Home {
             Ok(path) => elsewhere(place, &git_dir, path.trim_ascii()),
             Err(_) => git_dir.clone(),
         };
-        Some(Self { name, work_tree: work_tree.to_owned(), git_dir, common, encloses: part })
+        let written = |store: &Path, path: &[u8]| elsewhere(place, store, path);
+        let stores = abbreviation::stores(common.join("objects"), written);
+        let work_tree = work_tree.to_owned();
+        Some(Self { name, work_tree, git_dir, common, stores, encloses: part })
+    }
+
+    /// The working tree, if git may be asked about it.
+    pub(super) fn asked(&self) -> Option<WorkTree<'_>> {
+        WorkTree::of(&self.work_tree, &self.git_dir, &self.common)
+    }
+
+    #[cfg(test)]
+    pub(super) fn abbreviated(&self) -> (usize, usize) {
+        let refs = refs::read(&self.git_dir, &self.common).unwrap();
+        let head = refs::resolve(&read(&self.git_dir.join("HEAD")).unwrap(), &refs).unwrap();
+        Abbreviation::of(std::str::from_utf8(&head).unwrap(), &self.stores, true).in_digits()
     }
 
     /// The bytes of an object's name.
     pub(super) fn oid(&self) -> usize {
         if self.config().replace(' ', "").contains("objectformat=sha256") { 32 } else { 20 }
+    }
+
+    /// Whether somebody may have set `core.abbrev`, as far as files tell that may configure git.
+    fn may_abbreviate(&self) -> bool {
+        let home = environment::get("HOME").map(PathBuf::from);
+        let home =
+            home.iter().flat_map(|home| [home.join(".gitconfig"), home.join(".config/git/config")]);
+        let xdg =
+            environment::get("XDG_CONFIG_HOME").map(|dir| PathBuf::from(dir).join("git/config"));
+        let own = [self.common.join("config"), self.git_dir.join("config.worktree")];
+        let all = home.chain(xdg).chain(own).chain(["/etc/gitconfig".into()]);
+        let texts = all.filter_map(|path| read(&path).ok());
+        let says = |text: &[u8]| {
+            let text = text.to_ascii_lowercase();
+            ["abbrev", "include"]
+                .iter()
+                .any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
+        };
+        texts.into_iter().any(|text| says(&text)) || environment::get("GIT_CONFIG_COUNT").is_some()
     }
 
     fn config(&self) -> String {
@@ -121,16 +166,9 @@ impl Home {
     }
 }
 
-/// A small file, where it is one: nothing that whoever reads it would wait for.
+/// A small file, where it is one.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut content = Vec::new();
-    file.take(SMALL).read_to_end(&mut content)?;
-    Ok(content)
+    regular::read(path, SMALL)
 }
 
 /// A path that git wrote down, relative to `base` or as the compiler sees it.
@@ -169,19 +207,26 @@ impl Repository {
         };
         let failed = |source: io::Error| ObserveError::new(&home.git_dir, source);
         let refs = refs::read(&home.git_dir, &home.common).map_err(failed)?;
-        let head = fs::read(home.git_dir.join("HEAD")).map_err(failed)?;
+        let head = read(&home.git_dir.join("HEAD")).map_err(failed)?;
         let index = home.git_dir.join("index");
         let index =
             Index::read(&index, home.oid(), before.and_then(|before| before.index.as_ref()));
         let head = refs::resolve(&head, &refs);
+        let head = head.map(|head| String::from_utf8_lossy(&head).into_owned());
+        let is_name = |head: &&String| {
+            head.len() == 2 * home.oid() && head.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let abbreviation = head.as_ref().filter(is_name).map(|head| {
+            Abbreviation::of(&head.to_ascii_lowercase(), &home.stores, home.may_abbreviate())
+        });
         Ok(Self {
-            head: head.map(|head| String::from_utf8_lossy(&head).into_owned()),
-            short_head: ask(&home.work_tree, &["rev-parse", "--short", "HEAD"]),
+            head,
+            abbreviation,
             files,
             shared_files,
             refs,
             index: index.map_err(failed)?,
-            status: home.encloses.as_deref().and_then(|part| status(&home.work_tree, part)),
+            status: home.encloses.as_deref().map(|part| status(home, part)),
         })
     }
 
@@ -190,7 +235,7 @@ impl Repository {
         if self.head != old.head {
             let name = |head: &Option<String>| head.clone().unwrap_or_else(|| "nothing".to_owned());
             changes.push(format!("HEAD is {}, was {}", name(&self.head), name(&old.head)));
-        } else if self.short_head != old.short_head {
+        } else if self.abbreviation != old.abbreviation {
             changes.push("HEAD is abbreviated differently".to_owned());
         }
         for (files, old) in [(&self.files, &old.files), (&self.shared_files, &old.shared_files)] {
@@ -212,11 +257,31 @@ impl Repository {
     }
 }
 
-/// What git says of the files outside of `part`.
-fn status(work_tree: &Path, part: &Path) -> Option<Digest> {
+/// What git says of the files outside of `part`, and when those that it finds changed were: its filters are disarmed, so
+/// that it may take one for changed that is not, and not see when it is. Where git may not be asked, nobody knows: then it
+/// is another each time.
+fn status(home: &Home, part: &Path) -> Digest {
     let mut except = std::ffi::OsString::from(":(exclude,literal)");
     except.push(part);
-    let words = ["status", "--porcelain=v2", "-z", "--", "."].map(OsStr::new);
-    let arguments: Vec<&OsStr> = words.into_iter().chain([except.as_os_str()]).collect();
-    ask(work_tree, &arguments).map(|status| Digest::of(&status))
+    let words = ["status", "--porcelain=v2", "-z", "--ignore-submodules=dirty", "--", "."];
+    let arguments: Vec<&OsStr> =
+        words.into_iter().map(OsStr::new).chain([except.as_os_str()]).collect();
+    let asked = home.asked();
+    let answer = asked.and_then(|tree| tree.ask_of_content(&home.work_tree, &arguments));
+    let Some(answer) = answer else { return Digest::of(format!("{:?}", Moment::now()).as_bytes()) };
+    let mut builder = DigestBuilder::default();
+    builder.field(&answer);
+    for line in answer.split(|byte| *byte == 0) {
+        let fields = match line.first() {
+            Some(b'1') => 9,
+            Some(b'2') => 10,
+            Some(b'u') => 11,
+            _ => continue,
+        };
+        let path = line.splitn(fields, |byte| *byte == b' ').nth(fields - 1).unwrap_or_default();
+        let metadata = home.work_tree.join(OsStr::from_bytes(path)).symlink_metadata();
+        let stamp = metadata.map(|metadata| Stamp::of(&metadata)).ok();
+        builder.field(format!("{stamp:?}").as_bytes());
+    }
+    builder.finish()
 }
