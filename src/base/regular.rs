@@ -17,7 +17,10 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file; put one there, or take it away",
+        ))
     }
 }
 
@@ -26,7 +29,9 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(io::Error::other(format!("it has more than {most} bytes")));
+        return Err(io::Error::other(format!(
+            "it has more than {most} bytes; put a shorter one there, or take it away"
+        )));
     }
     Ok(bytes)
 }
@@ -34,7 +39,9 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// The same of a text, which is no longer than [`TEXT`].
 pub(crate) fn text(path: &Path) -> io::Result<String> {
     let text = String::from_utf8(read(path, TEXT)?);
-    text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+    text.map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text; write it as that")
+    })
 }
 
 #[cfg(test)]
@@ -66,9 +73,9 @@ mod tests {
         let (file, zero) = (dir.path().join("file"), dir.path().join("zero"));
         std::fs::write(&file, "four").unwrap();
         assert_eq!(read(&file, 4).unwrap(), b"four");
-        assert_eq!(read(&file, 3).unwrap_err().to_string(), "it has more than 3 bytes");
+        assert!(read(&file, 3).unwrap_err().to_string().starts_with("it has more than 3 bytes; "));
         std::os::unix::fs::symlink("/dev/zero", &zero).unwrap();
-        assert_eq!(text(&zero).unwrap_err().to_string(), "it is no regular file");
+        assert!(text(&zero).unwrap_err().to_string().starts_with("it is no regular file; "));
         std::fs::write(&file, b"\xff").unwrap();
         assert_eq!(text(&file).unwrap_err().kind(), io::ErrorKind::InvalidData);
         File::options().write(true).open(&file).unwrap().set_len(TEXT + 1).unwrap();

@@ -146,9 +146,8 @@ pub(crate) fn uncommitted(repository: &Path, files: &[&Path]) -> Option<Vec<u8>>
 
 /// The digits of `HEAD` of a repository by default, and those that tell it from all other objects.
 #[cfg(test)]
-pub(super) fn abbreviated(place: &Where, work_tree: &Path) -> (usize, usize) {
-    let home = repository::Home::at(place, PathBuf::new(), work_tree, None).unwrap();
-    home.abbreviated()
+pub(super) fn abbreviated(place: &Where, work_tree: &Path) -> Option<(u32, u32)> {
+    repository::Home::at(place, PathBuf::new(), work_tree, None)?.abbreviated()
 }
 
 /// A name as git prints it.

@@ -465,12 +465,12 @@ fn how_short_head_is_follows_from_the_objects() {
     use super::git::abbreviated;
     let scene = Scene::with_git();
     let compare = |at: &str| {
-        let shown = |words: &[&str]| scene.git(at, words).len();
+        let shown = |words: &[&str]| u32::try_from(scene.git(at, words).len()).unwrap();
         let by_default = shown(&["rev-parse", "--short", "HEAD"]);
         // git writes four digits at least.
         let unique = shown(&["rev-parse", "--short=4", "HEAD"]);
         let place = Where { source: scene.path(at), ..scene.place() };
-        let (digits, ours) = abbreviated(&place, &scene.path(at));
+        let (digits, ours) = abbreviated(&place, &scene.path(at)).unwrap();
         assert_eq!((digits, ours.max(4)), (by_default, unique), "{at}");
         unique
     };

@@ -54,8 +54,8 @@ impl Abbreviation {
 
 #[cfg(test)]
 impl Abbreviation {
-    pub(super) fn in_digits(self) -> (usize, usize) {
-        (self.digits as usize, self.unique.unwrap() as usize)
+    pub(super) fn in_digits(self) -> Option<(u32, u32)> {
+        Some((self.digits, self.unique?))
     }
 }
 

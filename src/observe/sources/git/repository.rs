@@ -130,10 +130,10 @@ impl Home {
     }
 
     #[cfg(test)]
-    pub(super) fn abbreviated(&self) -> (usize, usize) {
-        let refs = refs::read(&self.git_dir, &self.common).unwrap();
-        let head = refs::resolve(&read(&self.git_dir.join("HEAD")).unwrap(), &refs).unwrap();
-        Abbreviation::of(std::str::from_utf8(&head).unwrap(), &self.stores, true).in_digits()
+    pub(super) fn abbreviated(&self) -> Option<(u32, u32)> {
+        let refs = refs::read(&self.git_dir, &self.common).ok()?;
+        let head = refs::resolve(&read(&self.git_dir.join("HEAD")).ok()?, &refs)?;
+        Abbreviation::of(std::str::from_utf8(&head).ok()?, &self.stores, true).in_digits()
     }
 
     /// The bytes of an object's name.
