@@ -311,9 +311,12 @@ impl Session<'_> {
         let results = sources.built.results.as_deref();
         rewrite(&layout.target, &situation::dep_infos_for_users(layout, results))?;
         let extras = &uplifted.extras;
-        let mut after = situation::look_after(layout, extras, begun, view, sources, ran.started)?;
+        let recorder = ran.recorder.as_deref();
+        let started = ran.started;
+        let mut after =
+            situation::look_after(layout, extras, begun, view, sources, started, recorder)?;
         after.manifest.needed = needed;
-        let recorder = ran.recorder.as_deref().filter(|_| ran.untouched.is_none());
+        let recorder = recorder.filter(|_| ran.untouched.is_none());
         after.manifest.traces = situation::traces(layout, begun, recorder, ran.started);
         for trespass in recorder.iter().flat_map(|recorder| recorder.trespasses(layout)) {
             self.warn_of(&trespass);

@@ -189,3 +189,33 @@ fn a_cargo_of_a_build_script_may_have_its_own_directory_inside_of_the_target_dir
     assert_eq!(build(), 2, "{}", world.reasons());
     assert_eq!(world.binary(), world.cold());
 }
+
+/// What Cargo takes for fresh, whoever changed it and whatever times he gave it.
+#[test]
+fn what_nobody_made_and_is_another_after_a_build_goes() {
+    let evil = "for file in target/release/deps/libflour-*.rlib; do
+            touch -r \"$file\" ../reference; printf x >> \"$file\"; touch -r ../reference \"$file\"
+        done";
+    let newer = "touch target/release/.fingerprint/flour-*/invoked.timestamp";
+    let gone = "rm target/release/build/flour-*/out/kind.rs";
+    for harm in [evil.to_owned(), format!("{newer}; {evil}"), gone.to_owned()] {
+        let world = World::new();
+        let command =
+            format!("set -e; cargo build --release --offline; if test -e harm; then {harm}; fi");
+        let command = ["sh", "-c", &command];
+        world.run(&command).succeeds();
+        world.write("harm", "");
+        world.run(&command).succeeds();
+        fs::remove_file(world.source().join("harm")).unwrap();
+        world.run(&command).succeeds();
+        assert_eq!(world.compiled(), 2, "{harm}: {}", world.reasons());
+        assert!(
+            world.reasons().contains("changed in place after it was built: flour"),
+            "{}",
+            world.reasons()
+        );
+        assert_eq!(world.binary(), world.cold());
+        world.run(&command).succeeds();
+        assert_eq!(world.compiled(), 0, "{}", world.reasons());
+    }
+}

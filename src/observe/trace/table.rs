@@ -15,6 +15,11 @@ use crate::observe::cargo_layout::Unit;
 use crate::observe::sources::Where;
 
 impl Recorder {
+    /// Whether somebody was seen who made a unit.
+    pub(crate) fn has_seen(&self, unit: &Unit) -> bool {
+        !self.book().makers_of(unit).is_empty()
+    }
+
     /// The traces of the units that were made since `started`.
     pub(crate) fn finish<'u>(
         &self,
@@ -29,12 +34,8 @@ impl Recorder {
             else {
                 continue;
             };
-            let own = Who::Unit(unit.hash.clone());
-            let mut whose: Vec<Who> = vec![own.clone()];
-            if !book.lookups.contains_key(&own) {
-                whose.extend(unit.crates.iter().cloned().map(Who::Crate));
-            }
-            if !whose.iter().any(|who| book.lookups.contains_key(who)) {
+            let mut whose = book.makers_of(unit);
+            if whose.is_empty() {
                 continue;
             }
             whose.push(Who::Anybody);
@@ -44,6 +45,18 @@ impl Recorder {
         table.until = Moment::MAX;
         let common = table.trace(&book, &[Who::Cargo], Moment::MIN).inputs;
         Traces { inputs: table.inputs, units: traces, common }
+    }
+}
+
+impl Book {
+    /// As whom a unit was made, if anybody was seen who did.
+    fn makers_of(&self, unit: &Unit) -> Vec<Who> {
+        let own = Who::Unit(unit.hash.clone());
+        if self.lookups.contains_key(&own) {
+            return vec![own];
+        }
+        let crates = unit.crates.iter().cloned().map(Who::Crate);
+        crates.filter(|who| self.lookups.contains_key(who)).collect()
     }
 }
 

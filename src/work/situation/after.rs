@@ -12,9 +12,11 @@ use super::{
 };
 use crate::base::moment::Moment;
 use crate::base::regular;
-use crate::base::tree::Made;
+use crate::base::tree::{Change, Made};
 use crate::decide::needed::Needed;
-use crate::observe::cargo_layout::{Input, Layout, LayoutError, Rewrites, Unit, without_watched};
+use crate::observe::cargo_layout::{
+    Input, Layout, LayoutError, Owner, Rewrites, Unit, UnitKind, is_harmless, without_watched,
+};
 use crate::observe::sources::{self, Attempt, SourceState, Where, plain};
 use crate::observe::trace::{Recorder, Traces};
 use crate::store::TargetManifest;
@@ -72,8 +74,8 @@ pub(crate) struct Aftermath {
     pub has_units: bool,
 }
 
-/// Looks at the target directory after the command. `started` is the moment before it began;
-/// `begun` is this use.
+/// Looks at the target directory after the command. `started` is the moment before it began; `begun` is this use, and
+/// `recorder` saw who made what, if anybody watched.
 pub(crate) fn look_after(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
@@ -81,6 +83,7 @@ pub(crate) fn look_after(
     view: &View,
     place: &Where,
     started: Moment,
+    recorder: Option<&Recorder>,
 ) -> Result<Aftermath, LookError> {
     let compiled = layout.compiled_since(started)?.len();
     let tree = observe_target(layout, extras, Some(&begun.tree))?;
@@ -105,7 +108,13 @@ pub(crate) fn look_after(
     let starts = layout.units().filter_map(|unit| unit.started);
     let first_unit = starts.filter(|at| *at >= started).min();
     let has_units = layout.units().next().is_some();
-    let tampered = tampered(layout)?;
+    let mut tampered = tampered(layout)?;
+    // Whose documentation rustdoc makes it does not say.
+    let is_seen = |unit: &Unit| {
+        unit.is(UnitKind::Doc) || recorder.is_none_or(|recorder| recorder.has_seen(unit))
+    };
+    let is_made = |unit: &Unit| unit.started.is_some_and(|at| at >= started) && is_seen(unit);
+    tampered.extend(changed_unmade(layout, &tree.changes_since(&begun.tree), is_made));
     let (needed, traces) = (Needed::default(), Traces::default());
     let extras = super::extras::makers(layout, extras, &tree, begun, started)?;
     let manifest = TargetManifest {
@@ -233,6 +242,25 @@ fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
     let units: BTreeSet<usize> = layout.tampered_units()?.into_iter().collect();
     let all = layout.units().enumerate().filter(|(index, _)| units.contains(index));
     Ok(all.map(|(_, unit)| unit.package.clone()).collect())
+}
+
+/// The packages of units that nobody made in this use, and of which something is another all the same: Cargo holds
+/// that for what it made.
+fn changed_unmade(
+    layout: &Layout,
+    changes: &[Change],
+    is_made: impl Fn(&Unit) -> bool,
+) -> BTreeSet<String> {
+    let owners = layout.owners();
+    let units: Vec<&Unit> = layout.units().collect();
+    let mut found = BTreeSet::new();
+    for change in changes.iter().filter(|change| !is_harmless(&change.path)) {
+        let Owner::Units(whose) = owners.of(&change.path) else { continue };
+        if !whose.iter().any(|index| is_made(units[*index])) {
+            found.extend(whose.iter().map(|index| units[*index].package.clone()));
+        }
+    }
+    found
 }
 
 /// Takes what a build brought by itself into the state of its sources. Says whether it changed.

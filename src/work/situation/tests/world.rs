@@ -342,7 +342,7 @@ impl World {
             unshare(path, &paths.dir).unwrap();
         }
         let aftermath =
-            situation::look_after(&layout, &uplifted.extras, begun, &view, &place, started)
+            situation::look_after(&layout, &uplifted.extras, begun, &view, &place, started, None)
                 .unwrap();
         let mut state = begun.state.clone();
         if situation::learn(&mut state, &mut place, &view, &aftermath, started).unwrap() {
