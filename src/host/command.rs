@@ -20,8 +20,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,13 +111,12 @@ pub(crate) fn run(
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let started = Instant::now();
-    let receiver = Arc::new(Receiver::default());
-    forward_signals(&receiver).map_err(CommandError::Supervise)?;
+    let receiving = forward_signals().map_err(CommandError::Supervise)?;
     let tracer = recorder.map(Tracer::new);
     let (child, listener) = start(command, mounts, locks, tracer, output)?;
-    receiver.is(child.as_raw_nonzero().get());
+    RECEIVER.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
-    receiver.is(0);
+    drop(receiving);
     let duration = started.elapsed();
     let survivors = end_orphans();
     drop(listener);
@@ -248,20 +247,44 @@ fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError
 }
 
 /// To whom signals are passed on, and the one that came before it was there.
-#[derive(Default)]
 struct Receiver {
     pid: AtomicI32,
     pending: AtomicI32,
 }
 
+/// Signal handlers know nothing else.
+static RECEIVER: Receiver =
+    Receiver { pid: AtomicI32::new(Receiver::NOBODY), pending: AtomicI32::new(0) };
+
+/// While it lives, signals wait for a command or are passed on to it; then they end larder.
+struct Receiving;
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        RECEIVER.is(Receiver::NOBODY);
+    }
+}
+
 impl Receiver {
-    /// From now on it is this process; 0 for nobody.
+    const NOBODY: i32 = -1;
+    const COMING: i32 = 0;
+
+    /// From now on it is this process, or nobody, or one that is being started.
     fn is(&self, pid: i32) {
         self.pid.store(pid, Ordering::SeqCst);
         self.deliver();
     }
 
     /// Async-signal-safe.
+    fn take(&self, signal: i32, info: &libc::siginfo_t) {
+        if self.pid.load(Ordering::SeqCst) == Self::NOBODY {
+            end_by(signal);
+        } else if info.si_code != libc::SI_KERNEL {
+            // What the terminal sends it sends to the whole group.
+            self.pass_on(signal);
+        }
+    }
+
     fn pass_on(&self, signal: i32) {
         self.pending.store(signal, Ordering::SeqCst);
         self.deliver();
@@ -280,22 +303,32 @@ impl Receiver {
     }
 }
 
-/// Passes signals on, but not those that the terminal has already sent to the whole group.
-fn forward_signals(receiver: &Arc<Receiver>) -> io::Result<()> {
-    for signal in FORWARDED {
-        if is_ignored(signal) {
-            continue;
+/// Ends larder as the signal would have, were it not taken; from its handler. What is half done is put right by the next
+/// use, as after a crash. Signals that a user gives a meaning of his own have none here.
+fn end_by(signal: i32) {
+    if ![libc::SIGUSR1, libc::SIGUSR2].contains(&signal) {
+        // SAFETY: both calls are async-signal-safe and take no pointers; the signal is blocked until the handler returns.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
         }
-        let receiver = Arc::clone(receiver);
-        let pass_on = move |info: &libc::siginfo_t| {
-            if info.si_code != libc::SI_KERNEL {
-                receiver.pass_on(signal);
-            }
-        };
-        // SAFETY: the action uses atomics and calls `kill`, all async-signal-safe.
-        unsafe { signal_hook_registry::register_sigaction(signal, pass_on)? };
     }
-    Ok(())
+}
+
+/// Passes signals on from now on.
+fn forward_signals() -> io::Result<Receiving> {
+    static TAKEN: OnceLock<()> = OnceLock::new();
+    RECEIVER.pending.store(0, Ordering::SeqCst);
+    RECEIVER.is(Receiver::COMING);
+    let receiving = Receiving;
+    if TAKEN.set(()).is_ok() {
+        for signal in FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)) {
+            let take = move |info: &libc::siginfo_t| RECEIVER.take(signal, info);
+            // SAFETY: the action uses atomics and calls `kill`, `signal` and `raise`, all async-signal-safe.
+            unsafe { signal_hook_registry::register_sigaction(signal, take)? };
+        }
+    }
+    Ok(receiving)
 }
 
 /// A signal that larder was started to ignore (`nohup`) stays ignored, for the command too.

@@ -151,3 +151,28 @@ fn two_commands_on_one_checkout_do_not_pull_the_mount_from_each_other() {
     };
     assert_eq!((holders("from-first").as_str(), holders("from-second").as_str()), ("1", "1"));
 }
+
+/// Somebody holds what larder waits for when the command is over.
+#[test]
+fn a_signal_ends_larder_at_once_when_the_command_is_over() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        let world = World::new();
+        world.build();
+        let history = fs::File::options().append(true).open(world.store().join("history")).unwrap();
+        rustix::fs::flock(&history, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let mut larder = start(&world, "exit 0");
+        let pid = fs::read_to_string(world.path("pid")).unwrap();
+        wait_for("the command's end", || !is_alive(&pid));
+        // It waits for ten seconds.
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(larder.try_wait().unwrap(), None);
+        let began = Instant::now();
+        kill_process(Pid::from_child(&larder), signal).unwrap();
+        let status = larder.wait().unwrap();
+        let number = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(number, Some(signal.as_raw()), "{status:?}");
+        assert!(began.elapsed() < Duration::from_secs(1));
+        drop(history);
+        assert_eq!(world.build(), 0, "{}", world.reasons());
+    }
+}
