@@ -9,7 +9,7 @@ mod table;
 pub(crate) use log::{Color, LogFormat};
 pub(crate) use progress::Progress;
 pub use remedy::{OTHERWISE, REMEDIES};
-pub(crate) use screen::Screen;
+pub(crate) use screen::{HIDDEN, Screen, is_invisible};
 pub(crate) use table::{Column, fitted, table, wrapped};
 
 use std::ffi::OsString;

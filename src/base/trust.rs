@@ -18,3 +18,14 @@ pub(crate) fn is_trusted(paths: &[&Path]) -> bool {
     };
     paths.iter().all(|path| path.symlink_metadata().is_ok_and(is_ours))
 }
+
+/// Whether a file is of a user who has no number here: of root, for one, in a user namespace (`user_namespaces(7)`).
+pub(crate) fn is_unmapped(path: &Path) -> bool {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let nobody = std::fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let nobody = nobody.ok().and_then(|text| number(&text)).unwrap_or(65534);
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    // The first namespace has them all.
+    let has_all = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    !has_all && path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == nobody)
+}

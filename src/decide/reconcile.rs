@@ -155,9 +155,10 @@ struct Doomed {
 }
 
 impl Doomed {
-    fn add(&mut self, packages: impl IntoIterator<Item = String>, why: String) {
+    fn add(&mut self, packages: impl IntoIterator<Item = String>, why: impl AsRef<str>) {
         let packages: BTreeSet<String> = packages.into_iter().collect();
-        self.why.push((packages.len(), why));
+        // A reason is one line, whatever names are in it.
+        self.why.push((packages.len(), why.as_ref().replace('\n', "\u{fffd}")));
         self.packages.extend(packages);
     }
 
@@ -207,7 +208,7 @@ impl Situation<'_> {
             doomed.add(local(), format!("{why}: {}", some_of(names)));
         }
         if !self.difference.succeeded && !self.suspects.blind.is_empty() {
-            doomed.add(blind(), "the last attempt did not succeed".to_owned());
+            doomed.add(blind(), "the last attempt did not succeed");
         }
         if !self.suspects.repacked.is_empty() {
             let names = self.suspects.repacked.iter().cloned();
@@ -225,7 +226,7 @@ impl Situation<'_> {
         self.judge_outdated(doomed);
         if changes.source_date_epoch {
             let dated = self.packages_of(&self.suspects.dated);
-            doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed".to_owned());
+            doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed");
         }
     }
 

@@ -56,6 +56,7 @@ impl Remade {
         let inputs = self.inputs.iter().map(|input| {
             let ChangedInput { package, unit, path, owner, before, now } = input;
             let owner = owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+            let path = path.replace('\n', "\u{fffd}");
             format!("{package} ({unit}) looked up {path}{owner}: {before}, now {now}")
         });
         let packages = self.packages.iter().cloned().collect::<Vec<_>>().join(", ");

@@ -102,8 +102,8 @@ impl Log {
 
     /// Writes a line, whole in one step: the command may write there at the same time.
     pub(super) fn write(self, level: Level, text: &str, failure: Option<&Failure>) {
-        // What others wrote, names of files and of variables, is no order to the terminal.
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        // One record is one line.
+        let text = text.replace(['\n', '\r', '\t'], " ");
         let line = self.line(level, &text, failure) + "\n";
         let line = if progress::is_shown() { format!("\r\x1b[K{line}") } else { line };
         // There is nobody left to tell if stderr is closed.

@@ -23,14 +23,17 @@ impl Screen {
         Self { width: is_terminal.then(width).flatten(), unicode: is_unicode() }
     }
 
-    /// The text as it can be shown.
+    /// The text as it can be shown: what others wrote in it, names of files and of refs, is no order to the terminal.
     pub(crate) fn show(self, text: String) -> String {
-        if self.unicode || text.is_ascii() {
+        let hides = |letter: char| letter != '\n' && is_invisible(letter);
+        if (self.unicode || text.is_ascii()) && !text.contains(hides) {
             return text;
         }
         let mut shown = String::with_capacity(text.len());
         for character in text.chars() {
             match character {
+                other if hides(other) => shown.push(if self.unicode { HIDDEN } else { '?' }),
+                other if self.unicode => shown.push(other),
                 '·' => shown.push('-'),
                 '…' => shown.push('~'),
                 '→' => shown.push_str("->"),
@@ -42,6 +45,18 @@ impl Screen {
         }
         shown
     }
+}
+
+/// Stands for what would not be seen.
+pub(crate) const HIDDEN: char = '\u{fffd}';
+
+/// What would not be seen, would move what is, or would have the text around it read in another direction.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    let directs = matches!(
+        letter,
+        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    letter.is_control() || directs
 }
 
 /// The terminal's own width, unless COLUMNS says otherwise.

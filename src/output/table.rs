@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use super::screen::Screen;
+use super::screen::{HIDDEN, Screen};
 
 /// A column of a table that has to fit on a screen.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,9 @@ const GAP: usize = 2;
 /// Lays out what fits on a screen: cells are cut where they may be, then columns are left out.
 pub(crate) fn fitted(columns: &[Column], rows: Vec<Vec<String>>, screen: Screen) -> String {
     let mut all = vec![columns.iter().map(|column| column.name.to_owned()).collect()];
-    all.extend(rows);
+    // A row is one line, whatever names are in it.
+    let one_line = |cell: String| cell.replace('\n', &HIDDEN.to_string());
+    all.extend(rows.into_iter().map(|row| row.into_iter().map(one_line).collect()));
     let Some(room) = screen.width else { return table(&all) };
     let mut columns = columns.to_vec();
     loop {

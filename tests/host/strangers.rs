@@ -27,6 +27,7 @@ fn arm(world: &World, top: &Path) {
         ("filter.a=b.c.smudge", evil),
         ("filter.a=b.c.required", "true"),
         ("filter.d.process", evil),
+        ("filter..process", evil),
         ("extensions.partialClone", "origin"),
         ("remote.origin.promisor", "true"),
         ("remote.origin.url", "ssh://nowhere/x"),
@@ -42,8 +43,11 @@ fn arm(world: &World, top: &Path) {
         fs::copy(world.path("evil"), hooks.join(name)).unwrap();
     }
     // What git noted of the files is no longer true of them: it looks at their content.
-    fs::write(top.join(".git/info/attributes"), "*.txt filter=a=b.c\n*.md filter=d\n* diff=e\n")
-        .unwrap();
+    fs::write(
+        top.join(".git/info/attributes"),
+        "*.txt filter=a=b.c\n*.md filter=d\n*.rs filter=\n* diff=e\n",
+    )
+    .unwrap();
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -53,13 +57,14 @@ fn mode(path: &Path, mode: u32) {
 /// A repository with the world's sources in it, or beside them; what it has outside of them changed since.
 fn repository(world: &World, top: &Path) {
     world.git(top, &["init", "-q"]);
-    for name in ["notes.txt", "notes.md"] {
+    let names = ["notes.txt", "notes.md", "notes.rs"];
+    for name in names {
         fs::write(top.join(name), "one").unwrap();
         world.git(top, &["add", name]);
     }
     world.git(top, &["commit", "-q", "-m", "one"]);
     arm(world, top);
-    for name in ["notes.txt", "notes.md"] {
+    for name in names {
         fs::write(top.join(name), "two").unwrap();
     }
 }
@@ -190,4 +195,84 @@ fn root_a_compiler_that_a_strangers_checkout_names_is_not_started() {
     }
     assert_eq!(world.build(), 2);
     assert!(fs::read_to_string(ran).unwrap().contains("--print sysroot"));
+}
+
+#[test]
+fn names_of_files_and_refs_are_no_orders_to_a_terminal() {
+    const NAME: &str = "a\x1b[2J\u{9b}31m\r\u{202e}b\nwarm: nothing changed\u{200f}";
+    let world = World::new();
+    let source = world.source();
+    world.git(&source, &["init", "-q"]);
+    watches_all(&world);
+    world.build();
+    world.write(NAME, "");
+    fs::write(source.join(".git/info").join(NAME), "").unwrap();
+    let mut said = world.run(&["cargo", "build", "--release", "--offline", "-v"]).succeeds().stderr;
+    world.write("flour/kind.txt", "\x1b[1m\u{202e}");
+    for words in [&["-v", "explain", "bread"][..], &["status", "bread"], &["history"], &["status"]]
+    {
+        let told = world.larder(words).succeeds();
+        said.extend([told.stdout, told.stderr]);
+    }
+    assert!(said.contains("\u{fffd}b"), "{said:?}");
+    let is_order = |letter: char| {
+        (letter.is_control() && letter != '\n') || ('\u{200b}'..='\u{206f}').contains(&letter)
+    };
+    // Cargo itself shows what it was given.
+    let ours = said.lines().filter(|line| !line.trim_start().starts_with("Running"));
+    for line in ours {
+        assert!(!line.contains(is_order), "{line:?}");
+        assert!(!line.starts_with("warm: nothing changed"), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "is somebody else, which takes root: make test"]
+fn root_a_toolchain_file_is_followed_as_rustup_follows_it_or_refused() {
+    let world = World::new();
+    let source = world.source();
+    let tools = world.path("tools");
+    for name in ["rustc", "cargo"] {
+        let path = tools.join("bin").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let script = format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\n", world.path("ran").display());
+        fs::write(&path, script).unwrap();
+        mode(&path, 0o755);
+    }
+    give_away(&tools);
+    let tools = tools.to_str().unwrap();
+    let long = format!("[toolchain]\npath = '{tools}'\n{}\n", "#".repeat(65 << 20));
+    let changed = "another user may change";
+    for (name, text, part) in [
+        ("rust-toolchain", format!("{tools}\n"), changed),
+        ("rust-toolchain", format!("\u{feff}[toolchain]\npath = '{tools}'\n"), changed),
+        ("rust-toolchain.toml", long, "more than"),
+    ] {
+        world.write(name, &text);
+        world.run(&["cargo", "build"]).refuses(125, &[part]);
+        nothing_ran(&world);
+        fs::remove_file(source.join(name)).unwrap();
+    }
+    let fifo = source.join("rust-toolchain.toml");
+    assert!(world.command("mkfifo").arg(&fifo).status().unwrap().success());
+    world.run(&["cargo", "build"]).refuses(125, &["no regular file"]);
+    fs::remove_file(fifo).unwrap();
+    // By a link that leads out of the sources.
+    fs::create_dir_all(world.path("elsewhere/inner")).unwrap();
+    fs::write(world.path("elsewhere/rust-toolchain"), tools).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/inner", source.join("link")).unwrap();
+    let words = ["cargo", "-Z", "unstable-options", "-C", "link", "build"];
+    world.run(&words).refuses(125, &[changed]);
+    nothing_ran(&world);
+    assert_eq!(world.build(), 2);
+}
+
+#[test]
+fn configuration_that_includes_itself_is_read_once() {
+    let world = World::new();
+    world.build();
+    world.write(".cargo/config.toml", &format!("include = [{}]\n", "'config.toml', ".repeat(20)));
+    let began = std::time::Instant::now();
+    world.run(&["cargo", "build", "--offline"]);
+    assert!(began.elapsed().as_secs() < 60);
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use crate::output::{HIDDEN, is_invisible};
+
 /// A piece of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Html(String);
@@ -92,18 +94,12 @@ impl Write for Escaping<'_> {
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                letter if is_invisible(letter) => self.0.push('\u{fffd}'),
+                letter if !"\n\t".contains(letter) && is_invisible(letter) => self.0.push(HIDDEN),
                 letter => self.0.push(letter),
             }
         }
         Ok(())
     }
-}
-
-/// What would not be seen, or would have the text around it read in another direction.
-fn is_invisible(letter: char) -> bool {
-    let directs = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (letter.is_control() && letter != '\n' && letter != '\t') || directs
 }
 
 /// A number in a drawing: to a tenth, which is less than can be seen.

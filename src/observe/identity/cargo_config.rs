@@ -147,8 +147,13 @@ impl CargoConfig {
         let dir = path.parent().unwrap_or(Path::new("/"));
         let base = dir.parent().unwrap_or(dir);
         let fail = |source| IdentifyError::Config { path: path.to_owned(), source };
+        let name = shown(path.as_os_str().as_bytes());
+        // Files may include one another; once more it says nothing new.
+        if self.digests.contains_key(&name) {
+            return Ok(());
+        }
         let bytes = regular::read(path, regular::TEXT).map_err(fail)?;
-        self.digests.insert(shown(path.as_os_str().as_bytes()), Digest::of(&bytes));
+        self.digests.insert(name, Digest::of(&bytes));
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let table: Table = toml::from_str(&text).map_err(|error: toml::de::Error| {
             fail(io::Error::other(format!(

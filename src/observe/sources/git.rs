@@ -108,17 +108,17 @@ fn prefix(name: &Path) -> String {
     if name.as_os_str().is_empty() { String::new() } else { format!("{}: ", name.display()) }
 }
 
-/// Which files at and below a directory git tracks or does not ignore.
+/// Which files of a package git tracks or does not ignore.
 pub(super) enum Listed {
-    /// These, relative to the directory; a repository inside of the repository is one name.
+    /// These, relative to the package; a repository inside of the repository is one name.
     These(BTreeSet<PathBuf>),
-    /// It may be any: git does not tell, or may not be asked.
+    /// It may be any: git does not tell, may not be asked, or does not track the package.
     Any,
     /// There is no repository.
     None,
 }
 
-/// Asks git for the files at and below a directory of the checkout.
+/// Asks git for the files of the package in a directory of the checkout.
 pub(super) fn listed(place: &Where, dir: &Path) -> Listed {
     let Some(top) = dir.ancestors().find(|path| path.join(".git").symlink_metadata().is_ok())
     else {
@@ -127,8 +127,12 @@ pub(super) fn listed(place: &Where, dir: &Path) -> Listed {
     let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
     let home = repository::Home::at(place, PathBuf::new(), top, None);
     let home = home.filter(|_| device(top) == device(dir));
-    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let names = home.as_ref().and_then(|home| home.asked()?.ask(dir, &words));
+    let ask = |words: &[&str]| home.as_ref()?.asked()?.ask(dir, words);
+    let is_tracked = ask(&["ls-files", "--cached", "--", "Cargo.toml"]);
+    if is_tracked.is_none_or(|names| names.is_empty()) {
+        return Listed::Any;
+    }
+    let names = ask(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let Some(names) = names else { return Listed::Any };
     let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
     Listed::These(names.map(|name| to_path(name.strip_suffix(b"/").unwrap_or(name))).collect())
@@ -147,7 +151,7 @@ pub(crate) fn uncommitted(repository: &Path, files: &[&Path]) -> Option<Vec<u8>>
 /// The digits of `HEAD` of a repository by default, and those that tell it from all other objects.
 #[cfg(test)]
 pub(super) fn abbreviated(place: &Where, work_tree: &Path) -> Option<(u32, u32)> {
-    repository::Home::at(place, PathBuf::new(), work_tree, None)?.abbreviated()
+    repository::Home::at(place, PathBuf::new(), work_tree, None)?.digits()
 }
 
 /// A name as git prints it.

@@ -2,7 +2,8 @@
 //!
 //! These are what git tracks or does not ignore, and where there is no git, what has no name that begins with
 //! a dot; never what is in another package below, or in `target` (`sources/path.rs`, `list_files`, Cargo 1.95).
-//! `include` and `exclude` of the manifest are not asked: more is watched then, never less.
+//! What a manifest includes or excludes is not asked, nor, where Cargo would not ask git, what git says: more is watched
+//! then, never less.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::git::{self, Listed};
 use super::place::Where;
 use super::state::SourceState;
+use crate::base::regular;
 use crate::base::tree::Node;
 
 impl Where {
@@ -23,11 +25,11 @@ impl Where {
         state: &SourceState,
     ) -> Option<Vec<PathBuf>> {
         let inside = home.strip_prefix(source).ok()?;
-        let others: Vec<&Path> = state
-            .package_directories()
-            .filter(|other| *other != inside && other.starts_with(inside))
-            .collect();
-        let listed = git::listed(self, &self.source.join(inside));
+        let package = self.source.join(inside);
+        // Where the manifest says what to include, Cargo asks neither git nor the names.
+        let asks =
+            regular::text(&package.join("Cargo.toml")).is_ok_and(|text| !text.contains("include"));
+        let listed = if asks { git::listed(self, &package) } else { Listed::Any };
         let counts = |path: &Path| match &listed {
             Listed::These(listed) => path.ancestors().any(|path| listed.contains(path)),
             Listed::Any => true,
@@ -35,13 +37,18 @@ impl Where {
                 !path.components().any(|part| part.as_os_str().as_bytes().starts_with(b"."))
             }
         };
+        // Cargo passes over another package only if it came upon its manifest.
+        let others =
+            state.package_directories().filter_map(|other| other.strip_prefix(inside).ok());
+        let is_other = |other: &&Path| *other != Path::new("") && counts(&other.join("Cargo.toml"));
+        let others: Vec<&Path> = others.filter(is_other).collect();
         let (mut seen, mut left_out) = (BTreeSet::new(), BTreeSet::new());
         for (path, entry) in state.checkout.iter() {
             let Ok(name) = path.strip_prefix(inside) else { continue };
             if name == Path::new("") || entry.node == Node::Directory {
                 continue;
             }
-            let is_others = others.iter().any(|other| path.starts_with(other));
+            let is_others = others.iter().any(|other| name.starts_with(other));
             if is_others || name.starts_with("target") || !counts(name) {
                 left_out.extend(name.ancestors().map(Path::to_owned));
             } else {

@@ -1,9 +1,9 @@
 //! How short git writes the name of an object.
 //!
 //! That follows from how many objects are in packs, and from the other objects whose names begin alike
-//! (`object-name.c`, `repo_find_unique_abbrev_r`, and `packfile.c`, `repo_approximate_object_count`, git 2.39). Read here
+//! (`object-name.c`, `repo_find_unique_abbrev_r`, and `packfile.c`, `repo_approximate_object_count`, git 2.47). Read here
 //! because git itself may not be asked about everybody's repository, and because it takes a fraction of starting it.
-//! What is no pack's index says nothing, here as there.
+//! What is in another form (an index over several packs, refs in a table) is not read: there git has to be asked.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,7 +19,11 @@ use crate::base::regular;
 /// The digits that git writes at least where nobody configures it (`FALLBACK_DEFAULT_ABBREV`).
 const LEAST: u32 = 7;
 
-/// Stores of objects that borrow from others, as many as git follows (`object-file.c`, `link_alt_odb_entry`).
+/// Nor does it write fewer wherever it is told how many (`MINIMUM_ABBREV`).
+const FEWEST: u32 = 4;
+
+/// So many stores in a row are followed by git (`object-file.c`, `link_alt_odb_entry`); whether more are one after the
+/// other is not looked at.
 const DEEPEST: usize = 5;
 
 /// What decides how short git writes an object's name.
@@ -27,54 +31,74 @@ const DEEPEST: usize = 5;
 pub(super) struct Abbreviation {
     /// The digits that it has by default.
     digits: u32,
-    /// Where somebody may have set `core.abbrev`, those that tell it from all others.
-    unique: Option<u32>,
+    /// Those that tell it from all others: as many as a build asks for (`core.abbrev`, `--short=4`), if they are enough.
+    unique: u32,
 }
 
 impl Abbreviation {
-    /// Of an object by its name in hexadecimal digits, in these stores of objects.
-    pub(super) fn of(name: &str, stores: &[PathBuf], is_configured: bool) -> Self {
-        let (mut count, mut unique) = (0u64, 1);
+    /// Of an object by its name in hexadecimal digits, in these stores of objects. Nothing where git would find it by what
+    /// is not understood.
+    pub(super) fn of(name: &str, stores: &[PathBuf]) -> Option<Self> {
+        let (mut count, mut unique) = (0u64, FEWEST);
         for store in stores {
-            let files = fs::read_dir(store.join("pack")).into_iter().flatten().flatten();
-            let indexes = files.map(|file| file.path());
-            for index in indexes.filter(|path| path.extension().is_some_and(|end| end == "idx")) {
-                if let Ok(pack) = Pack::open(&index, name.len() / 2) {
-                    count += u64::from(pack.count);
-                    unique = unique.max(pack.unique(name).unwrap_or_default());
-                }
+            let pack = store.join("pack");
+            let files = fs::read_dir(&pack).into_iter().flatten().flatten();
+            let files = files.map(|file| file.path());
+            let names: BTreeSet<PathBuf> = files.filter(|path| !is_apart(path)).collect();
+            for index in names {
+                let pack = Pack::open(&index, name.len() / 2).ok()?;
+                count += u64::from(pack.count);
+                unique = unique.max(pack.unique(name).ok()?);
             }
             unique = unique.max(loose(store, name));
         }
         let bits = u64::BITS - count.leading_zeros();
-        let digits = LEAST.max(bits.div_ceil(2)).max(unique);
-        Self { digits, unique: is_configured.then_some(unique) }
+        Some(Self { digits: LEAST.max(bits.div_ceil(2)).max(unique), unique })
     }
+}
+
+/// Whether a file beside packs says nothing of which objects there are: a pack itself, and what goes by its name.
+fn is_apart(path: &Path) -> bool {
+    const APART: [&str; 6] = ["pack", "rev", "bitmap", "mtimes", "keep", "promisor"];
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    APART.contains(&ending) || name.starts_with(b"tmp_") || name.starts_with(b".tmp")
 }
 
 #[cfg(test)]
 impl Abbreviation {
-    pub(super) fn in_digits(self) -> Option<(u32, u32)> {
-        Some((self.digits, self.unique?))
+    pub(super) fn in_digits(self) -> (u32, u32) {
+        (self.digits, self.unique)
     }
 }
 
-/// The stores of objects that a store borrows from, itself among them. `place` tells where a path is that git wrote
-/// down, relative to a directory.
-pub(super) fn stores(own: PathBuf, place: impl Fn(&Path, &[u8]) -> PathBuf) -> Vec<PathBuf> {
+/// The stores of objects that a store borrows from, itself among them; nothing where git may find others than these.
+/// `place` tells where a path is that git wrote down, relative to a directory.
+pub(super) fn stores(
+    own: PathBuf,
+    place: impl Fn(&Path, &[u8]) -> PathBuf,
+) -> Option<Vec<PathBuf>> {
     let mut all = BTreeSet::from([own.clone()]);
     let mut next = vec![own];
-    for _ in 0..DEEPEST {
-        let lent = next.iter().flat_map(|store| {
-            let text = regular::read(&store.join("info/alternates"), regular::TEXT);
-            let text = text.unwrap_or_default();
-            let lines = text.split(|byte| *byte == b'\n');
-            let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"));
-            lines.map(|line| place(store, line)).collect::<Vec<_>>()
-        });
-        next = lent.filter(|store| all.insert(store.clone())).collect();
+    while let Some(store) = next.pop() {
+        let text = match regular::read(&store.join("info/alternates"), regular::TEXT) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(_) => return None,
+        };
+        let lines = text.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+            // A quoted name would have to be read as C is.
+            if line.starts_with(b"\"") || all.len() > DEEPEST {
+                return None;
+            }
+            let lent = place(&store, line);
+            if all.insert(lent.clone()) {
+                next.push(lent);
+            }
+        }
     }
-    all.into_iter().collect()
+    Some(all.into_iter().collect())
 }
 
 /// The digits that tell an object from the loose ones of a store.
@@ -103,8 +127,9 @@ struct Pack {
 impl Pack {
     fn open(path: &Path, oid: usize) -> io::Result<Self> {
         const FANOUT: u64 = 256 * 4;
-        if !path.with_extension("pack").exists() {
-            return Err(io::ErrorKind::NotFound.into());
+        let is_pack = path.extension().is_some_and(|ending| ending == "idx");
+        if !is_pack || !path.with_extension("pack").is_file() {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         let file = regular::open(path)?;
         let mut head = [0; 8];
@@ -162,25 +187,46 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_index_says_nothing() {
+    fn what_is_not_understood_is_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let pack = dir.path().join("pack");
         std::fs::create_dir(&pack).unwrap();
         let index = pack.join("pack-1.idx");
         std::fs::write(pack.join("pack-1.pack"), "").unwrap();
         let name = "ab".repeat(20);
-        let of = |bytes: &[u8]| {
-            std::fs::write(&index, bytes).unwrap();
-            Abbreviation::of(&name, &[dir.path().to_owned()], true)
-        };
-        let nothing = Abbreviation { digits: LEAST, unique: Some(1) };
+        let of = || Abbreviation::of(&name, &[dir.path().to_owned()]);
         let huge = [&b"\xfftOc\0\0\0\x02"[..], &[0xff; 1024]].concat();
         let newer = [&b"\xfftOc\0\0\0\x03"[..], &[0; 1024]].concat();
         for bytes in [&b""[..], b"\xfftOc", &huge, &newer, &[0xff; 1028]] {
-            assert_eq!(of(bytes), nothing);
+            std::fs::write(&index, bytes).unwrap();
+            assert_eq!(of(), None);
         }
         std::fs::remove_file(&index).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &index).unwrap();
-        assert_eq!(Abbreviation::of(&name, &[dir.path().to_owned()], true), nothing);
+        assert_eq!(of(), None);
+        std::fs::remove_file(&index).unwrap();
+        assert_eq!(of(), Some(Abbreviation { digits: LEAST, unique: FEWEST }));
+        std::fs::write(pack.join("multi-pack-index"), "").unwrap();
+        assert_eq!(of(), None);
+    }
+
+    #[test]
+    fn stores_are_followed_as_far_as_they_are_understood() {
+        let dir = tempfile::tempdir().unwrap();
+        let borrow = |from: &str, line: &str| {
+            std::fs::create_dir_all(dir.path().join(from).join("info")).unwrap();
+            std::fs::write(dir.path().join(from).join("info/alternates"), line).unwrap();
+        };
+        let found = || {
+            stores(dir.path().join("a"), |store, line| {
+                store.join("..").join(std::str::from_utf8(line).unwrap())
+            })
+        };
+        borrow("a", "# b\n\nb\n");
+        assert_eq!(found().unwrap().len(), 2);
+        borrow("a", "\"b\"\n");
+        assert_eq!(found(), None);
+        borrow("a", "b\nc\nd\ne\nf\ng\n");
+        assert_eq!(found(), None);
     }
 }

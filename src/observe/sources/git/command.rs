@@ -11,8 +11,10 @@ use crate::base::environment;
 use crate::base::program;
 use crate::base::trust::is_trusted;
 
-/// Variables that would lead git to another repository than the one asked about.
-const MISLEADING: [&str; 6] = [
+/// Variables that would lead git to another repository than the one asked about, or arm it.
+const MISLEADING: [&str; 7] = [
+    // What `git -c` hands on to what it starts, which would win.
+    "GIT_CONFIG_PARAMETERS",
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -62,7 +64,9 @@ impl<'a> WorkTree<'a> {
             let end = key.iter().rposition(|byte| *byte == b'.')?;
             key.starts_with(b"filter.").then(|| &key[..end])
         });
-        let drivers: BTreeSet<&[u8]> = drivers.filter(|driver| driver.len() > 7).collect();
+        // A driver may be called by nothing: `filter.` and a key.
+        let is_driver = |driver: &&[u8]| driver.starts_with(b"filter.");
+        let drivers: BTreeSet<&[u8]> = drivers.filter(is_driver).collect();
         let keys = drivers.iter().flat_map(|driver| {
             let ends = [&b".clean"[..], b".smudge", b".process", b".required"];
             ends.map(|end| OsString::from_vec([*driver, end].concat()))

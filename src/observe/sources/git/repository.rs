@@ -14,7 +14,6 @@ use super::command::WorkTree;
 use super::index::Index;
 use super::refs::{self, Refs};
 use crate::base::digest::{Digest, DigestBuilder};
-use crate::base::environment;
 use crate::base::moment::Moment;
 use crate::base::regular;
 use crate::base::tree::{ObserveError, Stamp, Tree};
@@ -48,10 +47,23 @@ pub(super) struct Home {
     pub git_dir: PathBuf,
     /// The git directory that it shares with other working trees; mostly the same.
     pub common: PathBuf,
-    /// Where its objects are, and those that it borrows.
-    stores: Vec<PathBuf>,
+    /// Where its objects are, and those that it borrows, if that is understood.
+    stores: Option<Vec<PathBuf>>,
     /// Whether the checkout is only a part of its working tree, and which.
     pub encloses: Option<PathBuf>,
+}
+
+/// How short git writes what `HEAD` stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Abbreviated {
+    /// There is nothing yet.
+    Unborn,
+    /// By its objects.
+    By(Abbreviation),
+    /// What git says, with as few digits as it can.
+    Git(Vec<u8>),
+    /// Nobody knows: it is another each time.
+    At(Moment),
 }
 
 /// The state of one repository.
@@ -59,7 +71,7 @@ pub(super) struct Home {
 pub(crate) struct Repository {
     /// The object that `HEAD` stands for, unless the branch has none yet.
     pub head: Option<String>,
-    abbreviation: Option<Abbreviation>,
+    abbreviation: Abbreviated,
     files: Tree,
     shared_files: Tree,
     refs: Refs,
@@ -129,35 +141,40 @@ impl Home {
         WorkTree::of(&self.work_tree, &self.git_dir, &self.common)
     }
 
+    /// How short git writes what `HEAD` stands for, which may be told by what is not read here.
+    fn abbreviated(&self, head: Option<&str>) -> Abbreviated {
+        let is_name = |head: &&str| {
+            head.len() == 2 * self.oid() && head.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let head = head.filter(is_name).map(str::to_ascii_lowercase);
+        let is_elsewhere = self.common.join("reftable").exists();
+        match (head, &self.stores) {
+            (None, _) if !is_elsewhere => Abbreviated::Unborn,
+            (Some(head), Some(stores)) => {
+                let own = Abbreviation::of(&head, stores);
+                own.map_or_else(|| self.abbreviated_by_git(), Abbreviated::By)
+            }
+            _ => self.abbreviated_by_git(),
+        }
+    }
+
+    fn abbreviated_by_git(&self) -> Abbreviated {
+        let ask = |short: &str| self.asked()?.ask(&self.work_tree, &["rev-parse", short, "HEAD"]);
+        let answers = ask("--short").zip(ask("--short=4"));
+        let both = |(one, other): (Vec<u8>, Vec<u8>)| Abbreviated::Git([one, other].concat());
+        answers.map_or_else(|| Abbreviated::At(Moment::now()), both)
+    }
+
     #[cfg(test)]
-    pub(super) fn abbreviated(&self) -> Option<(u32, u32)> {
+    pub(super) fn digits(&self) -> Option<(u32, u32)> {
         let refs = refs::read(&self.git_dir, &self.common).ok()?;
         let head = refs::resolve(&read(&self.git_dir.join("HEAD")).ok()?, &refs)?;
-        Abbreviation::of(std::str::from_utf8(&head).ok()?, &self.stores, true).in_digits()
+        Some(Abbreviation::of(std::str::from_utf8(&head).ok()?, self.stores.as_ref()?)?.in_digits())
     }
 
     /// The bytes of an object's name.
     pub(super) fn oid(&self) -> usize {
         if self.config().replace(' ', "").contains("objectformat=sha256") { 32 } else { 20 }
-    }
-
-    /// Whether somebody may have set `core.abbrev`, as far as files tell that may configure git.
-    fn may_abbreviate(&self) -> bool {
-        let home = environment::get("HOME").map(PathBuf::from);
-        let home =
-            home.iter().flat_map(|home| [home.join(".gitconfig"), home.join(".config/git/config")]);
-        let xdg =
-            environment::get("XDG_CONFIG_HOME").map(|dir| PathBuf::from(dir).join("git/config"));
-        let own = [self.common.join("config"), self.git_dir.join("config.worktree")];
-        let all = home.chain(xdg).chain(own).chain(["/etc/gitconfig".into()]);
-        let texts = all.filter_map(|path| read(&path).ok());
-        let says = |text: &[u8]| {
-            let text = text.to_ascii_lowercase();
-            ["abbrev", "include"]
-                .iter()
-                .any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
-        };
-        texts.into_iter().any(|text| says(&text)) || environment::get("GIT_CONFIG_COUNT").is_some()
     }
 
     fn config(&self) -> String {
@@ -213,12 +230,7 @@ impl Repository {
             Index::read(&index, home.oid(), before.and_then(|before| before.index.as_ref()));
         let head = refs::resolve(&head, &refs);
         let head = head.map(|head| String::from_utf8_lossy(&head).into_owned());
-        let is_name = |head: &&String| {
-            head.len() == 2 * home.oid() && head.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        let abbreviation = head.as_ref().filter(is_name).map(|head| {
-            Abbreviation::of(&head.to_ascii_lowercase(), &home.stores, home.may_abbreviate())
-        });
+        let abbreviation = home.abbreviated(head.as_deref());
         Ok(Self {
             head,
             abbreviation,
