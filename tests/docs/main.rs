@@ -210,3 +210,21 @@ fn every_message_is_explained() {
         "docs/errors.md is behind the sources: make errors-page"
     );
 }
+
+#[test]
+fn each_claim_of_trust_has_its_test() {
+    let mut named = 0;
+    for words in read("docs/trust.md").split('`').skip(1).step_by(2) {
+        let Some((file, test)) = words.split_once("::").filter(|(_, test)| *test != "TEST") else {
+            continue;
+        };
+        let text = read(&format!("tests/host/{file}.rs"));
+        assert!(
+            text.contains(&format!("#[test]\nfn {test}()"))
+                || text.contains(&format!("\"]\nfn {test}()")),
+            "{words}"
+        );
+        named += 1;
+    }
+    assert!(named > 15, "docs/trust.md names only {named} tests");
+}
