@@ -341,3 +341,64 @@ fn a_variable_that_names_where_the_store_lies_does_not_make_every_build_cold() {
     }
     assert_eq!(compiled, [2, 0, 2], "other files there count, the store itself does not");
 }
+
+/// A build script that says nothing of what it reads: Cargo looks at the files of the package, which the command itself
+/// changes before it calls Cargo.
+#[test]
+fn what_cargo_looks_at_where_a_script_says_nothing_is_never_less() {
+    type Prepare = fn(&World);
+    let prepare: [(&str, &str, Prepare); 5] = [
+        ("tracked", "data", |world| {
+            world.git(&world.source(), &["add", "-A"]);
+        }),
+        ("ignored, and the manifest is not tracked", "data", |world| {
+            world.write(".gitignore", "data\n");
+            world.git(&world.source(), &["add", "src"]);
+        }),
+        ("ignored, and included", "data", |world| {
+            world.write(".gitignore", "data\n");
+            let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+            let included = "version = '0.1.0'\ninclude = ['src', 'build.rs', 'data']";
+            world.write("Cargo.toml", &manifest.replace("version = '0.1.0'", included));
+            world.git(&world.source(), &["add", "Cargo.toml", "src"]);
+        }),
+        ("hidden, and included", ".data", |world| {
+            fs::remove_dir_all(world.source().join(".git")).unwrap();
+            let manifest = fs::read_to_string(world.source().join("Cargo.toml")).unwrap();
+            let included = "version = '0.1.0'\ninclude = ['src', 'build.rs', '.data']";
+            world.write("Cargo.toml", &manifest.replace("version = '0.1.0'", included));
+        }),
+        ("beside a manifest that is ignored", "sub/data", |world| {
+            world.write("sub/Cargo.toml", "[package]\nname = 'sub'\nversion = '0.1.0'\n");
+            world.write(".gitignore", "sub/Cargo.toml\n");
+            world.git(&world.source(), &["add", "-A"]);
+        }),
+    ];
+    for (case, data, prepare) in prepare {
+        let world = World::new();
+        world.write("Cargo.toml", "[workspace]\nexclude = ['sub']\n[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n");
+        world.write(
+            "Cargo.lock",
+            "version = 4\n\n[[package]]\nname = \"bread\"\nversion = \"0.1.0\"\n",
+        );
+        world.write("build.rs", &format!("fn main() {{ std::fs::copy({data:?}, std::env::var(\"OUT_DIR\").unwrap() + \"/text\").unwrap(); }}\n"));
+        world.write("src/main.rs", "fn main() { println!(\"{}\", include_str!(concat!(env!(\"OUT_DIR\"), \"/text\"))); }\n");
+        world.write(data, "one");
+        fs::remove_dir_all(world.source().join("flour")).unwrap();
+        world.git(&world.source(), &["init", "-q"]);
+        prepare(&world);
+        let script = format!(
+            "set -e; if test -e ../step; then sleep 1.1; echo two > {data}; fi; cargo build --release --offline"
+        );
+        let build = || world.run(&["sh", "-c", &script]).succeeds();
+        build();
+        build();
+        // A new time and the same content: stamps are raised, and Cargo is told what to watch.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        filetime::set_file_mtime(world.source().join("src/main.rs"), FileTime::now()).unwrap();
+        fs::write(world.path("step"), "").unwrap();
+        build();
+        let warm = world.binary();
+        assert!(warm == world.cold(), "{case}: Cargo did not see that {data} changed");
+    }
+}
