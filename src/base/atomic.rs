@@ -128,13 +128,42 @@ pub(crate) fn write_binary(path: &Path, value: &impl Serialize) -> Result<(), Re
 fn fill(file: &mut File, value: &impl Serialize) -> io::Result<()> {
     file.write_all(MAGIC)?;
     file.write_all(&[b'0'; DIGITS])?;
-    let writer = BufWriter::with_capacity(PIECE, Hashing::new(&mut *file));
-    let writer = postcard::to_io(value, writer).map_err(io::Error::other)?;
+    let mut writer = BufWriter::with_capacity(PIECE, Hashing::new(&mut *file));
+    serialize(value, &mut writer)?;
     let hashing = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     let digest = hashing.finish().to_string();
     fault::point("store.write-digest");
     file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
     file.write_all(digest.as_bytes())
+}
+
+/// Writes the compact form. What the system said is told: postcard says that a buffer is full, whatever it was.
+fn serialize(value: &impl Serialize, to: impl Write) -> io::Result<()> {
+    let mut writer = Telling { to, failed: None };
+    let Err(error) = postcard::to_io(value, &mut writer) else { return Ok(()) };
+    Err(writer.failed.unwrap_or_else(|| io::Error::other(error)))
+}
+
+/// Keeps the error for who hears only that there was one.
+struct Telling<W> {
+    to: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Write for Telling<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// The binary record at `path`, or `None` where there is none.

@@ -34,7 +34,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::base::environment;
 use crate::face::cli::{Cli, Global, Verb};
-use crate::host::command::LARDER_FAILED;
+use crate::host::command::{self, LARDER_FAILED};
 use crate::output::Output;
 use crate::store::config::{self, StorePath};
 use crate::store::{Guard, Store, StoreError, Wait};
@@ -52,6 +52,7 @@ pub(crate) const UNMET: u8 = 3;
 
 /// Runs the verb that the arguments ask for.
 pub fn main(arguments: &[OsString]) -> ExitCode {
+    command::close_to_others();
     let wraps = wraps_a_command(arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

@@ -20,11 +20,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::Mode;
 use rustix::io::{Errno, FdFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -142,6 +143,26 @@ pub(crate) fn find(command: &[OsString]) -> Result<(), CommandError> {
     if found { Ok(()) } else { Err(CommandError::NotFound(shown())) }
 }
 
+/// Where descriptors that are handed on begin: as high as it may be where only few are allowed (`getrlimit(2)`).
+fn first_descriptor() -> i32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| i32::try_from(limit).ok()).unwrap_or(i32::MAX);
+    HIGH_DESCRIPTOR.min(limit / 2)
+}
+
+/// What the command may not leave open to others, which is the caller's own choice (`umask(2)`).
+static OWN_MASK: AtomicU32 = AtomicU32::new(NO_MASK);
+
+/// No mask has as many bits.
+const NO_MASK: u32 = u32::MAX;
+
+/// From now on nobody but the caller and his group may write what larder makes. The command gets the caller's own mask.
+pub(crate) fn close_to_others() {
+    let own = rustix::process::umask(Mode::WOTH);
+    rustix::process::umask(own | Mode::WOTH);
+    OWN_MASK.store(own.bits(), Ordering::SeqCst);
+}
+
 /// Leaves processor and disk to others from now on, for what nobody waits for.
 pub(crate) fn yield_to_others() {
     // ioprio_set(2): who = this process, class = idle. Neither failure is worth a word.
@@ -161,7 +182,8 @@ fn start(
 ) -> Result<(Pid, Option<Listener>), CommandError> {
     let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| CommandError::Supervise(error.into()))?;
-    let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, HIGH_DESCRIPTOR);
+    let first = first_descriptor();
+    let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, first);
     let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
     let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
     let removals = Removals::of(mounts.sources());
@@ -227,6 +249,10 @@ fn prepare(
     mounts.enter()?;
     if let Some(asking) = asking {
         asking.filter.enter(&asking.way)?;
+    }
+    let mask = OWN_MASK.load(Ordering::SeqCst);
+    if mask != NO_MASK {
+        rustix::process::umask(Mode::from_bits_retain(mask));
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     for lock in inherited {

@@ -176,3 +176,39 @@ fn a_signal_ends_larder_at_once_when_the_command_is_over() {
         assert_eq!(world.build(), 0, "{}", world.reasons());
     }
 }
+
+#[test]
+fn few_descriptors_are_enough() {
+    let world = World::new();
+    let inner = world.run_command(&["cargo", "build", "--release", "--offline"]);
+    let mut outer = world.command("sh");
+    outer.args(["-c", "ulimit -n 120; exec \"$@\"", "sh"]).arg(inner.get_program());
+    outer.args(inner.get_args()).current_dir(world.source());
+    Said::of(&outer.output().unwrap()).succeeds();
+    assert_eq!(world.compiled(), 2);
+}
+
+/// The command has the mask that larder was started with.
+#[test]
+fn nothing_of_larders_is_open_to_everybody() {
+    let world = World::new();
+    let inner = world.run_command(&["sh", "-c", "touch open; cargo build --release --offline"]);
+    let mut outer = world.command("sh");
+    outer.args(["-c", "umask 0; exec \"$@\"", "sh"]).arg(inner.get_program());
+    outer.args(inner.get_args()).current_dir(world.source());
+    Said::of(&outer.output().unwrap()).succeeds();
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&path.symlink_metadata().unwrap().permissions())
+    };
+    assert_eq!(mode(&world.source().join("open")) & 0o777, 0o666);
+    let entry = world.entry_dir();
+    for path in [
+        entry.parent().unwrap(),
+        &entry,
+        &entry.join("target"),
+        &entry.join("state"),
+        &world.source().join("target"),
+    ] {
+        assert_eq!(mode(path) & 0o002, 0, "{}", path.display());
+    }
+}

@@ -62,3 +62,18 @@ fn a_failed_write_leaves_the_old_record() {
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_full_disk_is_told_by_its_name() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(28))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let error = serialize(&vec!["one"; 9], Full).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(28));
+}
