@@ -63,7 +63,7 @@ pub(crate) use words::words;
 const TOO_MANY: usize = 50_000;
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,7 +37,7 @@ use crate::store::{
     Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
 };
 use crate::work::caches::{CacheFindings, Caches};
-use crate::work::situation::{self, Aftermath, Begun, Seen, View};
+use crate::work::situation::{self, Aftermath, Begun, Refresh, Seen, View};
 
 /// Reasons for a new directory that are recorded; of the rest only the number.
 const REASONS: usize = 8;
@@ -114,6 +114,8 @@ impl Session<'_> {
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
         let started = Moment::now();
         let led_to = self.checkout.target.as_deref().and_then(link::leads_to);
+        // What was removed meanwhile leads nowhere any more.
+        let led_to = led_to.filter(|dir| dir.is_dir());
         let mut trash = Trash::new(self.store);
         let (begun, found) = self.reconcile(&mut trash, watch)?;
         let mut mounts = self.attach(&self.entry.paths().target())?;
@@ -169,11 +171,11 @@ impl Session<'_> {
         self.entry.begin(cold, why, seen.remade(&plan, &self.checkout.sources))?;
         self.remove(&seen, &plan, trash)?;
         self.caches.prepare(self.store, &found)?;
-        let times = self.refresh(&seen, &plan)?;
+        let refresh = self.refresh(&seen, &plan)?;
         if !seen.state_is_recorded || plan.everything {
             atomic::write_binary(&self.entry.paths().state(), &seen.state)?;
         }
-        let begun = seen.begin(&plan, &times)?;
+        let begun = seen.begin(&plan, &refresh)?;
         watch.step("reconcile");
         Ok((begun, found))
     }
@@ -210,9 +212,9 @@ impl Session<'_> {
     }
 
     /// Has Cargo find fresh what is, whatever the times of the sources are (decision 75); says which times it set.
-    fn refresh(&self, seen: &Seen, plan: &Removals) -> Result<Vec<(PathBuf, Moment)>> {
+    fn refresh(&self, seen: &Seen, plan: &Removals) -> Result<Refresh> {
         if plan.everything {
-            return Ok(Vec::new());
+            return Ok(Refresh::default());
         }
         let target = &self.entry.paths().target();
         let refresh = seen.refresh(plan, &self.checkout.sources, &self.checkout.view)?;
@@ -226,7 +228,7 @@ impl Session<'_> {
         }
         rewrite(target, &refresh.rewrites)?;
         restore_times(target, &refresh.times)?;
-        Ok(refresh.times)
+        Ok(refresh)
     }
 
     fn attach(&self, kept: &Path) -> Result<Mounts> {

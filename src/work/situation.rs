@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use self::callers::Memory;
 use crate::base::atomic::{self, RecordError};
+use crate::base::digest::Digest;
 use crate::base::moment::Moment;
 use crate::base::tree::{Entry, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
@@ -110,6 +111,8 @@ pub(crate) struct Begun {
     pub restamped: bool,
     /// The target directory as it was at the start.
     tree: Tree,
+    /// What larder changed of it since: the content of files, or that they went.
+    refreshed: BTreeMap<PathBuf, Option<Digest>>,
     local: BTreeSet<String>,
     extras: BTreeMap<PathBuf, BTreeSet<String>>,
     memory: Memory,
@@ -223,11 +226,11 @@ impl Seen {
 
     /// The use begins: all is removed and recorded, and `times` were set in the directory, or all of it was made
     /// anew. To be called after everything that larder itself reads or removes before the command.
-    pub(crate) fn begin(
-        self,
-        plan: &Removals,
-        times: &[(PathBuf, Moment)],
-    ) -> Result<Begun, LookError> {
+    pub(crate) fn begin(self, plan: &Removals, refresh: &Refresh) -> Result<Begun, LookError> {
+        let times = &refresh.times;
+        let written = refresh.rewrites.iter();
+        let written = written.map(|(path, content)| (path.clone(), Some(Digest::of(content))));
+        let taken = refresh.notes.iter().map(|path| (path.clone(), None));
         let mut begun = Begun {
             watch: Watch::default(),
             has_future_times: self.freshness.is_future,
@@ -242,6 +245,7 @@ impl Seen {
             manifest: self.manifest,
             had_leftovers: self.had_leftovers,
             tree: self.tree,
+            refreshed: written.chain(taken).collect(),
             memory: self.memory,
         };
         if plan.everything {

@@ -276,3 +276,13 @@ fn configuration_that_includes_itself_is_read_once() {
     world.run(&["cargo", "build", "--offline"]);
     assert!(began.elapsed().as_secs() < 60);
 }
+
+#[test]
+fn a_manifest_that_would_be_waited_for_is_refused() {
+    let world = World::new();
+    world.build();
+    let manifest = world.source().join("Cargo.toml");
+    fs::remove_file(&manifest).unwrap();
+    assert!(world.command("mkfifo").arg(&manifest).status().unwrap().success());
+    world.run(&["cargo", "build"]).refuses(125, &["Cargo.toml", "no regular file"]);
+}

@@ -219,3 +219,27 @@ fn what_nobody_made_and_is_another_after_a_build_goes() {
         assert_eq!(world.compiled(), 0, "{}", world.reasons());
     }
 }
+
+#[test]
+fn a_build_that_broke_off_is_not_called_a_change_in_place() {
+    let world = World::new();
+    world.build();
+    world.write("flour/src/lib.rs", "not Rust\n");
+    assert_ne!(world.run(&BUILD).code, 0);
+    world.write("flour/src/lib.rs", "pub const KIND: u8 = 1;\npub fn weight() -> u32 { 8 }\n");
+    assert_eq!(world.build(), 2);
+    assert!(!world.reasons().contains("changed in place"), "{}", world.reasons());
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn a_run_that_builds_nothing_after_the_directory_is_gone_says_nothing_of_it() {
+    let world = World::new();
+    world.build();
+    world.larder(&["rm", "bread"]).succeeds();
+    let said = world.run(&["false"]);
+    assert_eq!(said.code, 1);
+    assert!(!said.stderr.contains("warning"), "{}", said.stderr);
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.binary(), world.cold());
+}

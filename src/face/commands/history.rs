@@ -88,7 +88,7 @@ impl Report for History {
     }
 
     fn text_for(&self, screen: Screen) -> String {
-        if self.events.is_empty() {
+        if self.events.is_empty() && self.earlier == 0 {
             let to = self.project.as_ref().map(|project| format!("to {project} "));
             let (to, store) = (to.unwrap_or_default(), self.store.display());
             let text = format!(

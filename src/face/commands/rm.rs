@@ -48,7 +48,7 @@ pub(super) fn rm(store: Option<PathBuf>, arguments: &RmArgs, output: Output) -> 
     let gone = gone.map(|directory| Gone {
         project: Some(arguments.project.clone()),
         what: format!("{} {}", arguments.project, directory.toolchain.short()),
-        why: "somebody said so".to_owned(),
+        why: "by larder rm".to_owned(),
         bytes: directory.usage.bytes,
     });
     if let Some(collection) = Collection::new(Collector::Rm, gone.collect(), Vec::new()) {

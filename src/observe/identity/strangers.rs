@@ -15,7 +15,7 @@ const ROOTS: [&str; 3] = ["/usr", "/bin", "/opt"];
 
 /// Refuses compilers of a stranger's that Cargo's configuration names, or `rust-toolchain.toml` above one of these
 /// directories: rustup starts `bin/rustc` below the `path` in it, or below the one line that it is (`config.rs`,
-/// `OverrideFile`, rustup 1.28). What is none of these, and would be read without end, is refused too.
+/// `OverrideFile`, rustup 1.28). What these would wait for, or read without end, is refused too.
 pub(super) fn refuse(
     dirs: &[&Path],
     config: &CargoConfig,
@@ -28,6 +28,7 @@ pub(super) fn refuse(
     let real = dirs.iter().filter_map(|dir| std::fs::canonicalize(dir).ok());
     let dirs: Vec<PathBuf> = dirs.iter().map(|dir| dir.to_path_buf()).chain(real).collect();
     for dir in dirs.iter().flat_map(|dir| dir.ancestors()) {
+        readable(&dir.join("Cargo.toml"))?;
         for file in ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name)) {
             let home = toolchain(&file)?;
             programs.extend(
@@ -50,6 +51,16 @@ pub(super) fn refuse(
 /// Whether something is root's although it is nobody's, by where it is.
 fn is_roots(path: &Path) -> bool {
     is_unmapped(path) && (path == Path::new("/") || ROOTS.iter().any(|root| path.starts_with(root)))
+}
+
+/// Refuses what Cargo would wait for, or read without end.
+fn readable(file: &Path) -> Result<(), IdentifyError> {
+    match regular::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput && !file.is_dir() => {
+            Err(ObserveError::new(file, error).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The directory of the toolchain that a file may name.

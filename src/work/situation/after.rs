@@ -12,7 +12,7 @@ use super::{
 };
 use crate::base::moment::Moment;
 use crate::base::regular;
-use crate::base::tree::{Change, Made};
+use crate::base::tree::{Change, Made, Node};
 use crate::decide::needed::Needed;
 use crate::observe::cargo_layout::{
     Input, Layout, LayoutError, Owner, Rewrites, Unit, UnitKind, is_harmless, without_watched,
@@ -114,7 +114,13 @@ pub(crate) fn look_after(
         unit.is(UnitKind::Doc) || recorder.is_none_or(|recorder| recorder.has_seen(unit))
     };
     let is_made = |unit: &Unit| unit.started.is_some_and(|at| at >= started) && is_seen(unit);
-    tampered.extend(changed_unmade(layout, &tree.changes_since(&begun.tree), is_made));
+    let mut changes = tree.changes_since(&begun.tree);
+    changes.retain(|change| {
+        let own = begun.refreshed.get(&change.path);
+        let now = tree.get(&change.path).map(|entry| &entry.node);
+        own.is_none_or(|own| now != own.map(Node::File).as_ref())
+    });
+    tampered.extend(changed_unmade(layout, &changes, is_made));
     let (needed, traces) = (Needed::default(), Traces::default());
     let extras = super::extras::makers(layout, extras, &tree, begun, started)?;
     let manifest = TargetManifest {
@@ -245,7 +251,7 @@ fn tampered(layout: &Layout) -> Result<BTreeSet<String>, LayoutError> {
 }
 
 /// The packages of units that nobody made in this use, and of which something is another all the same: Cargo holds
-/// that for what it made.
+/// that for what it made. Unfinished units it makes anew by itself.
 fn changed_unmade(
     layout: &Layout,
     changes: &[Change],
@@ -256,7 +262,8 @@ fn changed_unmade(
     let mut found = BTreeSet::new();
     for change in changes.iter().filter(|change| !is_harmless(&change.path)) {
         let Owner::Units(whose) = owners.of(&change.path) else { continue };
-        if !whose.iter().any(|index| is_made(units[*index])) {
+        let is_open = |unit: &Unit| unit.finished.is_none() || is_made(unit);
+        if !whose.iter().any(|index| is_open(units[*index])) {
             found.extend(whose.iter().map(|index| units[*index].package.clone()));
         }
     }

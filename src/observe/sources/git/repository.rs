@@ -53,6 +53,16 @@ pub(super) struct Home {
     pub encloses: Option<PathBuf>,
 }
 
+/// What git says of the files outside of the checkout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Outside {
+    /// There are none: the checkout is all of the working tree.
+    Nothing,
+    Says(Digest),
+    /// It may not be asked.
+    Unasked,
+}
+
 /// How short git writes what `HEAD` stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Abbreviated {
@@ -76,7 +86,7 @@ pub(crate) struct Repository {
     shared_files: Tree,
     refs: Refs,
     index: Option<Index>,
-    status: Option<Digest>,
+    outside: Outside,
 }
 
 /// The repositories of a checkout, the enclosing one if it has none of its own at the top.
@@ -238,7 +248,9 @@ impl Repository {
             shared_files,
             refs,
             index: index.map_err(failed)?,
-            status: home.encloses.as_deref().map(|part| status(home, part)),
+            outside: home.encloses.as_deref().map_or(Outside::Nothing, |part| {
+                status(home, part).map_or(Outside::Unasked, Outside::Says)
+            }),
         })
     }
 
@@ -262,7 +274,9 @@ impl Repository {
         if self.index.map(|index| index.digest) != old.index.map(|index| index.digest) {
             changes.push("index".to_owned());
         }
-        if self.status != old.status {
+        if self.outside == Outside::Unasked {
+            changes.push("files outside of the checkout may have, and git is not asked about a repository of another user".to_owned());
+        } else if self.outside != old.outside {
             changes.push("status outside of the checkout".to_owned());
         }
         changes
@@ -270,17 +284,14 @@ impl Repository {
 }
 
 /// What git says of the files outside of `part`, and when those that it finds changed were: its filters are disarmed, so
-/// that it may take one for changed that is not, and not see when it is. Where git may not be asked, nobody knows: then it
-/// is another each time.
-fn status(home: &Home, part: &Path) -> Digest {
+/// that it may take one for changed that is not, and not see when it is. Nothing where it may not be asked.
+fn status(home: &Home, part: &Path) -> Option<Digest> {
     let mut except = std::ffi::OsString::from(":(exclude,literal)");
     except.push(part);
     let words = ["status", "--porcelain=v2", "-z", "--ignore-submodules=dirty", "--", "."];
     let arguments: Vec<&OsStr> =
         words.into_iter().map(OsStr::new).chain([except.as_os_str()]).collect();
-    let asked = home.asked();
-    let answer = asked.and_then(|tree| tree.ask_of_content(&home.work_tree, &arguments));
-    let Some(answer) = answer else { return Digest::of(format!("{:?}", Moment::now()).as_bytes()) };
+    let answer = home.asked()?.ask_of_content(&home.work_tree, &arguments)?;
     let mut builder = DigestBuilder::default();
     builder.field(&answer);
     for line in answer.split(|byte| *byte == 0) {
@@ -295,5 +306,5 @@ fn status(home: &Home, part: &Path) -> Digest {
         let stamp = metadata.map(|metadata| Stamp::of(&metadata)).ok();
         builder.field(format!("{stamp:?}").as_bytes());
     }
-    builder.finish()
+    Some(builder.finish())
 }

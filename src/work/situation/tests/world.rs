@@ -288,7 +288,7 @@ impl World {
         rewrite(&paths.target(), &refresh.rewrites).unwrap();
         restore_times(&paths.target(), &refresh.times).unwrap();
         atomic::write_binary(&paths.state(), &seen_now.state).unwrap();
-        let begun = seen_now.begin(&plan, &refresh.times).unwrap();
+        let begun = seen_now.begin(&plan, &refresh).unwrap();
         let after = Tree::observe_all(&self.source, None).unwrap();
         assert!(after.changes_since(&before).is_empty(), "larder changed the sources");
         assert_eq!(after.restamped_since(&before), Vec::<PathBuf>::new(), "larder touched them");
