@@ -314,9 +314,11 @@ impl Session<'_> {
         rewrite(&layout.target, &situation::dep_infos_for_users(layout, results))?;
         let extras = &uplifted.extras;
         let recorder = ran.recorder.as_deref();
+        // Where the kernel refuses to ask, or the command has others compile, nobody is seen.
+        let witness = recorder.filter(|recorder| recorder.has_seen_anybody());
         let started = ran.started;
         let mut after =
-            situation::look_after(layout, extras, begun, view, sources, started, recorder)?;
+            situation::look_after(layout, extras, begun, view, sources, started, witness)?;
         after.manifest.needed = needed;
         let recorder = recorder.filter(|_| ran.untouched.is_none());
         after.manifest.traces = situation::traces(layout, begun, recorder, ran.started);

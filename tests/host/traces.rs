@@ -67,6 +67,8 @@ fn where_nothing_can_be_watched_inputs_are_guessed_and_that_is_said() {
     let said = nested();
     assert!(said.stderr.contains("cannot be seen"), "{}", said.stderr);
     assert_eq!(world.compiled(), 2);
+    nested();
+    assert_eq!(world.compiled(), 0, "{}", world.reasons());
     world.write("notes", "nobody reads this");
     nested();
     assert_eq!(world.compiled(), 2, "{}", world.reasons());
@@ -241,5 +243,26 @@ fn a_run_that_builds_nothing_after_the_directory_is_gone_says_nothing_of_it() {
     assert_eq!(said.code, 1);
     assert!(!said.stderr.contains("warning"), "{}", said.stderr);
     assert_eq!(world.build(), 2);
+    assert_eq!(world.binary(), world.cold());
+}
+
+/// `[target.….NAME]` in Cargo's configuration stands for a build script of what is linked by that name.
+#[test]
+fn a_script_whose_answer_cargo_is_told_costs_nothing() {
+    let world = World::new();
+    world.write(
+        "flour/Cargo.toml",
+        "[package]\nname = 'flour'\nversion = '0.1.0'\nedition = '2021'\nlinks = 'grain'\n",
+    );
+    world.write(
+        "flour/src/lib.rs",
+        "pub const KIND: &str = \"none\";\npub fn weight() -> u32 { 7 }\n",
+    );
+    world.write(
+        ".cargo/config.toml",
+        "[target.x86_64-unknown-linux-gnu.grain]\nrustc-cfg = ['told']\n",
+    );
+    assert_eq!(world.build(), 2);
+    assert_eq!(world.build(), 0, "{}", world.reasons());
     assert_eq!(world.binary(), world.cold());
 }

@@ -15,6 +15,11 @@ use crate::observe::cargo_layout::Unit;
 use crate::observe::sources::Where;
 
 impl Recorder {
+    /// Whether anybody was seen at all.
+    pub(crate) fn has_seen_anybody(&self) -> bool {
+        !self.book().lookups.is_empty()
+    }
+
     /// Whether somebody was seen who made a unit.
     pub(crate) fn has_seen(&self, unit: &Unit) -> bool {
         !self.book().makers_of(unit).is_empty()

@@ -113,7 +113,11 @@ pub(crate) fn look_after(
     let is_seen = |unit: &Unit| {
         unit.is(UnitKind::Doc) || recorder.is_none_or(|recorder| recorder.has_seen(unit))
     };
-    let is_made = |unit: &Unit| unit.started.is_some_and(|at| at >= started) && is_seen(unit);
+    // Cargo itself notes a script for which it is told the answer: nobody runs it.
+    let is_made = |unit: &Unit| match unit.started {
+        None => unit.is(UnitKind::BuildScriptRun),
+        Some(at) => at >= started && is_seen(unit),
+    };
     let mut changes = tree.changes_since(&begun.tree);
     changes.retain(|change| {
         let own = begun.refreshed.get(&change.path);
