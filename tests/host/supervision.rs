@@ -77,6 +77,7 @@ fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
         // Calls that are asked about fail without larder: it is to be past them.
         name.is_ok_and(|name| name == "sleep\n")
     });
+    thread::sleep(Duration::from_millis(300));
     kill_process(Pid::from_child(&larder), Signal::KILL).unwrap();
     larder.wait().unwrap();
     let command = fs::read_to_string(world.path("pid")).unwrap();
