@@ -11,6 +11,7 @@ mod answers;
 mod filter;
 mod listener;
 mod removal;
+mod signals;
 mod tracer;
 
 use std::ffi::OsString;
@@ -20,8 +21,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,11 +41,8 @@ use answers::{Answering, Asking, answer};
 use filter::Filter;
 use listener::Listener;
 use removal::Removals;
+use signals::{FORWARDED, RECEIVER, forward_signals, is_ignored};
 use tracer::Tracer;
-
-/// Signals that are passed on to the command.
-const FORWARDED: [i32; 6] =
-    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
 
 /// Descriptors handed to the command begin here, out of the way of scripts that number their own.
 const HIGH_DESCRIPTOR: i32 = 200;
@@ -269,101 +267,6 @@ fn explain(program: &OsString, error: io::Error, attached: bool) -> CommandError
         _ if !attached => CommandError::Attach(error),
         io::ErrorKind::NotFound => CommandError::NotFound(program),
         _ => CommandError::NotExecutable { program, source: error },
-    }
-}
-
-/// To whom signals are passed on, and the one that came before it was there.
-struct Receiver {
-    pid: AtomicI32,
-    pending: AtomicI32,
-}
-
-/// Signal handlers know nothing else.
-static RECEIVER: Receiver =
-    Receiver { pid: AtomicI32::new(Receiver::NOBODY), pending: AtomicI32::new(0) };
-
-/// While it lives, signals wait for a command or are passed on to it; then they end larder.
-struct Receiving;
-
-impl Drop for Receiving {
-    fn drop(&mut self) {
-        RECEIVER.is(Receiver::NOBODY);
-    }
-}
-
-impl Receiver {
-    const NOBODY: i32 = -1;
-    const COMING: i32 = 0;
-
-    /// From now on it is this process, or nobody, or one that is being started.
-    fn is(&self, pid: i32) {
-        self.pid.store(pid, Ordering::SeqCst);
-        self.deliver();
-    }
-
-    /// Async-signal-safe.
-    fn take(&self, signal: i32, info: &libc::siginfo_t) {
-        if self.pid.load(Ordering::SeqCst) == Self::NOBODY {
-            end_by(signal);
-        } else if info.si_code != libc::SI_KERNEL {
-            // What the terminal sends it sends to the whole group.
-            self.pass_on(signal);
-        }
-    }
-
-    fn pass_on(&self, signal: i32) {
-        self.pending.store(signal, Ordering::SeqCst);
-        self.deliver();
-    }
-
-    /// Whichever of the two comes second finds what the other left.
-    fn deliver(&self) {
-        let pid = self.pid.load(Ordering::SeqCst);
-        if pid > 0 {
-            let signal = self.pending.swap(0, Ordering::SeqCst);
-            if signal > 0 {
-                // SAFETY: `kill` is async-signal-safe and takes no pointers.
-                unsafe { libc::kill(pid, signal) };
-            }
-        }
-    }
-}
-
-/// Ends larder as the signal would have, were it not taken; from its handler. What is half done is put right by the next
-/// use, as after a crash. Signals that a user gives a meaning of his own have none here.
-fn end_by(signal: i32) {
-    if ![libc::SIGUSR1, libc::SIGUSR2].contains(&signal) {
-        // SAFETY: both calls are async-signal-safe and take no pointers; the signal is blocked until the handler returns.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            libc::raise(signal);
-        }
-    }
-}
-
-/// Passes signals on from now on.
-fn forward_signals() -> io::Result<Receiving> {
-    static TAKEN: OnceLock<()> = OnceLock::new();
-    RECEIVER.pending.store(0, Ordering::SeqCst);
-    RECEIVER.is(Receiver::COMING);
-    let receiving = Receiving;
-    if TAKEN.set(()).is_ok() {
-        for signal in FORWARDED.into_iter().filter(|signal| !is_ignored(*signal)) {
-            let take = move |info: &libc::siginfo_t| RECEIVER.take(signal, info);
-            // SAFETY: the action uses atomics and calls `kill`, `signal` and `raise`, all async-signal-safe.
-            unsafe { signal_hook_registry::register_sigaction(signal, take)? };
-        }
-    }
-    Ok(receiving)
-}
-
-/// A signal that larder was started to ignore (`nohup`) stays ignored, for the command too.
-fn is_ignored(signal: i32) -> bool {
-    // SAFETY: an all-zero `sigaction` is valid, and with a null new action the call only reads.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
-            && action.sa_sigaction == libc::SIG_IGN
     }
 }
 
