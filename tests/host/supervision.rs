@@ -22,7 +22,12 @@ fn wait_for(what: &str, ready: impl Fn() -> bool) {
 fn start(world: &World, script: &str) -> Child {
     let _ = fs::remove_file(world.path("pid"));
     let script = format!("echo $$ > ../pid.new; mv ../pid.new ../pid; {script}");
-    let child = world.run_command(&["sh", "-c", &script]).stderr(Stdio::piped()).spawn().unwrap();
+    let inner = world.run_command(&["sh", "-c", &script]);
+    // Whoever runs the tests in the background may have them ignore some.
+    let mut command = world.command("env");
+    command.arg("--default-signal=HUP,INT,QUIT,TERM").arg(inner.get_program());
+    command.args(inner.get_args()).current_dir(world.source());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the command's start", || world.path("pid").exists());
     child
 }
