@@ -1,6 +1,7 @@
 //! Compilers that a checkout names. larder asks the compiler about itself with its own rights, and the command may have
 //! less: so none is started that somebody else could put there.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,9 @@ pub(super) fn refuse(
     // Programs are started in the real directory.
     let real = dirs.iter().filter_map(|dir| std::fs::canonicalize(dir).ok());
     let dirs: Vec<PathBuf> = dirs.iter().map(|dir| dir.to_path_buf()).chain(real).collect();
-    for dir in dirs.iter().flat_map(|dir| dir.ancestors()) {
+    // Mostly these are one directory, whose files are looked at once.
+    let above: BTreeSet<&Path> = dirs.iter().flat_map(|dir| dir.ancestors()).collect();
+    for dir in above {
         readable(&dir.join("Cargo.toml"))?;
         for file in ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name)) {
             let home = toolchain(&file)?;

@@ -16,7 +16,7 @@ use crate::base::regular;
 use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
 use crate::observe::sources::{SourceState, Where};
-use crate::observe::trace::{Input, Traces, is_installed};
+use crate::observe::trace::{Traces, is_installed};
 
 /// How programs in Rust ask for all variables there are.
 const ASKING_FOR_ALL: [&[u8]; 3] = [b"vars(", b"vars_os", b"libc::environ"];
@@ -114,15 +114,22 @@ impl Namers<'_> {
     /// The packages in whose files variables are named.
     fn naming(&self, words: &[Words<'_>]) -> Result<BTreeMap<String, BTreeSet<String>>, LookError> {
         let mut files: BTreeMap<PathBuf, BTreeSet<&str>> = BTreeMap::new();
+        let mut read: BTreeMap<&Path, BTreeSet<&str>> = BTreeMap::new();
         for unit in self.layout.units() {
             let trace = self.traces.of(unit);
-            let read = trace.into_iter().flat_map(|trace| self.traces.inputs_of(trace));
-            let read = read.map(Input::path);
-            let read = read.map(|path| self.place.real_of_compiler(path));
-            let own = self.layout.programs(unit)?.into_iter();
-            let own = own.map(|path| self.layout.absolute(&path));
-            for file in read.filter(|file| !self.is_installed(file)).chain(own) {
+            for input in trace.into_iter().flat_map(|trace| self.traces.inputs_of(trace)) {
+                read.entry(input.path()).or_default().insert(&unit.package);
+            }
+            for program in self.layout.programs(unit)? {
+                let file = self.layout.absolute(&program);
                 files.entry(file).or_default().insert(&unit.package);
+            }
+        }
+        // Many units read the same: where it is, is looked up once.
+        for (path, packages) in read {
+            let file = self.place.real_of_compiler(path);
+            if !self.is_installed(&file) {
+                files.entry(file).or_default().extend(packages);
             }
         }
         let outside = self.state.lock.iter().flat_map(|lock| &lock.packages);

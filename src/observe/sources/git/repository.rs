@@ -59,7 +59,7 @@ enum Outside {
     /// There are none: the checkout is all of the working tree.
     Nothing,
     Says(Digest),
-    /// It may not be asked.
+    /// It does not say, or may not be asked.
     Unasked,
 }
 
@@ -275,7 +275,8 @@ impl Repository {
             changes.push("index".to_owned());
         }
         if self.outside == Outside::Unasked {
-            changes.push("files outside of the checkout may have, and git is not asked about a repository of another user".to_owned());
+            let why = "git is missing, fails, or is not asked about a repository of another user";
+            changes.push(format!("files outside of the checkout may have: {why}"));
         } else if self.outside != old.outside {
             changes.push("status outside of the checkout".to_owned());
         }
@@ -284,7 +285,7 @@ impl Repository {
 }
 
 /// What git says of the files outside of `part`, and when those that it finds changed were: its filters are disarmed, so
-/// that it may take one for changed that is not, and not see when it is. Nothing where it may not be asked.
+/// that it may take one for changed that is not, and not see when it is. Nothing where it does not say.
 fn status(home: &Home, part: &Path) -> Option<Digest> {
     let mut except = std::ffi::OsString::from(":(exclude,literal)");
     except.push(part);
