@@ -22,7 +22,7 @@
 //!   projects/<project>/
 //!     <toolchain id>.lock          beside the directory, never renamed; unlinked only while held, once the directory is gone
 //!     <toolchain id>.pin           the directory is not collected
-//!     <toolchain id>.pull/         what is being pulled, only meanwhile
+//!     <toolchain id>.pull/         what is being pulled, or copied from another domain, only meanwhile
 //!     <toolchain id>.push/         a replica that is being pushed, only meanwhile
 //!     <toolchain id>.cold/         copies of the sources for a comparison, only meanwhile
 //!     <toolchain id>/

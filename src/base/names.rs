@@ -60,6 +60,65 @@ impl fmt::Display for ProjectName {
     }
 }
 
+/// For whom something is built: a name for who may write what others use, with the letters of a project name.
+/// `default` is the domain of who has no other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct DomainName(ProjectName);
+
+/// A domain's name that cannot be one. Exit code 2, from `run` and `verify` 125.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a domain's name; take 1 to 128 of the letters A-Z a-z 0-9 . _ - with no dot at the beginning"
+)]
+pub(crate) struct ParseDomainNameError;
+
+impl DomainName {
+    /// The name as text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it is the domain of who has no other.
+    pub(crate) fn is_default(&self) -> bool {
+        self.as_str() == "default"
+    }
+}
+
+impl Default for DomainName {
+    fn default() -> Self {
+        Self(ProjectName("default".to_owned()))
+    }
+}
+
+impl FromStr for DomainName {
+    type Err = ParseDomainNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| ParseDomainNameError)
+    }
+}
+
+impl TryFrom<String> for DomainName {
+    type Error = ParseDomainNameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DomainName> for String {
+    fn from(name: DomainName) -> Self {
+        name.0.0
+    }
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The digest of an identity, and the name of its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ToolchainId(pub Digest);

@@ -6,16 +6,18 @@ use std::path::Path;
 
 use super::environment;
 
+/// The user who runs this, or who became root by sudo for it.
+pub(crate) fn caller() -> u32 {
+    let runs = rustix::process::geteuid();
+    let before = if runs.is_root() { environment::text("SUDO_UID") } else { None };
+    before.and_then(|uid| uid.parse().ok()).unwrap_or(runs.as_raw())
+}
+
 /// Whether all of these are the caller's own, root's, or theirs who became root by sudo: git judges in the same way
 /// (`setup.c`, `ensure_valid_ownership`, git 2.39). Nobody is trusted with what cannot be looked at.
 pub(crate) fn is_trusted(paths: &[&Path]) -> bool {
-    let caller = rustix::process::geteuid();
-    let before = if caller.is_root() { environment::text("SUDO_UID") } else { None };
-    let before = before.and_then(|uid| uid.parse().ok());
-    let is_ours = |metadata: Metadata| {
-        let owner = metadata.uid();
-        owner == caller.as_raw() || owner == 0 || Some(owner) == before
-    };
+    let (runs, caller) = (rustix::process::geteuid().as_raw(), caller());
+    let is_ours = |metadata: Metadata| [0, runs, caller].contains(&metadata.uid());
     paths.iter().all(|path| path.symlink_metadata().is_ok_and(is_ours))
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::names::ProjectName;
+use crate::base::names::{DomainName, ProjectName};
 use crate::base::quantity::{Amount, ByteSize, Span};
 use crate::observe::identity::{CacheKind, Fidelity, PackageMode};
 use crate::output::{Color, LogFormat};
@@ -157,6 +157,9 @@ pub(crate) struct ProvisionArgs {
     /// What is kept warm; can be given more than once [default: cargo]
     #[arg(long, value_enum, value_name = "CACHE")]
     pub with: Vec<CacheKind>,
+    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
+    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    pub domain: Option<DomainName>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -185,6 +188,15 @@ pub(crate) struct RunArgs {
     /// How long to wait for a directory in use: `10m`, or `forever` [default: as in larder.toml]
     #[arg(long, value_name = "TIME", value_parser = crate::store::config::parse_wait)]
     pub wait: Option<Wait>,
+    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
+    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    pub domain: Option<DomainName>,
+    /// Begin with a copy of what this domain left, where nothing is kept yet [default: as in larder.toml]
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<DomainName>,
+    /// Build in a copy of what is kept, leave the artifacts in target/, and throw the rest away
+    #[arg(long)]
+    pub discard: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

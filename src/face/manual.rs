@@ -29,8 +29,9 @@ const WRAPPING_CODES: [(&str, &str); 5] = [
     ("128 + n", "signal n ended the command"),
 ];
 
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 7] = [
     ("LARDER_STORE", "the store, where --store does not name one"),
+    ("LARDER_DOMAIN", "for whom it is built, where --domain does not name a domain"),
     (
         "XDG_CACHE_HOME",
         "where the store of everybody but root is: larder below it, or below ~/.cache",

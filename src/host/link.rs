@@ -6,6 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "makes the name `target`, and what it leads to")]
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -117,6 +118,23 @@ pub(crate) fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkErro
         symlink(kept.join(&name), &link).at("make", &link)?;
     }
     Ok(hidden)
+}
+
+/// Leaves copies of artifacts at the name, of a kept directory that goes. What led to another one where they
+/// belong goes first: what is written there would be written into that.
+pub(crate) fn leave_copies(
+    place: &Path,
+    kept: &Path,
+    artifacts: &[PathBuf],
+) -> Result<(), LinkError> {
+    make_mount_point(place)?;
+    let tops: BTreeSet<_> = artifacts.iter().filter_map(|path| path.iter().next()).collect();
+    for link in tops.into_iter().map(|top| place.join(top)) {
+        if own_link(&link).is_some() {
+            evict::remove_symlink(&link)?;
+        }
+    }
+    place_copies(place, kept, artifacts)
 }
 
 /// Puts copies of artifacts, by path relative to the kept directory, where users take them and where somebody

@@ -55,6 +55,7 @@ pub(crate) use error::{CanonicalError, IdentifyError};
 pub(crate) use go::GoPlace;
 pub(crate) use inputs::Identity;
 use inputs::Inputs;
+pub(crate) use inputs::THROWAWAY;
 pub(crate) use packages::owners;
 pub(crate) use seldom::{Mentions, Text};
 pub(crate) use words::words;
@@ -99,6 +100,9 @@ pub(crate) struct Request {
     /// Variables that no build depends on; a trailing `*` matches any ending.
     pub ignore_env: Vec<String>,
     pub salt: String,
+    /// For whom it is built: a domain's name, empty for the default one; with `!` and a number, one use of it
+    /// that is thrown away.
+    pub domain: String,
 }
 
 /// What the caller needs to know besides, and what is not part of the identity.
@@ -152,6 +156,11 @@ pub(crate) struct IdentityCache {
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
 impl Request {
+    /// The store's path, where it is in the bytes.
+    fn store_in_bytes(&self) -> Option<String> {
+        (self.way == Way::Symlink).then(|| shown_path(&self.store))
+    }
+
     /// The variables that count for everybody, and those that do for who may have read them.
     fn split(
         &self,
@@ -198,9 +207,9 @@ pub(crate) fn identify(
         let toolchains = asked.observe(request, &search, &tools, known, &mut looker)?;
         Ok::<_, IdentifyError>((tools, named, toolchains))
     };
-    let (around, tools) = rayon::join(around, look_at_tools);
-    let (((packages, package_cache), places), tools) = (around?, tools?);
-    let (tools, named_paths, toolchains) = tools;
+    let (around, looked_at) = rayon::join(around, look_at_tools);
+    let ((packages, package_cache), places) = around?;
+    let (tools, named_paths, toolchains) = looked_at?;
     let ((go, go_place), (ccache, ccache_place)) =
         (toolchains.go.unzip(), toolchains.ccache.unzip());
     let identity = Inputs {
@@ -209,9 +218,9 @@ pub(crate) fn identify(
         way: request.way,
         fidelity: request.fidelity,
         with: request.with.clone(),
-        source: shown(request.source.as_os_str().as_bytes()),
-        cargo_home: shown(cargo_home.as_os_str().as_bytes()),
-        store: (request.way == Way::Symlink).then(|| shown(request.store.as_os_str().as_bytes())),
+        source: shown_path(&request.source),
+        cargo_home: shown_path(&cargo_home),
+        store: request.store_in_bytes(),
         command: words::deciding(&request.command).into_iter().map(shown).collect(),
         rust: toolchains.rust,
         go,
@@ -227,15 +236,13 @@ pub(crate) fn identify(
         environment: environment::shown(&for_all),
         cargo_config: config.digests.clone(),
         cpu: cpu::native(&counting, &request.command, &config),
+        domain: request.domain.clone(),
     };
-    let mut surroundings = Surroundings::new(cargo_home, directories, config, environment, &others);
-    (surroundings.go, surroundings.ccache) = (go_place, ccache_place);
-    let observed = IdentityCache {
-        packages: Some(package_cache),
-        places: places.cache,
-        versions: toolchains.versions.or_else(|| before.versions.clone()),
-        trees: looker.after,
-    };
+    let surroundings = Surroundings::new(cargo_home, directories, config, environment, &others);
+    let surroundings = Surroundings { go: go_place, ccache: ccache_place, ..surroundings };
+    let versions = toolchains.versions.or_else(|| before.versions.clone());
+    let (packages, places, trees) = (Some(package_cache), places.cache, looker.after);
+    let observed = IdentityCache { packages, places, versions, trees };
     Ok((Answer { identity: Identity::of(identity)?, surroundings }, observed))
 }
 
@@ -317,6 +324,10 @@ fn shown(bytes: &[u8]) -> String {
         Ok(text) if !text.contains('\u{fffd}') => text.to_owned(),
         _ => format!("\u{fffd}{}", bytes.escape_ascii()),
     }
+}
+
+fn shown_path(path: &Path) -> String {
+    shown(path.as_os_str().as_bytes())
 }
 
 /// The unique parts of a list, for maps that are kept small.

@@ -1,5 +1,6 @@
 //! Settings: `larder.toml`, the environment, and flags, in rising order.
 
+mod domains;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +12,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::environment;
-use crate::base::names::ProjectName;
+use crate::base::names::{DomainName, ProjectName};
 use crate::base::quantity::{Amount, ByteSize, ParseLimitError, Span};
 use crate::decide::policy::{self, Limits};
 use crate::observe::identity::{Fidelity, PackageMode};
 use crate::store::{self, Store, Wait};
 
+pub(crate) use domains::{Domains, domains};
 pub(crate) use share::{PullWhen, PushWhen, Sharing, sharing};
 
 /// What holds for one project.
@@ -55,6 +57,7 @@ pub(crate) enum ConfigError {
 struct File {
     general: Keys,
     projects: BTreeMap<ProjectName, Keys>,
+    domains: BTreeMap<DomainName, domains::DomainKeys>,
     share: Option<Sharing>,
 }
 
@@ -112,8 +115,10 @@ impl File {
             let why = format!("min-free is of the whole store, and cannot be set for {name} alone");
             return Err(serde::de::Error::custom(why));
         }
+        let domains = table.remove("domain").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
+        domains::check(&domains).map_err(serde::de::Error::custom)?;
         let share = table.remove("share").map(toml::Value::try_into).transpose()?;
-        Ok(Self { general: keys("", table)?, projects, share })
+        Ok(Self { general: keys("", table)?, projects, domains, share })
     }
 
     fn budgets(self) -> policy::Policy {
@@ -294,8 +299,10 @@ mod tests {
         assert_eq!(budgets(template), budgets(""));
         assert_eq!(budgets(""), policy::Policy::default());
         let (general, rest) = template.split_once("# [share]\n").unwrap();
-        let (share, project) = rest.split_once("# [project.NAME]\n").unwrap();
-        for (header, part) in [("", general), ("[share]", share), ("", project)] {
+        let (share, rest) = rest.split_once("# [domain.NAME]\n").unwrap();
+        let (domain, project) = rest.split_once("# [project.NAME]\n").unwrap();
+        let parts = [("", general), ("[share]", share), ("[domain.NAME]", domain), ("", project)];
+        for (header, part) in parts {
             let lines = part.lines().filter_map(|line| line.strip_prefix("# "));
             let keys: Vec<&str> = lines.filter(|line| line.contains(" = ")).collect();
             let text = format!("{header}\n{}", keys.join("\n"));

@@ -100,6 +100,9 @@ pub(crate) struct EntryRecord {
     /// Where it was last pushed to or pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
+    /// Whether it is of one use alone, and goes with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub throwaway: bool,
 }
 
 /// A comparison with a cold build.
@@ -141,6 +144,21 @@ impl EntryRecord {
             last: None,
             verified: None,
             shared: None,
+            throwaway: identity.is_throwaway(),
+        }
+    }
+
+    /// The record of a directory that begins with what this one's left, in another domain.
+    pub(crate) fn begun_from(&self, identity: &Identity) -> Self {
+        Self {
+            uses: self.uses,
+            size: self.size,
+            inodes: self.inodes,
+            successes: self.successes,
+            unused: self.unused.clone(),
+            cold_seconds: self.cold_seconds,
+            last: self.last.clone(),
+            ..Self::new(self.project.clone(), identity)
         }
     }
 
@@ -277,6 +295,7 @@ mod tests {
             last: Some(UseRecord { opened, cold: false, why, remade, closed: Some(closed) }),
             verified: Some(Verification { at, verdict: Verdict::NotReproducible }),
             shared: Some(shared),
+            throwaway: false,
         }
     }
 

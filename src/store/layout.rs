@@ -91,7 +91,7 @@ impl EntryPaths {
         self.dir.with_extension("pin")
     }
 
-    /// `<toolchain id>.pull/`: what is being pulled; only there meanwhile.
+    /// `<toolchain id>.pull/`: what is being pulled, or copied from another domain; only there meanwhile.
     pub(crate) fn staging(&self) -> PathBuf {
         self.dir.with_extension("pull")
     }

@@ -30,6 +30,9 @@ use crate::work::sweep::SweepError;
 /// Who holds a lock while what it covers is collected.
 const COLLECTOR: &str = "larder gc";
 
+/// Why a directory cannot be used that was to be thrown away.
+const DISCARDED: &str = "it is of a use with --discard";
+
 /// A collection that could not be decided, or a step of it that failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CollectError {
@@ -117,6 +120,8 @@ fn candidate(store: &Store, row: Row) -> Candidate {
         |record: &EntryRecord| record.last.as_ref().is_some_and(|last| last.closed.is_none());
     let in_use = row.record.as_ref().is_ok_and(is_open) && row.in_use_by(store).is_some();
     let (broken, record) = match row.record {
+        // Of a use that was cut off; whoever is about to remove it has its lock.
+        Ok(record) if record.throwaway => (Some(DISCARDED.to_owned()), Some(record)),
         Ok(record) => (None, Some(record)),
         Err(problem) => (Some(problem), None),
     };

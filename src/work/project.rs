@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::moment::Moment;
+use crate::base::names::{DomainName, ProjectName, ToolchainId};
 use crate::base::{atomic, environment};
 use crate::host::attach;
 use crate::host::place::Place;
-use crate::observe::identity::{self, Answer, CacheKind, Request, Way};
+use crate::observe::identity::{self, Answer, CacheKind, Request, THROWAWAY, Way};
 use crate::output::Output;
-use crate::store::config::Settings;
+use crate::store::config::{Domains, Settings};
 use crate::store::{Claim, Lock, Store};
 
 /// A project at the place where it will be compiled.
@@ -21,6 +22,10 @@ pub(crate) struct Project {
     pub name: ProjectName,
     /// What the user wants for it.
     pub settings: Settings,
+    /// For whom it is built.
+    pub domains: Domains,
+    /// The number of this use, where what it leaves is thrown away.
+    throwaway: Option<String>,
     /// The directory with its `Cargo.toml` or `go.mod`, as seen from here.
     pub source: PathBuf,
     /// What is kept warm for it.
@@ -41,6 +46,7 @@ impl Project {
         source: Option<PathBuf>,
         with: &[CacheKind],
         command: &[OsString],
+        domains: Domains,
     ) -> Result<Self> {
         let settings = Settings::of(store, &name)?;
         let source = source.unwrap_or_else(|| PathBuf::from("."));
@@ -62,7 +68,38 @@ impl Project {
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
         let with = if with.is_empty() { &[CacheKind::Cargo] } else { with };
         let with = with.iter().copied().collect();
-        Ok(Self { name, settings, source, with, place, way, cannot_mount, command })
+        let throwaway = None;
+        Ok(Self {
+            name,
+            settings,
+            domains,
+            throwaway,
+            source,
+            with,
+            place,
+            way,
+            cannot_mount,
+            command,
+        })
+    }
+
+    /// Has a directory of this use alone, which is thrown away.
+    pub(crate) fn discard(&mut self) {
+        let now = Moment::now();
+        self.throwaway = Some(format!("{}-{}", std::process::id(), now.0));
+    }
+
+    /// The domain of its directory, as the identity names it.
+    fn domain(&self) -> String {
+        let own = in_identity(&self.domains.own);
+        self.throwaway.iter().fold(own, |own, number| format!("{own}{THROWAWAY}{number}"))
+    }
+
+    /// The domains whose directories a new one may begin from, as identities name them, the nearest first. What
+    /// is thrown away begins from its own.
+    pub(crate) fn begins_from(&self) -> Vec<&DomainName> {
+        let own = self.throwaway.as_ref().map(|_| &self.domains.own);
+        own.into_iter().chain(&self.domains.from).collect()
     }
 
     /// The command's words, as the system takes them.
@@ -91,6 +128,7 @@ impl Project {
             build_packages: self.place.build_packages(),
             ignore_env: self.settings.ignore_env.clone(),
             salt: self.settings.salt.clone(),
+            domain: self.domain(),
         };
         Ok(self.place.identify(&request)?)
     }
@@ -143,4 +181,9 @@ impl Project {
             output.note(&format!("{why}; what {name} caches is not attached, and not kept"));
         }
     }
+}
+
+/// A domain as an identity names it: the default one adds nothing.
+pub(crate) fn in_identity(domain: &DomainName) -> String {
+    if domain.is_default() { String::new() } else { domain.to_string() }
 }

@@ -6,6 +6,7 @@ mod copy;
 mod downloads;
 mod opening;
 pub(crate) mod sharing;
+mod start;
 mod waiting;
 mod watching;
 
@@ -334,12 +335,16 @@ impl Session<'_> {
     fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
         let Some(target) = &self.checkout.target else { return };
         let kept = other.unwrap_or(&layout.target);
-        let left = link::leave(target, kept).and_then(|hidden| {
-            let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
-            let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-            let copies: Vec<PathBuf> = uplifted.filter(is_hidden).cloned().collect();
-            if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
-        });
+        let uplifted = || layout.profiles.iter().flat_map(|profile| &profile.uplifted);
+        let left = if self.is_throwaway() {
+            link::leave_copies(target, kept, &uplifted().cloned().collect::<Vec<_>>())
+        } else {
+            link::leave(target, kept).and_then(|hidden| {
+                let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
+                let copies: Vec<PathBuf> = uplifted().filter(is_hidden).cloned().collect();
+                if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
+            })
+        };
         if let Err(error) = left {
             let kept = kept.display();
             let error = crate::output::one_line(&error.into());
@@ -347,7 +352,12 @@ impl Session<'_> {
         }
     }
 
-    /// Takes back a directory in which nothing was built (decision 80).
+    /// Whether what the command leaves is thrown away.
+    pub(crate) fn is_throwaway(&self) -> bool {
+        self.entry.identity().is_throwaway()
+    }
+
+    /// Takes back a directory in which nothing was built (decision 80), or that is of this use alone.
     pub(crate) fn discard(self) -> Result<()> {
         Ok(self.entry.discard(self.store)?)
     }

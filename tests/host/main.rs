@@ -13,6 +13,7 @@ mod completions;
 mod crash;
 mod directories;
 mod doctor;
+mod domains;
 mod emit;
 mod extras;
 mod history;

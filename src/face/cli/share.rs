@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::examples;
-use crate::base::names::ProjectName;
+use crate::base::names::{DomainName, ProjectName};
 
 /// `larder push`
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(crate) struct PullArgs {
     /// The directory with the project's Cargo.toml [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
+    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
+    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    pub domain: Option<DomainName>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,

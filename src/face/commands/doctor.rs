@@ -52,6 +52,7 @@ pub(super) fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Out
 fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
     checks.extend(doctor::filesystem(store));
     checks.push(doctor::binary(store));
+    checks.push(doctor::domain(store, environment::text));
     checks.push(doctor::timer(store.root(), &places()));
     // What is wrong with the policy is said below.
     if let Ok(Some(share)) = Share::configured(store, output) {

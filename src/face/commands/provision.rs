@@ -10,7 +10,7 @@ use crate::base::names::{ProjectName, ToolchainId};
 use crate::face::cli::ProvisionArgs;
 use crate::observe::identity::Identity;
 use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
-use crate::store::config::StorePath;
+use crate::store::config::{StorePath, domains};
 use crate::store::{OpenEntry, Store, Wait};
 use crate::work::project::Project;
 
@@ -36,8 +36,10 @@ pub(super) fn provision(
 ) -> Result<u8> {
     let mut watch = Stopwatch::default();
     let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
-    let ProvisionArgs { project, source, with, command, .. } = arguments;
-    let project = Project::find(&store, project.clone(), source.clone(), with, command)?;
+    let ProvisionArgs { project, source, with, command, domain, .. } = arguments;
+    let (name, source) = (project.clone(), source.clone());
+    let domains = domains(&store, domain.clone(), None)?;
+    let project = Project::find(&store, name, source, with, command, domains)?;
     watch.step("prepare");
     let answer = run::identify(&project, &store, output)?;
     watch.step("identify");

@@ -11,6 +11,7 @@ use super::{DONE, FAILED, open_store};
 use crate::base::names::ProjectName;
 use crate::face::cli::PullArgs;
 use crate::output::{self, Output, Report, seconds, size};
+use crate::store::config::domains;
 use crate::store::{Store, Wait, history};
 use crate::work::project::Project;
 use crate::work::share::{AcceptedPush, Pulled, Share, ShareError, Whose};
@@ -43,8 +44,9 @@ fn take_newest(
     arguments: &PullArgs,
     output: Output,
 ) -> Result<u8> {
-    let PullArgs { project, source, command, .. } = arguments;
-    let project = Project::find(store, project.clone(), source.clone(), &[], command)?;
+    let PullArgs { project, source, command, domain, .. } = arguments;
+    let domains = domains(store, domain.clone(), None)?;
+    let project = Project::find(store, project.clone(), source.clone(), &[], command, domains)?;
     let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(store));
     let (looked, identity) = (looked?, answer?.identity);
     let whose =

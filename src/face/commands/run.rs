@@ -11,6 +11,7 @@ use crate::face::cli::RunArgs;
 use crate::host::command::{self, LARDER_FAILED};
 use crate::observe::identity::Answer;
 use crate::output::{self, Output, Progress, Stopwatch};
+use crate::store::config::domains;
 use crate::store::{Store, Wait, evict};
 use crate::work::project::Project;
 use crate::work::session::{Done, Session, sharing};
@@ -36,22 +37,32 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&mut warm, output);
     let done = warm.carry_out(&command, &mut watch);
     let is_for_nothing = done.as_ref().is_ok_and(|done| done.is_for_nothing);
+    let is_discarded = warm.is_throwaway();
     let code = done.and_then(|done| exit_code(done, output));
     if is_due && !matches!(code, Ok(DONE)) {
         // What went wrong is to be said; what cannot be removed now, a collection removes.
         let _ = warm.clear_cold();
     }
-    let mut code = code?;
+    let mut code = match code {
+        Ok(code) => code,
+        Err(error) => {
+            if is_discarded {
+                // What cannot be removed now, a collection removes.
+                let _ = warm.discard();
+            }
+            return Err(error);
+        }
+    };
     if is_for_nothing {
-        warm.discard()?;
         say_where(&project, output);
-        empty_scraps(&store, output);
-        output.detail(&watch.summary());
-        return Ok(code);
+        return throw_away(&store, warm, code, &watch, output);
     }
     if code == DONE && is_due {
         code = verify_by_itself(&mut warm, &command, &project, output)?;
         watch.step("verify");
+    }
+    if is_discarded {
+        return throw_away(&store, warm, code, &watch, output);
     }
     room::make(&store, output);
     watch.step("make room");
@@ -64,6 +75,20 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     }
     empty_scraps(&store, output);
     watch.step("empty trash");
+    output.detail(&watch.summary());
+    Ok(code)
+}
+
+/// Removes the directory of a use of which nothing stays.
+fn throw_away(
+    store: &Store,
+    warm: Session<'_>,
+    code: u8,
+    watch: &Stopwatch,
+    output: Output,
+) -> Result<u8> {
+    warm.discard()?;
+    empty_scraps(store, output);
     output.detail(&watch.summary());
     Ok(code)
 }
@@ -86,7 +111,11 @@ pub(super) fn project(store: &Store, arguments: RunArgs, output: Output) -> Resu
         arguments.source,
         &arguments.with,
         &arguments.command,
+        domains(store, arguments.domain, arguments.from)?,
     )?;
+    if arguments.discard {
+        project.discard();
+    }
     project.settings.packages = arguments.packages.unwrap_or(project.settings.packages);
     project.settings.fidelity = arguments.fidelity.unwrap_or(project.settings.fidelity);
     project.settings.wait = arguments.wait.unwrap_or(project.settings.wait);

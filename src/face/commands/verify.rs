@@ -57,7 +57,9 @@ pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Outp
         output.warning("the command failed, so nothing was compared; mend the build first");
         code
     };
-    drop(warm);
+    if warm.is_throwaway() {
+        warm.discard()?;
+    }
     watch.step("compare");
     run::empty_scraps(&store, output);
     watch.step("empty trash");

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::{Check, State};
 use crate::decide::policy::{self, Disk, Headroom, Policy, StoreView, Unmet};
 use crate::output;
-use crate::store::{FORMAT, Store, StoreError};
+use crate::store::{FORMAT, Store, StoreError, config};
 
 /// Opens the store to work in it; what is wrong has its remedy in its own words.
 pub(crate) fn opened(path: &Path) -> (Option<Store>, Check) {
@@ -216,6 +216,36 @@ pub(crate) fn budgets(
         }
         None => Check::ok(NAME, "they hold, and the last builds fit"),
     }
+}
+
+/// In which domain a build that is started here would be.
+pub(crate) fn domain(store: &Store, variable: impl Fn(&str) -> Option<String>) -> Check {
+    const NAME: &str = "domain";
+    let named = match variable("LARDER_DOMAIN").map(|name| name.parse()).transpose() {
+        Ok(named) => named,
+        Err(error) => return Check::error(NAME, error),
+    };
+    let domains = match config::domains(store, named, None) {
+        Ok(domains) => domains,
+        Err(error) => return Check::error(NAME, error),
+    };
+    let is_request = variable("GITHUB_EVENT_NAME").is_some_and(|event| event == "pull_request")
+        || variable("CI_MERGE_REQUEST_ID").is_some_and(|id| !id.is_empty());
+    if is_request && domains.own.is_default() {
+        return Check::warning(
+            NAME,
+            "default: what this request's build leaves, the builds of others go on with",
+            "build requests with `larder run --domain requests --from default`",
+        );
+    }
+    let own = domains.own;
+    Check::ok(
+        NAME,
+        match domains.from.first() {
+            Some(from) => format!("{own}, which begins from {from}"),
+            None => own.to_string(),
+        },
+    )
 }
 
 /// What was set aside and waits to be deleted.

@@ -62,6 +62,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
             closed: Some(closed),
         }),
         shared: None,
+        throwaway: false,
         verified: None,
     };
     let entry = Listed::Known { record: Box::new(record) };

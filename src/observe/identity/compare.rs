@@ -45,6 +45,7 @@ pub(crate) fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
         ("fidelity", "fidelity"),
         ("store", "store path"),
         ("cpu", "processor"),
+        ("domain", "domain"),
         ("salt", "salt"),
         ("package_mode", "packages that count"),
         ("package_manager", "package manager"),

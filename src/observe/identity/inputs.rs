@@ -13,6 +13,9 @@ use super::rust::Rust;
 use crate::base::digest::Digest;
 use crate::base::names::ToolchainId;
 
+/// What stands between a domain's name, which cannot have it, and the number of one use that is thrown away.
+pub(crate) const THROWAWAY: char = '!';
+
 /// Everything that decides the bytes and that Cargo does not track.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
@@ -42,6 +45,9 @@ pub(super) struct Inputs {
     pub environment: BTreeMap<String, String>,
     pub cargo_config: BTreeMap<String, Digest>,
     pub cpu: Option<String>,
+    /// For whom it is built; empty in the default domain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub domain: String,
 }
 
 /// The same in its canonical form, with the name of the directory that follows from it.
@@ -99,6 +105,11 @@ impl Identity {
         Self::of(Inputs { command: Vec::new(), ..self.inputs.clone() })
     }
 
+    /// The same in another domain, as [`Request::domain`](super::Request::domain) names it.
+    pub(crate) fn in_domain(&self, domain: &str) -> Result<Self, CanonicalError> {
+        Self::of(Inputs { domain: domain.to_owned(), ..self.inputs.clone() })
+    }
+
     /// The words of the command that decide what is built.
     pub fn command(&self) -> &[String] {
         &self.inputs.command
@@ -107,6 +118,11 @@ impl Identity {
     /// What is attached.
     pub fn with(&self) -> &BTreeSet<CacheKind> {
         &self.inputs.with
+    }
+
+    /// Whether it is of one use that is thrown away.
+    pub(crate) fn is_throwaway(&self) -> bool {
+        self.inputs.domain.contains(THROWAWAY)
     }
 
     /// Whether builds with it are bit for bit those of a cold one.
@@ -138,6 +154,12 @@ impl Identity {
         }
         if self.inputs.way == Way::Symlink {
             words.push("symlink".to_owned());
+        }
+        match self.inputs.domain.split_once(THROWAWAY) {
+            Some(("", _)) => words.push("to be discarded".to_owned()),
+            Some((domain, _)) => words.push(format!("domain {domain}, to be discarded")),
+            None if self.inputs.domain.is_empty() => {}
+            None => words.push(format!("domain {}", self.inputs.domain)),
         }
         words.join(" · ")
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::sharing::pull_when_cold;
 use super::waiting::wait_for_cargo;
-use super::{Checkout, Held, Session};
+use super::{Checkout, Held, Session, start};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::identity::{Answer, Identity, Surroundings};
@@ -55,7 +55,7 @@ impl<'a> Session<'a> {
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
         let known = [source.clone()].into_iter().chain(surroundings.target).chain(downloads);
         let view = View { known: known.collect(), source, command: identity.command().to_vec() };
-        let lock = project.lock(store, identity.id(), output)?;
+        let lock = start::lock(store, project, &identity, output)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
         let claim = project.claim(&place, output)?;
         target.as_deref().map_or(Ok(()), link::check)?;

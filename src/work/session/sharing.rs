@@ -64,7 +64,7 @@ pub(super) fn pull_when_cold(
 }
 
 /// Whether no build ever succeeded in a directory, or it would be set aside.
-fn is_cold(paths: &EntryPaths) -> bool {
+pub(super) fn is_cold(paths: &EntryPaths) -> bool {
     match atomic::read_json::<EntryRecord>(&paths.record()) {
         Ok(Some(record)) => record.successes == 0 || record.lost_to_another_boot(&boot_id()),
         Ok(None) | Err(_) => true,
