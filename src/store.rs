@@ -21,6 +21,7 @@
 //!   observed/<project>             what identification saw, by stamp: a cache, remade when lost
 //!   projects/<project>/
 //!     <toolchain id>.lock          beside the directory, never renamed; unlinked only while held, once the directory is gone
+//!     <toolchain id>.alive         held by what runs of a command, only meanwhile; left by who was killed
 //!     <toolchain id>.pin           the directory is not collected
 //!     <toolchain id>.pull/         what is being pulled, or copied from another domain, only meanwhile
 //!     <toolchain id>.push/         a replica that is being pushed, only meanwhile
@@ -40,15 +41,16 @@
 //! **Locking.** One exclusive `flock` on `<toolchain id>.lock` covers the directory beside it and
 //! all its records; nothing in it is read for a decision, or written, without it. Nobody holds
 //! two. After it, a use claims the directory in which it attaches (`flock` on the directory
-//! itself): always in this order, so that nobody waits in a circle. `flock` works through bind mounts and across namespaces, where process ids do not. A use
-//! hands its descriptor to the command, so that the lock outlives a killed larder until the last
-//! process that could still write is gone.
+//! itself): always in this order, so that nobody waits in a circle. `flock` works through bind mounts and across namespaces, where process ids do not. No
+//! command inherits a lock. It inherits what shows that it runs, and a directory of which something runs is in use too,
+//! so that nobody takes it when larder was killed ([`alive`]).
 //!
 //! **Durability.** Every record is written to a temporary file in its own directory, synced,
 //! renamed, and the directory synced ([`crate::base::atomic`]).
 //!
 //! **Compatibility.** A store of a newer format can be read for `status`, never written.
 
+mod alive;
 mod binary;
 pub(crate) mod config;
 mod downloads;
@@ -67,7 +69,8 @@ mod share;
 mod target;
 mod vacant;
 
-pub(crate) use binary::{is_static, pointed};
+pub(crate) use alive::Sign;
+pub(crate) use binary::{is_installed, is_own_file, is_static, own_binary, pointed};
 pub(crate) use entry::rfc3339;
 pub(crate) use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
 pub(crate) use error::StoreError;

@@ -95,7 +95,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 }
 
 /// Opens the store to work in it; a store that somebody named must be there, the default one is made.
-fn open_store(named: Option<PathBuf>, wait: Wait, output: Output) -> Result<(Store, Guard)> {
+fn open_store(
+    named: Option<PathBuf>,
+    wait: Option<Wait>,
+    output: Output,
+) -> Result<(Store, Guard)> {
     match StorePath::find(named) {
         StorePath::Named(path) if !may_make(&path) => {
             enter(|| Store::open_writable(&path), wait, output)
@@ -131,23 +135,25 @@ fn say_made(store: &Store, output: Output) -> Result<()> {
 /// Opens a store that is there, to work in it.
 fn existing_store(named: Option<PathBuf>, output: Output) -> Result<(Store, Guard)> {
     let path = StorePath::find(named);
-    enter(|| Store::open_writable(path.path()), Wait::Forever, output)
+    enter(|| Store::open_writable(path.path()), None, output)
 }
 
 /// Opens the store at a path to work in it, and makes it where there is none.
-fn make_store(path: &Path, wait: Wait, output: Output) -> Result<(Store, Guard)> {
+fn make_store(path: &Path, wait: Option<Wait>, output: Output) -> Result<(Store, Guard)> {
     let path = std::path::absolute(path)?;
     enter(|| Store::create(&path), wait, output)
 }
 
-/// Opens a store and keeps it where it is. One that is moved away meanwhile is opened again.
+/// Opens a store and keeps it where it is. One that is moved away meanwhile is opened again. Who names no time to
+/// wait waits as long as the store's policy says.
 fn enter(
     open: impl Fn() -> Result<Store, StoreError>,
-    wait: Wait,
+    wait: Option<Wait>,
     output: Output,
 ) -> Result<(Store, Guard)> {
     loop {
         let store = open()?;
+        let wait = wait.unwrap_or_else(|| config::wait(&store));
         let announce = |holder: &str| {
             let root = store.root().display();
             output.note(&format!("waiting for the store {root}: in use by {holder}"));

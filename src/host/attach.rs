@@ -9,13 +9,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "mounts, and starts trials of whether it could")]
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,6 +28,8 @@ use crate::base::fault::point_after_fork;
 #[derive(Debug)]
 pub(crate) struct Mounts {
     binds: Vec<Bind>,
+    /// What is to be read and not written.
+    fixed: Vec<CString>,
     here: Option<CString>,
     user_map: CString,
     group_map: CString,
@@ -56,6 +58,7 @@ impl Default for Mounts {
         let own = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
         Self {
             binds: Vec::new(),
+            fixed: Vec::new(),
             here: None,
             user_map: own(rustix::process::geteuid().as_raw()),
             group_map: own(rustix::process::getegid().as_raw()),
@@ -77,6 +80,12 @@ impl Mounts {
     fn add(&mut self, source: &Path, place: &Path, whole: bool) -> io::Result<()> {
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes());
         self.binds.push(Bind { source: text(source)?, place: text(place)?, whole });
+        Ok(())
+    }
+
+    /// Has the command read a file or a directory and not write it, where the kernel can do that.
+    pub(crate) fn fix(&mut self, path: &Path) -> io::Result<()> {
+        self.fixed.push(CString::new(path.as_os_str().as_bytes())?);
         Ok(())
     }
 
@@ -105,7 +114,7 @@ impl Mounts {
     ///
     /// To be called between `fork` and `exec`: it allocates nothing and takes no lock.
     pub(crate) fn enter(&self) -> io::Result<()> {
-        if self.binds.is_empty() {
+        if self.binds.is_empty() && self.fixed.is_empty() {
             return Ok(());
         }
         point_after_fork("attach.unshare");
@@ -119,6 +128,10 @@ impl Mounts {
         for bind in &self.binds {
             point_after_fork("attach.mount");
             bind.make()?;
+        }
+        for place in &self.fixed {
+            // Somebody may have removed it meanwhile; and what cannot be fixed, doctor says.
+            let _ = fix(place);
         }
         // The directory that it was started in is the one below the mounts.
         if let Some(here) = &self.here {
@@ -145,6 +158,32 @@ impl Bind {
             rustix::mount::mount_bind(source, place)
         }
     }
+}
+
+/// Mounts a path on itself, to be read and not written. What else a mount has stays: some of it may not be taken from
+/// one that was made outside of a user namespace (`mount_setattr(2)`, since Linux 5.12).
+fn fix(place: &CStr) -> io::Result<()> {
+    // `struct mount_attr`: what is set, what is cleared, propagation, a user namespace.
+    let attributes: [u64; 4] = [libc::MOUNT_ATTR_RDONLY, 0, 0, 0];
+    rustix::mount::mount_bind(place, place)?;
+    // SAFETY: the path ends with a zero, and the kernel reads as many bytes as the structure has.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            place.as_ptr(),
+            0,
+            attributes.as_ptr(),
+            size_of_val(&attributes),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Finds out, in a process that ends at once, whether `dir` could be kept from being written.
+pub(crate) fn try_to_fix(dir: &Path) -> io::Result<()> {
+    let place = CString::new(dir.as_os_str().as_bytes())?;
+    try_mount_and(dir, move || fix(&place))
 }
 
 /// Finds out, in a process that ends at once, whether `dir` could be bind-mounted.
@@ -176,31 +215,13 @@ pub(crate) fn try_user_namespace() -> io::Result<()> {
     trial.spawn().and_then(|mut child| child.wait()).map(drop)
 }
 
-/// Asks a program for its version, in a process that has `root` as `/` and nothing else.
-pub(crate) fn try_in_root(root: &Path, program: &str) -> io::Result<Output> {
-    let root = CString::new(root.as_os_str().as_bytes())?;
-    let mounts = Mounts::default();
-    let mut trial = Command::new(program);
-    trial.arg("--version").env_clear().stdin(Stdio::null());
-    let enter = move || {
-        if rustix::process::chroot(root.as_c_str()) == Err(Errno::PERM) {
-            mounts.enter_user_namespace()?;
-            rustix::process::chroot(root.as_c_str())?;
-        }
-        Ok(rustix::process::chdir(c"/")?)
-    };
-    // SAFETY: system calls only; it neither allocates nor locks.
-    unsafe { trial.pre_exec(enter) };
-    trial.output()
-}
-
 fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     // SAFETY: only called in the single-threaded child of a fork, which shares no file
     // descriptor table that another thread could rely on.
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
-fn write(path: &std::ffi::CStr, text: &std::ffi::CStr) -> Result<(), Errno> {
+fn write(path: &CStr, text: &CStr) -> Result<(), Errno> {
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(file, text.to_bytes()).map(|_| ())
 }

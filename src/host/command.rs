@@ -3,7 +3,7 @@
 //! larder becomes the reaper of everything the command starts. When the command has ended,
 //! whatever of it still runs is killed, because an orphaned linker could write into a later
 //! build's output. If larder itself is killed, the command dies with it, and its descendants keep
-//! the lock's descriptor, so that nobody takes the directory from under them (decision 10).
+//! what shows that they run, so that nobody takes the directory from under them (decisions 10 and 102).
 
 #![expect(clippy::disallowed_methods, reason = "starts the user's command")]
 
@@ -95,15 +95,26 @@ pub(crate) struct Ended {
     pub code: i32,
     /// How long it ran.
     pub duration: Duration,
+    /// So many processes of it go on, because they may not be ended.
+    pub survivors: usize,
+}
+
+/// Whether nothing of a command runs any more.
+pub(crate) fn is_over(ended: &Result<Ended, CommandError>) -> bool {
+    match ended {
+        Ok(ended) => ended.survivors == 0,
+        Err(CommandError::Supervise(_)) => false,
+        Err(_) => true,
+    }
 }
 
 /// Runs a command to its end, and ends what it left behind.
 ///
-/// Every process of it inherits the `locks`. What it looks up the recorder is told, if there is one.
+/// Every process of it inherits the `signs`. What it looks up the recorder is told, if there is one.
 pub(crate) fn run(
     command: &[OsString],
     mounts: Mounts,
-    locks: &[BorrowedFd<'_>],
+    signs: &[BorrowedFd<'_>],
     recorder: Option<Arc<Recorder>>,
     output: Output,
 ) -> Result<Ended, CommandError> {
@@ -112,7 +123,7 @@ pub(crate) fn run(
     let started = Instant::now();
     let receiving = forward_signals().map_err(CommandError::Supervise)?;
     let tracer = recorder.map(Tracer::new);
-    let (child, listener) = start(command, mounts, locks, tracer, output)?;
+    let (child, listener) = start(command, mounts, signs, tracer, output)?;
     RECEIVER.is(child.as_raw_nonzero().get());
     let code = wait_for(child).map_err(|error| CommandError::Supervise(error.into()))?;
     drop(receiving);
@@ -124,7 +135,7 @@ pub(crate) fn run(
             "{survivors} processes that the command left belong to another user and go on, and the directory stays in use; end them as that user"
         ));
     }
-    Ok(Ended { code, duration })
+    Ok(Ended { code, duration, survivors })
 }
 
 /// Looks whether there is the program that a command starts, as `execvp(3)` would find it.
@@ -174,15 +185,15 @@ pub(crate) fn yield_to_others() {
 fn start(
     command: &[OsString],
     mounts: Mounts,
-    locks: &[BorrowedFd<'_>],
+    signs: &[BorrowedFd<'_>],
     tracer: Option<Tracer>,
     output: Output,
 ) -> Result<(Pid, Option<Listener>), CommandError> {
     let (ready, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|error| CommandError::Supervise(error.into()))?;
     let first = first_descriptor();
-    let inherit = |lock: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(lock, first);
-    let inherited: Result<Vec<OwnedFd>, Errno> = locks.iter().map(inherit).collect();
+    let inherit = |sign: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(sign, first);
+    let inherited: Result<Vec<OwnedFd>, Errno> = signs.iter().map(inherit).collect();
     let inherited = inherited.map_err(|error| CommandError::Supervise(error.into()))?;
     let removals = Removals::of(mounts.sources());
     let asking = Asking::of(&mounts, tracer.is_some()).map_err(CommandError::Supervise)?;
@@ -253,8 +264,8 @@ fn prepare(
         rustix::process::umask(Mode::from_bits_retain(mask));
     }
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    for lock in inherited {
-        rustix::io::fcntl_setfd(lock, FdFlags::empty())?;
+    for sign in inherited {
+        rustix::io::fcntl_setfd(sign, FdFlags::empty())?;
     }
     fault::point_after_fork("command.exec");
     rustix::io::write(writer, b"+")?;

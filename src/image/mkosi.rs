@@ -13,8 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub(crate) use include::Include;
+pub(crate) use include::{FOR_EPHEMERAL, Include};
 pub(crate) use summary::Summary;
+
+/// The function that build scripts source, as it is in this version.
+pub(crate) const SNIPPET: &str = include_str!("../../mkosi-snippets/larder.sh");
 
 /// The target of the store's build source, relative to `/work/src`.
 const TARGET: &str = "../larder";

@@ -1,24 +1,34 @@
-//! `<store>/bin/larder`: the one static binary for the host and for the sandbox (decision 20).
+//! What larder installs in a store for sandboxes: `<store>/bin/larder`, the one static binary for the host and for the
+//! sandbox (decision 20), and what lies beside it.
+//!
+//! A build that sees the store may have replaced any of it. It is data: compared with what this larder would install,
+//! written anew where it differs, and never started (decision 101).
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::error::StoreError;
 use super::layout::Store;
 use crate::base::path_error::{At, PathError};
-use crate::base::{atomic, program};
+use crate::base::{atomic, regular};
+use crate::image::mkosi::{FOR_EPHEMERAL, Include};
 
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
 const INTERPRETER: u32 = 3;
 
+/// The mode of a binary: nobody but its owner may change it.
+const MODE: u32 = 0o755;
+
+/// The larder that runs.
+const OWN: &str = "/proc/self/exe";
+
 impl Store {
-    /// Puts the running binary into the store unless the same or a newer one is there. Says
-    /// whether it did.
+    /// Puts the running binary into the store unless it is there. Says whether it did.
     pub(crate) fn install_binary(&self) -> Result<bool, StoreError> {
         let path = self.binary();
-        let own = fs::read("/proc/self/exe").at("install", &path)?;
+        let own = own_binary()?;
         if !is_static(&own) {
             let why = io::Error::other(
                 "this larder is linked dynamically and may not start inside a sandbox; \
@@ -26,12 +36,7 @@ impl Store {
             );
             return Err(PathError::new("install", &path, why).into());
         }
-        let same = fs::read(&path).is_ok_and(|installed| installed == own);
-        if same || installed_version(&path) > Some(parse(env!("CARGO_PKG_VERSION"))) {
-            return Ok(false);
-        }
-        atomic::write(&path, &own, 0o755)?;
-        Ok(true)
+        install(&own, &path)
     }
 
     /// Makes the directory that leads to a store elsewhere: the binary, and where the store is for
@@ -39,13 +44,66 @@ impl Store {
     pub(crate) fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         self.make_inner(&format!("{name}/bin"))?;
-        let binary = fs::read(self.binary()).at("install", dir)?;
-        let place = dir.join("bin/larder");
-        if fs::read(&place).ok().as_ref() != Some(&binary) {
-            atomic::write(&place, &binary, 0o755)?;
-        }
+        check_directory(dir)?;
+        install(&own_binary()?, &dir.join("bin/larder"))?;
         Ok(atomic::write(&dir.join(POINTER), format!("{to}\n").as_bytes(), 0o644)?)
     }
+
+    /// What is installed here or written by the store's owner, and what no command has to change: all of it is
+    /// believed by larders that may do more than a command. What is a symlink is somebody else's.
+    pub(crate) fn fixed(&self) -> Vec<PathBuf> {
+        let names = ["bin", FOR_EPHEMERAL, "larder.sh", "larder.toml", "repositories"];
+        let names = names.into_iter().chain(Include::all().map(Include::name));
+        let is_there = |path: &PathBuf| {
+            let found = fs::symlink_metadata(path);
+            found.is_ok_and(|found| found.is_file() || found.is_dir())
+        };
+        names.map(|name| self.root().join(name)).filter(is_there).collect()
+    }
+}
+
+/// The bytes of the larder that runs.
+pub(crate) fn own_binary() -> Result<Vec<u8>, PathError> {
+    fs::read(OWN).at("read", Path::new(OWN))
+}
+
+/// Whether a path leads to the very file that runs.
+pub(crate) fn is_own_file(path: &Path) -> bool {
+    let place = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    place(path).is_some_and(|there| place(Path::new(OWN)) == Some(there))
+}
+
+/// Whether a file is what [`install`] leaves: these bytes, which nobody can change but the caller, by this name or
+/// another.
+pub(crate) fn is_installed(own: &[u8], path: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    let is_closed = found.is_file()
+        && found.nlink() == 1
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.mode() & 0o7777 == MODE
+        && found.len() == own.len() as u64;
+    is_closed && regular::read(path, own.len() as u64).is_ok_and(|bytes| bytes == own)
+}
+
+/// Puts the bytes of this larder at a path; says whether they were not there.
+fn install(own: &[u8], path: &Path) -> Result<bool, StoreError> {
+    check_directory(path.parent().unwrap_or(Path::new("/")))?;
+    if is_installed(own, path) {
+        return Ok(false);
+    }
+    atomic::write(path, own, MODE)?;
+    Ok(true)
+}
+
+/// Refuses a directory that leads elsewhere.
+fn check_directory(dir: &Path) -> Result<(), PathError> {
+    if fs::symlink_metadata(dir).at("install", dir)?.is_dir() {
+        return Ok(());
+    }
+    let why = io::Error::other(
+        "it is a symlink and not the store's own directory; remove it by hand, and look who put it there",
+    );
+    Err(PathError::new("install", dir, why))
 }
 
 /// The file that says where the store is, in a directory that only leads to one.
@@ -53,24 +111,10 @@ const POINTER: &str = "store";
 
 /// The store that a directory leads to.
 pub(crate) fn pointed(dir: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(dir.join(POINTER)).ok()?;
+    let mut text = String::new();
+    regular::open(&dir.join(POINTER)).ok()?.take(4096).read_to_string(&mut text).ok()?;
     let path = Path::new(text.strip_suffix('\n')?);
     path.is_absolute().then(|| path.to_owned())
-}
-
-type Version = Vec<u64>;
-
-/// What the installed binary says of itself; `None` if it says nothing.
-fn installed_version(path: &Path) -> Option<Version> {
-    let mut command = Command::new(path);
-    command.arg("--version");
-    let answer = program::ask(command, "telling its version").ok()?;
-    let text = String::from_utf8(answer.text).ok()?;
-    text.trim().strip_prefix("larder ").map(parse)
-}
-
-fn parse(version: &str) -> Version {
-    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 /// Whether a 64-bit little-endian ELF file asks for no dynamic loader.
@@ -90,6 +134,8 @@ pub(crate) fn is_static(elf: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     #[test]
@@ -100,9 +146,38 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_compared_by_number() {
-        assert!(parse("0.10.0") > parse("0.9.9"));
-        assert!(parse("1.0.0") > parse("0.99.0"));
-        assert_eq!(parse("0.1.0"), parse("0.1.0"));
+    fn what_is_installed_is_replaced_unless_it_is_the_same_and_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mark) = (dir.path().join("bin/larder"), dir.path().join("started"));
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        let own = b"these bytes";
+        assert!(install(own, &path).unwrap(), "nothing was there");
+        assert!(!install(own, &path).unwrap(), "it is there");
+        let newer = format!("#!/bin/sh\n: >{}\necho larder 99.0.0\n", mark.display());
+        let write = |bytes: &[u8], mode: u32| {
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let spoils: [&dyn Fn(); 5] = [
+            &|| write(newer.as_bytes(), 0o755),
+            &|| write(b"these bytez", 0o755),
+            &|| write(own, 0o777),
+            &|| fs::hard_link(&path, dir.path().join("another name")).unwrap(),
+            &|| {
+                fs::rename(&path, dir.path().join("moved")).unwrap();
+                symlink("../moved", &path).unwrap();
+            },
+        ];
+        for (number, spoil) in spoils.into_iter().enumerate() {
+            spoil();
+            assert!(!is_installed(own, &path), "{number}");
+            assert!(install(own, &path).unwrap(), "{number}");
+            assert!(is_installed(own, &path), "{number}");
+        }
+        assert!(!mark.exists(), "it was started");
+        fs::rename(dir.path().join("bin"), dir.path().join("away")).unwrap();
+        symlink("away", dir.path().join("bin")).unwrap();
+        let error = install(own, &path).unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("symlink"));
     }
 }

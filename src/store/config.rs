@@ -88,6 +88,12 @@ impl Settings {
     }
 }
 
+/// How long the store's policy lets anybody wait for the store itself. What is wrong with the policy is said by who
+/// follows it.
+pub(crate) fn wait(store: &Store) -> Wait {
+    File::read(store).ok().and_then(|file| file.general.wait).unwrap_or_default()
+}
+
 /// What the store's policy says of what may stay.
 pub(crate) fn budgets(store: &Store) -> Result<policy::Policy, ConfigError> {
     Ok(File::read(store)?.budgets())
@@ -142,7 +148,7 @@ impl File {
             verify_every: own.verify_every.or(general.verify_every).unwrap_or(0),
             ignore_env: own.ignore_env.or(general.ignore_env).unwrap_or_default(),
             salt: own.salt.or(general.salt).unwrap_or_default(),
-            wait: own.wait.or(general.wait).unwrap_or(Wait::Forever),
+            wait: own.wait.or(general.wait).unwrap_or_default(),
         }
     }
 }

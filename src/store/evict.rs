@@ -76,9 +76,21 @@ pub(crate) fn in_trash(store: &Store) -> (u64, Usage) {
 /// Removes the lock file of a directory that is gone, while it is held (decision 32). Whoever waits for it finds,
 /// once it has it, that it is not at its path any more, and begins anew.
 pub(crate) fn remove_lock(store: &Store, path: &Path, lock: Lock) -> Result<(), EvictError> {
+    remove_sign(store, &path.with_extension("alive"))?;
     let removed = remove_file(store, path, |name| has_ending(name, "lock"));
     drop(lock);
     removed
+}
+
+/// Removes what showed that a command ran, of a directory whose lock is held: nothing of the command runs any more.
+pub(crate) fn remove_sign(store: &Store, path: &Path) -> Result<(), EvictError> {
+    match remove_file(store, path, |name| has_ending(name, "alive")) {
+        // Somebody else put it there.
+        Err(EvictError::Path(error)) if error.kind() == io::ErrorKind::IsADirectory => {
+            Trash::new(store).take(path)
+        }
+        other => other,
+    }
 }
 
 /// Removes a pin.

@@ -4,21 +4,20 @@
 //! Whoever wants to have the store alone waits for that with `<store>/moving.lock`, and who comes later
 //! gives way to him, so that a move has its turn however busy the store is (decision 56).
 //!
-//! The first is taken before any other lock, the second after that of the directory; both are handed
-//! to the command: nothing is moved or removed while anything still runs that uses it.
+//! The first is taken before any other lock, the second after that of the directory. No command inherits either, but
+//! nothing is moved or removed while a command still runs, whoever started it ([`super::alive`]).
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::StoreError;
 use super::layout::Store;
 use super::lock::{self, How, LockError, Wait};
 use crate::base::fault;
 use crate::base::path_error::At;
 
-/// Keeps the store where it is, until it is dropped and every process that inherited it is gone.
+/// Keeps the store where it is, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard {
     file: File,
@@ -73,7 +72,7 @@ impl Store {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Option<Guard>, LockError> {
-        if self.is_held_from_outside() {
+        if self.is_inside_a_use() {
             return Ok(None);
         }
         let limit = match wait {
@@ -84,14 +83,6 @@ impl Store {
             Err(LockError::Busy { .. }) => Ok(None),
             other => other,
         }
-    }
-
-    /// Whether this process was handed the lock by a use of the same store inside which it runs.
-    fn is_held_from_outside(&self) -> bool {
-        let Ok(lock) = std::fs::metadata(self.lock()) else { return false };
-        let descriptors = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-        let opened = descriptors.filter_map(|descriptor| std::fs::metadata(descriptor.path()).ok());
-        opened.into_iter().any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
     }
 
     /// Whether the store is where it was when it was opened. A move leaves a symlink, by which the lock
@@ -106,21 +97,28 @@ impl Store {
     }
 
     /// Keeps the shared downloads. Who has them alone has them for an instant only.
-    pub(crate) fn hold_downloads(&self) -> Result<Guard, LockError> {
+    pub(crate) fn hold_downloads(
+        &self,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Guard, LockError> {
         let path = self.downloads_lock();
+        let mut announce = Some(announce);
         loop {
-            if let Some(guard) = guard(&path, How::Shared, Wait::Forever, |_| {})? {
+            let say = |holder: &str| announce.take().into_iter().for_each(|say| say(holder));
+            if let Some(guard) = guard(&path, How::Shared, wait, say)? {
                 return Ok(guard);
             }
         }
     }
 
     /// Has the shared downloads alone, if no build uses them this instant.
-    pub(crate) fn try_downloads(&self) -> Result<Option<Guard>, LockError> {
+    pub(crate) fn try_downloads(&self) -> Result<Option<Guard>, StoreError> {
         let path = self.downloads_lock();
         let file = lock::open(&path).at("lock", &path)?;
         let alone = lock::try_for(&file, How::Alone, Duration::ZERO).at("lock", &path)?;
-        Ok(alone.then_some(Guard::new(file)))
+        let is_free = alone && self.first_alive()?.is_none();
+        Ok(is_free.then_some(Guard::new(file)))
     }
 
     fn downloads_lock(&self) -> PathBuf {
@@ -135,10 +133,8 @@ fn guard(
     announce: impl FnOnce(&str),
 ) -> Result<Option<Guard>, LockError> {
     let file = lock::open(path).at("lock", path)?;
-    let busy =
-        |waited| LockError::Busy { path: path.to_owned(), holder: lock::holder(path), waited };
-    let say = || announce(&lock::holder(path));
-    lock::take(&file, how, wait, say).at("lock", path)?.map_err(busy)?;
+    let is_free = || lock::try_for(&file, how, Duration::ZERO);
+    lock::until(path, wait, is_free, || Ok(lock::holder(path)), announce)?;
     let is_there = lock::is_at(&file, path).at("lock", path)?;
     Ok(is_there.then_some(Guard::new(file)))
 }
@@ -165,13 +161,8 @@ impl Guard {
             work();
             fault::point("store.share-again");
         }
-        let taken = lock::take(&self.file, How::Shared, Wait::Forever, || {}).at("lock", &path);
-        Ok(taken.map(drop)?)
-    }
-}
-
-impl AsFd for Guard {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        let path = store.lock();
+        let is_free = || lock::try_for(&self.file, How::Shared, Duration::ZERO);
+        lock::until(&path, Wait::default(), is_free, || Ok(lock::holder(&path)), |_| {})
     }
 }

@@ -86,6 +86,11 @@ impl EntryPaths {
         self.dir.with_extension("lock")
     }
 
+    /// What shows that a command of the directory runs, beside it.
+    pub(crate) fn alive(&self) -> PathBuf {
+        self.dir.with_extension("alive")
+    }
+
     /// The pin beside the directory.
     pub(crate) fn pin(&self) -> PathBuf {
         self.dir.with_extension("pin")

@@ -27,14 +27,18 @@ pub(crate) struct Row {
     pub record: Result<EntryRecord, String>,
     /// Whether it is not to be collected.
     pub pinned: bool,
+    /// Whether something of a command may run that nobody has the lock for.
+    pub may_live: bool,
 }
 
 /// The names that a project's directory holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     pub directories: Vec<ToolchainId>,
-    /// Lock files, also of directories that are gone.
+    /// Lock files and signs of life, also of directories that are gone.
     pub locks: Vec<ToolchainId>,
+    /// Signs of life.
+    pub alive: Vec<ToolchainId>,
     pub pins: Vec<ToolchainId>,
     /// What was being pulled.
     pub pulls: Vec<ToolchainId>,
@@ -87,13 +91,14 @@ impl Store {
             toolchain: *id,
             record: self.record_in(dir.as_ref(), project, *id),
             pinned: names.pins.contains(id),
+            may_live: names.alive.contains(id),
         };
         Ok(names.directories.par_iter().map(|id| map(row(id))).collect())
     }
 
     /// Who uses each of the directories now, in words; nothing where it is free.
     pub(crate) fn users(&self, rows: &[Row]) -> Vec<Option<String>> {
-        if lock::is_free(&self.lock()) {
+        if rows.iter().all(|row| !row.may_live) && lock::is_free(&self.lock()) {
             // Nobody works in the store at all (decision 44).
             return vec![None; rows.len()];
         }
@@ -101,7 +106,12 @@ impl Store {
         let users = of_project.into_par_iter().flat_map_iter(|rows| {
             let dir = rows.first().and_then(|row| self.project_fd(&row.project));
             rows.iter().map(move |row| match &dir {
-                Some(dir) if lock::is_free_in(dir, &format!("{}.lock", row.toolchain)) => None,
+                Some(dir)
+                    if !row.may_live
+                        && lock::is_free_in(dir, &format!("{}.lock", row.toolchain)) =>
+                {
+                    None
+                }
                 _ => row.in_use_by(self),
             })
         });
@@ -131,8 +141,9 @@ impl Store {
 
     /// One directory as its record shows it.
     pub(crate) fn row(&self, project: &ProjectName, toolchain: ToolchainId, pinned: bool) -> Row {
-        let record = record(&self.entry(project, toolchain));
-        Row { project: project.clone(), toolchain, record, pinned }
+        let paths = self.entry(project, toolchain);
+        let may_live = fs::symlink_metadata(paths.alive()).is_ok();
+        Row { project: project.clone(), toolchain, record: record(&paths), pinned, may_live }
     }
 
     /// The record of one directory of many, with as few system calls as can be.
@@ -187,6 +198,9 @@ impl Names {
             self.directories.push(id);
         } else if let Some(id) = id(".lock").filter(|_| !is_dir) {
             self.locks.push(id);
+        } else if let Some(id) = id(".alive").filter(|_| !is_dir) {
+            self.locks.push(id);
+            self.alive.push(id);
         } else if let Some(id) = id(".pin").filter(|_| !is_dir) {
             self.pins.push(id);
         } else if let Some(id) = id(".pull").filter(|_| is_dir) {
@@ -290,10 +304,10 @@ mod tests {
         let rows = store.all_rows().unwrap();
         assert_eq!(rows.len(), 4);
         assert_eq!(store.users(&rows), [const { None }; 4]);
-        let guard = store.hold(Wait::Forever, |_| {}).unwrap();
+        let guard = store.hold(Wait::default(), |_| {}).unwrap();
         assert_eq!(store.users(&rows), [const { None }; 4]);
         let busy = store.entry(&"oat".parse().unwrap(), id(2)).lock();
-        let lock = Lock::acquire(&busy, "image one", Wait::Forever, |_| {}).unwrap();
+        let lock = Lock::acquire(&busy, "image one", Wait::default(), |_| {}).unwrap();
         for (row, user) in rows.iter().zip(store.users(&rows)) {
             let is_busy = row.project.as_str() == "oat" && row.toolchain == id(2);
             assert_eq!(user.is_some_and(|user| user.starts_with("image one")), is_busy);

@@ -1,11 +1,13 @@
-//! The lock of one target directory. Whoever has it has the directory.
+//! The lock of one target directory. Whoever has it has the directory. It is larder's own: what a command inherits
+//! shows only that it lives ([`super::alive`]).
 
-#![expect(clippy::disallowed_methods, reason = "makes lock files")]
+#![expect(clippy::disallowed_methods, reason = "makes lock files, and closes them to others")]
 
-use std::fs::File;
+use std::cell::Cell;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,14 +16,18 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::alive::{self, Sign};
 use crate::base::fault;
 use crate::base::path_error::{At, PathError};
 
 /// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
 const UNREMARKABLE: Duration = Duration::from_millis(100);
 
-/// How often a bounded wait tries again.
+/// How often a wait tries again.
 const POLL: Duration = Duration::from_millis(50);
+
+/// So long is waited where nobody says anything else: longer than nearly every build that is waited for.
+const DEFAULT: Duration = Duration::from_secs(3600);
 
 /// How long to wait for a lock that somebody else holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,29 @@ pub(crate) enum Wait {
     AtMost(Duration),
 }
 
+impl Default for Wait {
+    fn default() -> Self {
+        Self::AtMost(DEFAULT)
+    }
+}
+
+impl Wait {
+    /// What is said to who waits for somebody.
+    fn told(self, holder: &str) -> String {
+        match self {
+            Self::Forever => format!("{holder}, for as long as it takes"),
+            Self::AtMost(limit) => {
+                let limit = humantime::format_duration(limit);
+                format!("{holder}, for at most {limit}; `wait` in larder.toml sets another limit")
+            }
+        }
+    }
+
+    fn is_over(self, waited: Duration) -> bool {
+        matches!(self, Self::AtMost(limit) if waited >= limit.max(UNREMARKABLE))
+    }
+}
+
 /// A lock that could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -39,7 +68,7 @@ pub enum LockError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// Somebody else still had it when the time was up.
-    #[error("{} is in use by {holder} after {}; try again later, or allow more time with --wait", path.display(), humantime::format_duration(*waited))]
+    #[error("{} is in use by {holder} after {}; try again later, end that process, or allow more time with --wait or `wait` in larder.toml", path.display(), humantime::format_duration(*waited))]
     Busy {
         path: PathBuf,
         /// Who has it, in words.
@@ -47,6 +76,9 @@ pub enum LockError {
         /// How long was waited.
         waited: Duration,
     },
+    /// Who has it started this process, and would be waited for in vain.
+    #[error("{} is in use by the command that this larder was started in; run one after the other, or give each a project and a checkout of its own", .0.display())]
+    Around(PathBuf),
 }
 
 impl LockError {
@@ -56,8 +88,7 @@ impl LockError {
     }
 }
 
-/// An exclusive lock on one target directory, until it is dropped and every process that
-/// inherited its descriptor is gone.
+/// An exclusive lock on one target directory, until it is dropped. No command inherits it.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
@@ -68,7 +99,7 @@ pub(crate) struct Lock {
 /// is written.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    directory: File,
+    _directory: File,
 }
 
 impl Claim {
@@ -79,11 +110,27 @@ impl Claim {
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
         let directory = File::open(path).at("lock", path)?;
-        let busy =
-            |waited| LockError::Busy { path: path.to_owned(), holder: owner(&directory), waited };
-        let say = || announce(&owner(&directory));
-        take(&directory, How::Alone, wait, say).at("lock", path)?.map_err(busy)?;
-        Ok(Self { directory })
+        let is_free = || try_for(&directory, How::Alone, Duration::ZERO);
+        until(path, wait, is_free, || Ok(owner(&directory)), announce)?;
+        Ok(Self { _directory: directory })
+    }
+
+    /// The same of a directory in a checkout: nothing may run any more either of what was attached there before.
+    pub(crate) fn acquire_checkout(
+        path: &Path,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, LockError> {
+        let is_around = alive::is_handed_down(path);
+        let directory = File::open(path).at("lock", path)?;
+        let is_free = || {
+            let is_claimed = try_for(&directory, How::Alone, Duration::ZERO)?;
+            Ok(is_claimed && !alive::is_attached_in(directory.as_fd()))
+        };
+        let around = || LockError::Around(path.to_owned());
+        let who = || if is_around { Err(around()) } else { Ok(owner(&directory)) };
+        until(path, wait, is_free, who, announce)?;
+        Ok(Self { _directory: directory })
     }
 
     /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
@@ -93,13 +140,7 @@ impl Claim {
             other => other.at("lock", path)?,
         };
         let is_free = try_for(&directory, How::Alone, Duration::ZERO).at("lock", path)?;
-        Ok(is_free.then_some(Self { directory }))
-    }
-}
-
-impl AsFd for Claim {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+        Ok(is_free.then_some(Self { _directory: directory }))
     }
 }
 
@@ -113,13 +154,6 @@ pub(super) enum How {
 }
 
 impl How {
-    fn waiting(self) -> FlockOperation {
-        match self {
-            Self::Alone => FlockOperation::LockExclusive,
-            Self::Shared => FlockOperation::LockShared,
-        }
-    }
-
     fn at_once(self) -> FlockOperation {
         match self {
             Self::Alone => FlockOperation::NonBlockingLockExclusive,
@@ -128,23 +162,31 @@ impl How {
     }
 }
 
-/// Takes a lock; the inner error is how long it was waited for in vain.
-pub(super) fn take(
-    file: &File,
-    how: How,
+/// Waits until something is free, and has it from then on. `announce` is told once `who` has it, who also knows
+/// whether it is in vain.
+pub(super) fn until(
+    path: &Path,
     wait: Wait,
-    announce: impl FnOnce(),
-) -> io::Result<Result<(), Duration>> {
-    if try_for(file, how, UNREMARKABLE)? {
-        return Ok(Ok(()));
-    }
-    announce();
+    mut is_free: impl FnMut() -> io::Result<bool>,
+    who: impl Fn() -> Result<String, LockError>,
+    announce: impl FnOnce(&str),
+) -> Result<(), LockError> {
+    let mut announce = Some(announce);
     let started = Instant::now();
-    let taken = match wait {
-        Wait::Forever => wait_for(file, how).map(|()| true)?,
-        Wait::AtMost(limit) => try_for(file, how, limit)?,
-    };
-    Ok(if taken { Ok(()) } else { Err(Duration::from_secs(started.elapsed().as_secs())) })
+    while !is_free().at("lock", path)? {
+        let waited = started.elapsed();
+        if wait.is_over(waited) {
+            let waited = Duration::from_secs(waited.as_secs());
+            return Err(LockError::Busy { path: path.to_owned(), holder: who()?, waited });
+        }
+        if waited >= UNREMARKABLE {
+            if let Some(announce) = announce.take() {
+                announce(&wait.told(&who()?));
+            }
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 pub(super) fn try_for(file: &File, how: How, limit: Duration) -> io::Result<bool> {
@@ -160,14 +202,8 @@ pub(super) fn try_for(file: &File, how: How, limit: Duration) -> io::Result<bool
     }
 }
 
-fn wait_for(file: &File, how: How) -> io::Result<()> {
-    loop {
-        match flock(file, how.waiting()) {
-            Err(Errno::INTR) => {}
-            other => return Ok(other?),
-        }
-    }
-}
+/// Who may read a file may lock it (`flock(2)`): nobody but the store's owner.
+const OWN: u32 = 0o600;
 
 /// Who holds a lock: written into the lock file for those who wait, never relied upon.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,30 +214,40 @@ struct Holder {
 }
 
 impl Lock {
-    /// Takes the lock, calling `announce` with the holder's description once if it has to wait.
+    /// Takes the lock, and waits until nothing of the directory's last command runs, calling `announce` with the
+    /// holder's description once if it has to wait.
     pub(crate) fn acquire(
         path: &Path,
         what: &str,
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
-        let busy = |waited| LockError::Busy { path: path.to_owned(), holder: holder(path), waited };
-        let mut announce = Some(announce);
-        loop {
-            let file = open(path).at("lock", path)?;
-            let say = || announce.take().into_iter().for_each(|announce| announce(&holder(path)));
-            take(&file, How::Alone, wait, say).at("lock", path)?.map_err(busy)?;
-            if is_at(&file, path).at("lock", path)? {
-                let mut lock = Self { file };
-                lock.sign(what).at("lock", path)?;
-                return Ok(lock);
+        let alive = path.with_extension(alive::ENDING);
+        let is_around = alive::is_handed_down(&alive);
+        let (mut file, has_it) = (open(path).at("lock", path)?, Cell::new(false));
+        let is_free = || {
+            has_it.set(try_for(&file, How::Alone, Duration::ZERO)?);
+            if has_it.get() && !is_at(&file, path)? {
+                file = open(path)?;
+                has_it.set(false);
             }
-        }
+            Ok(has_it.get() && !Sign::is_shown(&alive)?)
+        };
+        let who = || match (is_around, has_it.get()) {
+            (true, _) => Err(LockError::Around(path.to_owned())),
+            (false, true) => Ok(left_by(path)),
+            (false, false) => Ok(holder(path)),
+        };
+        until(path, wait, is_free, who, announce)?;
+        let mut lock = Self { file };
+        lock.sign(what).at("lock", path)?;
+        Ok(lock)
     }
 
-    /// Takes the lock if it is free this instant; nothing if somebody has it, or if it is gone with all
-    /// that was beside it.
+    /// Takes the lock if it is free this instant, and nothing of the directory's last command runs; nothing if
+    /// somebody has it, or if it is gone with all that was beside it.
     pub(crate) fn try_acquire(path: &Path, what: &str) -> Result<Option<Self>, LockError> {
+        let alive = path.with_extension(alive::ENDING);
         loop {
             let file = match open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -211,6 +257,9 @@ impl Lock {
                 return Ok(None);
             }
             if is_at(&file, path).at("lock", path)? {
+                if Sign::is_shown(&alive).at("lock", &alive)? {
+                    return Ok(None);
+                }
                 let mut lock = Self { file };
                 lock.sign(what).at("lock", path)?;
                 return Ok(Some(lock));
@@ -218,13 +267,14 @@ impl Lock {
         }
     }
 
-    /// Who holds the lock now, or `None` if it is free.
+    /// Who holds the lock now, or whose command still runs; `None` if the directory is free.
     pub(crate) fn holder(path: &Path) -> Option<String> {
         let file = File::open(path).ok()?;
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Err(Errno::WOULDBLOCK) => Some(holder(path)),
-            _ => None,
+        if flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
+            return Some(holder(path));
         }
+        let is_alive = Sign::is_shown(&path.with_extension(alive::ENDING)).ok()?;
+        is_alive.then(|| left_by(path))
     }
 
     fn sign(&mut self, what: &str) -> io::Result<()> {
@@ -257,12 +307,6 @@ pub(super) fn sign(file: &mut File, what: &str) -> io::Result<()> {
     file.write_all(&text)
 }
 
-impl AsFd for Lock {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
 /// Whether a file that was locked is still what its path names: who collects removes the lock
 /// files of directories that are gone, while holding them.
 pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
@@ -281,17 +325,20 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o644)
-        .custom_flags(libc::O_NOFOLLOW)
+        .mode(OWN)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() <= 1 {
-        Ok(file)
-    } else {
-        Err(io::Error::other(
+    if !metadata.is_file() || metadata.nlink() > 1 {
+        return Err(io::Error::other(
             "the lock file is not a plain file with one name; remove it by hand while nobody builds",
-        ))
+        ));
     }
+    if metadata.mode() & 0o077 != 0 {
+        // Where it is not the caller's own, it is closed by whose it is.
+        let _ = file.set_permissions(Permissions::from_mode(OWN));
+    }
+    Ok(file)
 }
 
 pub(super) fn holder(path: &Path) -> String {
@@ -306,6 +353,11 @@ pub(super) fn holder(path: &Path) -> String {
     let Holder { pid, what, .. } = holder;
     let seen = if is_running(pid) { "" } else { " that is gone or not seen from here" };
     format!("{what} (process {pid}{seen}, for {age})")
+}
+
+/// Who had a lock, of whose command something runs.
+fn left_by(path: &Path) -> String {
+    format!("what {} left running", holder(path))
 }
 
 /// Who has the lock of a file that holds no words of who has it: by `proc_locks(5)`, where the process
@@ -348,7 +400,7 @@ mod tests {
         let first = Lock::acquire(&path, "image one", Wait::Forever, |_| panic!("free")).unwrap();
         assert!(Lock::holder(&path).unwrap().starts_with("image one (process "));
         let mut heard = String::new();
-        let limit = Wait::AtMost(Duration::from_millis(10));
+        let limit = Wait::AtMost(Duration::from_millis(200));
         let second = Lock::acquire(&path, "image two", limit, |who| heard.push_str(who));
         assert!(matches!(second, Err(LockError::Busy { .. })));
         assert!(heard.starts_with("image one"));
@@ -358,15 +410,54 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_ever_who_did_not_say_so() {
+        assert!(matches!(Wait::default(), Wait::AtMost(_)));
+        assert!(Wait::default().is_over(Duration::from_secs(3600)));
+        assert!(
+            !Wait::AtMost(Duration::ZERO).is_over(Duration::ZERO),
+            "who looks needs an instant"
+        );
+        assert!(!Wait::Forever.is_over(Duration::MAX));
+    }
+
+    #[test]
+    fn a_directory_is_in_use_while_something_of_its_command_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        let soon = Wait::AtMost(Duration::from_millis(10));
+        drop(Lock::acquire(&path, "image one", soon, |_| {}).unwrap());
+        let sign = Sign::of_command(&path.with_extension("alive")).unwrap();
+        assert!(Lock::holder(&path).unwrap().starts_with("what image one (process "));
+        assert!(Lock::try_acquire(&path, "larder gc").unwrap().is_none());
+        // This process has the sign itself.
+        let around = Lock::acquire(&path, "image two", soon, |_| {});
+        assert!(matches!(around, Err(LockError::Around(_))));
+        sign.end();
+        assert!(Lock::try_acquire(&path, "larder gc").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_file_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.lock");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        open(&path).unwrap();
+        assert_eq!(mode(), OWN);
+    }
+
+    #[test]
     fn of_a_claimed_directory_the_process_is_named() {
         // Some filesystems number their inodes otherwise in /proc/locks; tmpfs does not.
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let _first = Claim::acquire(dir.path(), Wait::Forever, |_| panic!("free")).unwrap();
         let mut heard = String::new();
-        let limit = Wait::AtMost(Duration::from_millis(10));
+        let limit = Wait::AtMost(Duration::from_millis(200));
         let second = Claim::acquire(dir.path(), limit, |who| heard.push_str(who));
         assert!(matches!(second, Err(LockError::Busy { .. })));
-        assert_eq!(heard, format!("another larder (process {})", std::process::id()));
+        let limit = ", for at most 200ms; `wait` in larder.toml sets another limit";
+        assert_eq!(heard, format!("another larder (process {}){limit}", std::process::id()));
     }
 
     #[test]

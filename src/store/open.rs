@@ -104,7 +104,7 @@ impl OpenEntry {
         &self.identity
     }
 
-    /// The lock, to be handed to the command.
+    /// The lock.
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
     }

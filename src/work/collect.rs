@@ -221,14 +221,20 @@ fn is_in_use(
     Ok(Lock::holder(&paths.lock()).is_some() || CargoLocks::try_hold(&paths.target())?.is_none())
 }
 
-/// The first directory in which a Cargo works that larder did not start.
-pub(crate) fn built_by_others(
-    store: &Store,
-) -> Result<Option<(ProjectName, ToolchainId)>, CollectError> {
+/// Who works in a directory although no larder does, in words: a Cargo that larder did not start, or what is left of a
+/// command.
+pub(crate) fn used_by_others(store: &Store) -> Result<Option<String>, CollectError> {
+    if let Some((project, id)) = store.first_alive()? {
+        return Ok(Some(format!(
+            "the command of an earlier use still runs in {project} {}",
+            id.short()
+        )));
+    }
     for row in store.all_rows()? {
         let paths = store.entry(&row.project, row.toolchain);
         if CargoLocks::try_hold(&paths.target())?.is_none() {
-            return Ok(Some((row.project, row.toolchain)));
+            let (project, id) = (row.project, row.toolchain.short());
+            return Ok(Some(format!("a cargo that larder did not start builds in {project} {id}")));
         }
     }
     Ok(None)

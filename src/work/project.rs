@@ -151,8 +151,8 @@ impl Project {
         }
     }
 
-    /// Claims the directory that `target` is in, saying so if it has to wait.
-    pub(crate) fn claim(&self, target: &Path, output: Output) -> Result<Claim> {
+    /// Claims the directory that `target` is in, saying so if it has to wait; and which one that is.
+    pub(crate) fn claim(&self, target: &Path, output: Output) -> Result<(PathBuf, Claim)> {
         let directory = target.parent().unwrap_or(Path::new("/"));
         atomic::make_dir(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -160,7 +160,8 @@ impl Project {
             let directory = directory.display();
             output.note(&format!("waiting for {directory}: in use by {holder}"));
         };
-        Ok(Claim::acquire(directory, self.settings.wait, announce)?)
+        let claim = Claim::acquire_checkout(directory, self.settings.wait, announce)?;
+        Ok((directory.to_owned(), claim))
     }
 
     /// Whether Cargo's target directory is kept.

@@ -7,6 +7,7 @@ mod downloads;
 mod opening;
 pub(crate) mod sharing;
 mod start;
+mod supervised;
 mod waiting;
 mod watching;
 
@@ -14,7 +15,6 @@ pub(crate) use self::cold::Cold;
 use self::copies::Beside;
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::base::moment::Moment;
 use crate::base::{atomic, tree};
 use crate::decide::reconcile::{self, Removals};
 use crate::host::attach::Mounts;
-use crate::host::command::{self, CommandError, Ended};
+use crate::host::command::{CommandError, Ended};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
@@ -85,9 +85,9 @@ pub(crate) struct Session<'a> {
 
 /// What is locked besides the directory itself.
 struct Held<'a> {
-    claim: Claim,
-    guard: &'a Guard,
-    downloads: Option<Guard>,
+    _claim: Claim,
+    _guard: &'a Guard,
+    _downloads: Option<Guard>,
     /// Cargo's own locks, until the command needs them.
     cargo: Option<CargoLocks>,
 }
@@ -97,6 +97,8 @@ struct Checkout {
     /// The name `target` in the sources, as seen from here, if Cargo's directory is attached.
     target: Option<PathBuf>,
     way: Way,
+    /// The directory that is claimed: the one above `target`.
+    place: PathBuf,
     /// Cargo's home, if that is attached.
     home: Option<Home>,
     sources: Where,
@@ -104,12 +106,6 @@ struct Checkout {
 }
 
 impl Session<'_> {
-    /// What the command inherits, so that nobody takes from it what it uses, even if larder is killed.
-    fn locks(&self) -> Vec<BorrowedFd<'_>> {
-        let own = [self.entry.lock().as_fd(), self.held.claim.as_fd(), self.held.guard.as_fd()];
-        own.into_iter().chain(self.held.downloads.as_ref().map(AsFd::as_fd)).collect()
-    }
-
     /// Runs the command with the directory attached, and records what came of it. Fails only
     /// before the command; what happens from then on is in the outcome.
     pub(crate) fn carry_out(&mut self, words: &[OsString], watch: &mut Stopwatch) -> Result<Done> {
@@ -124,7 +120,7 @@ impl Session<'_> {
         watch.step("attach");
         self.held.cargo = None;
         let recorder = self.recorder(&begun);
-        let ended = command::run(words, mounts, &self.locks(), recorder.clone(), self.output);
+        let ended = self.supervise(words, mounts, recorder.clone())?;
         watch.step("command");
         let (code, seconds) = match &ended {
             Ok(ended) => (ended.code, ended.duration.as_secs_f64()),

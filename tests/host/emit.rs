@@ -39,6 +39,8 @@ fn flags_can_be_given_as_they_are_printed() {
         let fields: Vec<&str> = mount.split(',').collect();
         let source = format!("source={}", world.store().display());
         assert_eq!(fields, ["type=bind", &source, "target=/work/larder"]);
+        let fixed = format!("--mount=type=bind,{source}/bin,target=/work/larder/bin,readonly");
+        assert_eq!(words[1], fixed);
         assert!(said.stderr.contains("/work/larder"), "{said:#?}");
     }
     let odd = world.path("a,b");
@@ -52,6 +54,9 @@ fn compose_lima_and_workflows_are_yaml_that_says_what_it_should() {
     let volume = &compose["services"]["build"]["volumes"][0];
     let wanted = json!({"type": "bind", "source": world.store(), "target": "/work/larder"});
     assert_eq!(*volume, wanted);
+    let binary = &compose["services"]["build"]["volumes"][1];
+    assert_eq!(binary["target"], "/work/larder/bin");
+    assert_eq!(binary["read_only"], true);
     let lima = emit(&world, "lima").stdout;
     assert!(lima.contains("virtiofs, 9p and sshfs"), "{lima}");
     let lima = yaml(&lima);

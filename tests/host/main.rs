@@ -17,6 +17,8 @@ mod domains;
 mod emit;
 mod extras;
 mod history;
+mod installed;
+mod locks;
 mod log;
 mod noise;
 mod power;

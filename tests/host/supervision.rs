@@ -74,7 +74,7 @@ fn nothing_outlives_the_use() {
 #[test]
 fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
     let world = World::new();
-    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 60' & while [ ! -s ../orphan ]; do sleep 0.01; done; sleep 60";
+    let script = "setsid sh -c 'echo $$ > ../orphan; exec sleep 60' & while [ ! -s ../orphan ]; do sleep 0.01; done; exec sleep 60";
     let mut larder = start(&world, script);
     wait_for("the orphan", || {
         let orphan = fs::read_to_string(world.path("orphan")).unwrap_or_default();
@@ -92,11 +92,22 @@ fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
     let same = ["sh", "-c", &format!("echo $$ > ../pid.new; mv ../pid.new ../pid; {script}")];
     let mut impatient = world.larder_command(&["run", "bread", "--wait", "100ms", "--source"]);
     impatient.arg(world.source()).arg("--").args(same).current_dir(world.source());
-    Said::of(&impatient.output().unwrap()).refuses(125, &["in use by", "--wait"]);
+    Said::of(&impatient.output().unwrap()).refuses(125, &["in use by", "left running", "--wait"]);
+    let entry = world.entry_dir();
+    world.larder(&["gc", "--keep", "0", "--max-size", "0", "--grace", "0s"]);
+    assert!(entry.exists(), "the collection took what is in use");
+    let stays = world.larder(&["rm", "bread"]);
+    assert!(stays.code == 1 && stays.stdout.contains("in use by what larder run"), "{stays:#?}");
+    let status = world.larder(&["status"]).succeeds();
+    assert!(status.stdout.contains("in use by what larder run"), "{}", status.stdout);
+    let moved = world.larder(&["move", world.path("elsewhere").to_str().unwrap()]);
+    moved.refuses(1, &["the command of an earlier use still runs in bread"]);
     let pid = Pid::from_raw(orphan.trim().parse().unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     wait_for("the orphan's end", || !is_alive(&orphan));
     assert_eq!(world.last_entry()["last"]["closed"], serde_json::Value::Null);
+    world.larder(&["rm", "bread"]).succeeds();
+    assert!(!entry.exists() && !entry.with_extension("alive").exists());
 }
 
 #[test]

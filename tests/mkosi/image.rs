@@ -421,6 +421,14 @@ impl Image {
         self.commit();
     }
 
+    /// Has the command that larder runs do something first; the text is inside of double quotes.
+    pub fn begins_with(&self, text: &str) {
+        let script = self.repository().join("mkosi.build");
+        let before = fs::read_to_string(&script).unwrap();
+        let command = "cargo fetch --locked";
+        fs::write(&script, before.replace(command, &format!("{text}\n        {command}"))).unwrap();
+    }
+
     /// Makes builds wait, inside of the command that larder runs, until what is returned is gone;
     /// two minutes at most.
     pub fn hold(&self) -> Hold {

@@ -159,6 +159,29 @@ fn two_images_share_a_project_and_one_waits() {
     assert_eq!(one.hash(), two.hash());
 }
 
+/// mkosi mounts the store so that it can be written; what is installed in it larder keeps from the command.
+#[test]
+#[ignore = "needs mkosi; make test runs it"]
+fn a_command_cannot_replace_what_other_images_start() {
+    let modes = modes();
+    for (version, mode) in [(versions()[0], modes[0]), (versions()[1], modes[modes.len() - 1])] {
+        let image = Image::tiny("fixed", version, mode);
+        image.init();
+        // Its path in two parts: one that the command names would count as an input.
+        image.begins_with(
+            r"w=/work; for name in bin/larder larder.sh mkosi.conf larder.toml; do
+            if [ ! -e \$w/larder/\$name ] || (: >>\$w/larder/\$name) 2>/dev/null; then echo \$name was open; exit 1; fi
+        done
+        touch \$w/larder/trash/mine; rm \$w/larder/trash/mine",
+        );
+        image.build(&[]).succeeds();
+        image.commit();
+        image.build(&[]).succeeds();
+        let larder = fs::read(image.store().join("bin/larder")).unwrap();
+        assert!(larder == fs::read(image.larder()).unwrap(), "{version} as {mode:?}");
+    }
+}
+
 #[test]
 #[ignore = "needs mkosi; make test runs it"]
 fn different_projects_are_built_side_by_side() {

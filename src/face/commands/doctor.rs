@@ -53,6 +53,7 @@ fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
     checks.extend(doctor::filesystem(store));
     checks.push(doctor::binary(store));
     checks.push(doctor::domain(store, environment::text));
+    checks.push(doctor::texts(store));
     checks.push(doctor::timer(store.root(), &places()));
     // What is wrong with the policy is said below.
     if let Ok(Some(share)) = Share::configured(store, output) {

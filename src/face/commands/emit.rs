@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -55,7 +55,9 @@ fn shared(store: Option<PathBuf>) -> Result<Shared> {
         (user.as_raw(), group.as_raw())
     };
     let owner = std::fs::metadata(&store).map(|metadata| (metadata.uid(), metadata.gid()));
-    Ok(Shared { owner: owner.unwrap_or_else(|_| own()), store })
+    let is_there = |name: &&str| store.join(name).exists();
+    let fixed = ["bin", "larder.sh"].into_iter().filter(is_there).collect();
+    Ok(Shared { owner: owner.unwrap_or_else(|_| own()), store, fixed })
 }
 
 fn store_path(store: Option<PathBuf>) -> Result<PathBuf> {
@@ -69,6 +71,12 @@ fn job(store: Option<PathBuf>, binary: Option<&Path>) -> Result<Job> {
         Some(binary) => std::path::absolute(binary)?,
         None => std::env::current_exe()?,
     };
+    if std::fs::canonicalize(&binary).is_ok_and(|binary| binary.starts_with(&store)) {
+        bail!(
+            "{} is in the store, where a build may replace what the timer would start; install larder elsewhere, and name it with --binary",
+            binary.display()
+        );
+    }
     Ok(Job { manager: manager(&store), binary, store })
 }
 

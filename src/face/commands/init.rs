@@ -15,17 +15,14 @@ use anyhow::{Context, Result, bail};
 use super::{DONE, make_store};
 use crate::base::atomic;
 use crate::face::cli::InitArgs;
-use crate::image::mkosi::{self, Include, MkosiError, Summary};
+use crate::image::mkosi::{self, Include, MkosiError, SNIPPET, Summary};
 use crate::output::Output;
 use crate::store::config::StorePath;
-use crate::store::{Store, Wait, evict};
+use crate::store::{Store, evict};
 use ask::Mkosi;
 use record::Record;
 use report::{Image, Initialised};
 use scripts::Work;
-
-/// The function that build scripts source, as it is in this version.
-const SNIPPET: &str = include_str!("../../../mkosi-snippets/larder.sh");
 
 pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
     let path = std::path::absolute(StorePath::find(store).path())?;
@@ -47,7 +44,7 @@ pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output)
     let version = mkosi.version()?;
     let images = image_arguments(arguments);
     let before = all_summaries(&mkosi, &images)?;
-    let (store, _guard) = make_store(&path, Wait::Forever, output)?;
+    let (store, _guard) = make_store(&path, None, output)?;
     mkosi::check_path(store.root())?;
     let binary_replaced = store.install_binary()?;
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;

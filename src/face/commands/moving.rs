@@ -67,16 +67,16 @@ fn hold_unused(store: &Store, wait: Wait, output: Output) -> Result<Guard> {
                 "the store {root} was moved away meanwhile; name its new place with --store to move it again"
             );
         };
-        let Some((project, id)) = collect::built_by_others(store)? else { return Ok(alone) };
+        let Some(others) = collect::used_by_others(store)? else { return Ok(alone) };
         drop(alone);
-        let id = id.short();
         if left == Wait::AtMost(Duration::ZERO) {
             bail!(
-                "a cargo that larder did not start builds in {project} {id}; try again later, or \
-                 allow more time with --wait"
+                "the store {root} is in use: {others}; try again later, or allow more time with --wait"
             );
         }
-        announce(&format!("a cargo that larder did not start, in {project} {id}"));
+        if !announced.replace(true) {
+            output.note(&format!("waiting for the store {root}: {others}"));
+        }
         thread::sleep(PAUSE);
     }
 }

@@ -11,7 +11,7 @@ use crate::face::cli::ProvisionArgs;
 use crate::observe::identity::Identity;
 use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
 use crate::store::config::{StorePath, domains};
-use crate::store::{OpenEntry, Store, Wait};
+use crate::store::{OpenEntry, Store};
 use crate::work::project::Project;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub(super) fn provision(
     output: Output,
 ) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let (store, _guard) = make_store(StorePath::find(store).path(), Wait::Forever, output)?;
+    let (store, _guard) = make_store(StorePath::find(store).path(), None, output)?;
     let ProvisionArgs { project, source, with, command, domain, .. } = arguments;
     let (name, source) = (project.clone(), source.clone());
     let domains = domains(&store, domain.clone(), None)?;

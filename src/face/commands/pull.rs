@@ -12,7 +12,7 @@ use crate::base::names::ProjectName;
 use crate::face::cli::PullArgs;
 use crate::output::{self, Output, Report, seconds, size};
 use crate::store::config::domains;
-use crate::store::{Store, Wait, history};
+use crate::store::{Store, history};
 use crate::work::project::Project;
 use crate::work::share::{AcceptedPush, Pulled, Share, ShareError, Whose};
 
@@ -30,7 +30,7 @@ struct PullReport {
 }
 
 pub(super) fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Result<u8> {
-    let (store, _guard) = open_store(store, Wait::Forever, output)?;
+    let (store, _guard) = open_store(store, None, output)?;
     let share = Share::needed(&store, output)?;
     let done = take_newest(&store, &share, arguments, output);
     empty_scraps(&store, output);

@@ -10,7 +10,8 @@ use super::{DONE, existing_store};
 use crate::face::cli::PushArgs;
 use crate::observe::identity::Identity;
 use crate::output::{Output, Report, seconds, size};
-use crate::store::{EntryRecord, Lock, Row, Store, Wait, history};
+use crate::store::config::Settings;
+use crate::store::{EntryRecord, Lock, Row, Store, history};
 use crate::work::share::{Pushed, Share};
 
 pub(super) fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output) -> Result<u8> {
@@ -40,7 +41,8 @@ fn push_row(store: &Store, share: &Share<'_>, row: &Row, output: Output) -> Resu
         let (project, id) = (&row.project, row.toolchain.short());
         output.note(&format!("waiting for {project} {id}: in use by {holder}"));
     };
-    let lock = Lock::acquire(&paths.lock(), "larder push", Wait::Forever, announce)?;
+    let wait = Settings::of(store, &row.project)?.wait;
+    let lock = Lock::acquire(&paths.lock(), "larder push", wait, announce)?;
     let captured = pushing.capture(&paths, &lock)?;
     drop(lock);
     Ok(captured.publish()?)

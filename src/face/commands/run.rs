@@ -12,7 +12,7 @@ use crate::host::command::{self, LARDER_FAILED};
 use crate::observe::identity::Answer;
 use crate::output::{self, Output, Progress, Stopwatch};
 use crate::store::config::domains;
-use crate::store::{Store, Wait, evict};
+use crate::store::{Store, evict};
 use crate::work::project::Project;
 use crate::work::session::{Done, Session, sharing};
 use crate::work::verify::{self, NOTHING};
@@ -24,7 +24,7 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
         output.error(&missing.into(), code);
         return Ok(code);
     }
-    let (store, guard) = open_store(store, arguments.wait.unwrap_or(Wait::Forever), output)?;
+    let (store, guard) = open_store(store, arguments.wait, output)?;
     let project = project(&store, arguments, output)?;
     watch.step("prepare");
     let answer = identify(&project, &store, output)?;

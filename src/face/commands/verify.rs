@@ -12,7 +12,6 @@ use crate::base::names::ProjectName;
 use crate::decide::verdict::Verdict;
 use crate::face::cli::VerifyArgs;
 use crate::output::{Output, Report, Stopwatch};
-use crate::store::Wait;
 use crate::work::session::Session;
 use crate::work::verify::{self, Comparison, NOTHING};
 
@@ -25,8 +24,7 @@ struct Verified {
 
 pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let wait = arguments.run.wait.unwrap_or(Wait::Forever);
-    let (store, guard) = open_store(store, wait, output)?;
+    let (store, guard) = open_store(store, arguments.run.wait, output)?;
     let project = run::project(&store, arguments.run, output)?;
     if !project.keeps_cargo() {
         bail!(

@@ -10,7 +10,17 @@ use crate::host::{attach, command};
 pub(crate) fn mounting(dir: &Path) -> Check {
     const NAME: &str = "mounting";
     match attach::try_mount(dir) {
-        Ok(()) => Check::ok(NAME, "directories can be attached by a mount of their own"),
+        Ok(()) => match attach::try_to_fix(dir) {
+            Ok(()) => Check::ok(
+                NAME,
+                "directories can be attached by a mount of their own, and what is installed kept from commands",
+            ),
+            Err(error) => Check::warning(
+                NAME,
+                format!("what is installed in the store cannot be mounted read-only: {error}"),
+                "commands can replace it, and `larder init` puts it back: use Linux 5.12 or later, and allow mount_setattr",
+            ),
+        },
         Err(error) => Check::warning(
             NAME,
             error.to_string(),

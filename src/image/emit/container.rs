@@ -16,18 +16,20 @@ pub(crate) struct Shared {
     pub store: PathBuf,
     /// Its owner and the owner's group, who have to be the container's user.
     pub owner: (u32, u32),
+    /// What in it containers are to read and not to write.
+    pub fixed: Vec<&'static str>,
 }
 
 impl Shared {
     /// Flags for `podman run`, one on each line.
     pub(crate) fn podman(&self) -> Result<String, ForeignPathError> {
-        Ok(mount(&self.store, "podman")? + "\n")
+        Ok(self.mounts("podman")?.join("\n") + "\n")
     }
 
     /// Flags for `docker run`, one on each line.
     pub(crate) fn docker(&self) -> Result<String, ForeignPathError> {
         let (user, group) = self.owner;
-        let mut lines = vec![mount(&self.store, "docker")?];
+        let mut lines = self.mounts("docker")?;
         if user != 0 {
             lines.push(format!("--user={user}:{group}"));
         }
@@ -38,6 +40,16 @@ impl Shared {
     pub(crate) fn compose(&self) -> Result<String, ForeignPathError> {
         let store = yaml_text(plain(&self.store, "compose", "$")?);
         let (user, group) = self.owner;
+        let fixed = self.fixed.iter().map(|name| {
+            let source = yaml_text(plain(&self.store.join(name), "compose", "$")?);
+            Ok(format!(
+                "\x20     - type: bind\n\
+                 \x20       source: {source}\n\
+                 \x20       target: {SANDBOX_STORE}/{name}\n\
+                 \x20       read_only: true\n"
+            ))
+        });
+        let fixed: String = fixed.collect::<Result<String, ForeignPathError>>()?;
         let user =
             if user == 0 { String::new() } else { format!("    user: \"{user}:{group}\"\n") };
         Ok(format!(
@@ -53,8 +65,19 @@ impl Shared {
              \x20   volumes:\n\
              \x20     - type: bind\n\
              \x20       source: {store}\n\
-             \x20       target: {SANDBOX_STORE}\n"
+             \x20       target: {SANDBOX_STORE}\n\
+             {fixed}"
         ))
+    }
+
+    /// The store, and what in it is read-only.
+    fn mounts(&self, consumer: &'static str) -> Result<Vec<String>, ForeignPathError> {
+        let fixed = self.fixed.iter().map(|name| {
+            let inside = format!("{SANDBOX_STORE}/{name}");
+            Ok(mount(&self.store.join(name), &inside, consumer)? + ",readonly")
+        });
+        let store = mount(&self.store, SANDBOX_STORE, consumer);
+        std::iter::once(store).chain(fixed).collect()
     }
 }
 
@@ -74,10 +97,10 @@ pub(crate) fn notes(consumer: &str) -> [String; 2] {
     [place, how.to_owned()]
 }
 
-fn mount(store: &Path, consumer: &'static str) -> Result<String, ForeignPathError> {
+fn mount(path: &Path, inside: &str, consumer: &'static str) -> Result<String, ForeignPathError> {
     // A list without quoting, and flags that the shell splits at whitespace and expands.
-    let store = plain(store, consumer, ",\"'\\$*?[]~ ")?;
-    Ok(format!("--mount=type=bind,source={store},target={SANDBOX_STORE}"))
+    let path = plain(path, consumer, ",\"'\\$*?[]~ ")?;
+    Ok(format!("--mount=type=bind,source={path},target={inside}"))
 }
 
 fn plain<'a>(
@@ -109,13 +132,14 @@ mod tests {
     use super::*;
 
     fn shared(store: &str, owner: u32) -> Shared {
-        Shared { store: store.into(), owner: (owner, owner) }
+        Shared { store: store.into(), owner: (owner, owner), fixed: vec!["bin"] }
     }
 
     #[test]
     fn flags_are_for_the_owner_of_the_store() {
         let (root, user) = (shared("/var/cache/larder", 0), shared("/home/a/larder", 1000));
-        let mount = "--mount=type=bind,source=/var/cache/larder,target=/work/larder\n";
+        let mount = "--mount=type=bind,source=/var/cache/larder,target=/work/larder\n\
+                     --mount=type=bind,source=/var/cache/larder/bin,target=/work/larder/bin,readonly\n";
         assert_eq!(root.podman().unwrap(), mount);
         assert_eq!(root.docker().unwrap(), mount);
         assert!(!user.podman().unwrap().contains("--user"), "root in the container is the user");

@@ -1,5 +1,9 @@
 //! The include files that bring the store into the sandbox. Their text depends on the store and on
 //! the kind of image alone, so that repositories of all kinds can share a store (decision 53).
+//!
+//! mkosi mounts build sources so that they can be written, and knows no other way (`finalize_source_mounts` in
+//! `mkosi/mounts.py`, 25.3 and 27.1). What of the store no build has to write, larder keeps from commands by mounts of
+//! its own (decision 101).
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{BUILD_STORE, MkosiError, SANDBOX_BUILD_STORE, SANDBOX_STORE, TARGET};
 
 /// The directory in the store that images with ephemeral build sources mount.
-const FOR_EPHEMERAL: &str = "larder-sandbox";
+pub(crate) const FOR_EPHEMERAL: &str = "larder-sandbox";
 
 /// Which include file an image takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,7 +43,7 @@ impl Tidying<'_> {
             Ok(names) => names,
             Err(error) => return self.errors.push(error.into()),
         };
-        let Names { directories, locks, pins, pulls, pushes, copies, others: _ } = names;
+        let Names { directories, locks, pins, pulls, pushes, copies, alive: _, others: _ } = names;
         for id in &pulls {
             let done = self.half_pulled(&self.store.entry(project, *id));
             self.note(done);

@@ -9,6 +9,7 @@ use super::{MoveError, absolute, beside, link};
 use crate::base::atomic;
 use crate::base::path_error::PathError;
 use crate::image::mkosi::Include;
+use crate::store::config;
 use crate::store::evict::{self, EvictError};
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
 use crate::store::{Claim, LockError, Store, Wait};
@@ -58,7 +59,7 @@ fn settle_record(
 pub(crate) fn resume(from: &Path, to: &Path) -> Result<Option<Store>, MoveError> {
     let (from, to) = (absolute(from)?, absolute(to)?);
     let Ok(store) = Store::open_writable(&to) else { return Ok(None) };
-    let Some(_guard) = store.hold(Wait::Forever, |_| {})? else { return Ok(None) };
+    let Some(_guard) = store.hold(config::wait(&store), |_| {})? else { return Ok(None) };
     let moved = Moving::of(&to)?.is_some_and(|moving| moving.from == from && moving.to == to);
     let copied = Origin::of(&to)?.is_some_and(|origin| origin.from == from);
     if !moved && !copied {

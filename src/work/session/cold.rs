@@ -14,7 +14,7 @@ use super::copies::BUILDS;
 use crate::base::fault;
 use crate::decide::verdict::Verdict;
 use crate::host::attach::Mounts;
-use crate::host::{command, link};
+use crate::host::link;
 use crate::observe::cargo_layout::NOTES;
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
@@ -76,7 +76,7 @@ impl Session<'_> {
             places.iter().try_for_each(|place| make_place(self.checkout(), copy, place))?;
         }
         let apart = places.into_iter().chain(self.notes_inside()).collect();
-        let ended = command::run(words, mounts, &self.locks(), None, self.output)?;
+        let ended = self.supervise(words, mounts, None)??;
         Ok(Cold { dir, code: ended.code, source, apart, results: self.results(number) })
     }
 

@@ -57,7 +57,7 @@ impl<'a> Session<'a> {
         let view = View { known: known.collect(), source, command: identity.command().to_vec() };
         let lock = start::lock(store, project, &identity, output)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
-        let claim = project.claim(&place, output)?;
+        let (place, claim) = project.claim(&place, output)?;
         target.as_deref().map_or(Ok(()), link::check)?;
         end_sweep(store, project, &identity, output)?;
         let (entry, broken) = open_entry(store, project, identity, lock, output)?;
@@ -70,13 +70,16 @@ impl<'a> Session<'a> {
         let (way, wait) = (project.way, project.settings.wait);
         let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
         let shares = home.as_ref().is_some_and(Home::is_shared);
-        let downloads = shares.then(|| store.hold_downloads()).transpose()?;
+        let busy = |holder: &str| {
+            output.note(&format!("waiting for the downloads in the store: in use by {holder}"));
+        };
+        let downloads = shares.then(|| store.hold_downloads(wait, busy)).transpose()?;
         Ok(Self {
             store,
             output,
             entry,
-            held: Held { claim, guard, downloads, cargo },
-            checkout: Checkout { target, way, home, sources, view },
+            held: Held { _claim: claim, _guard: guard, _downloads: downloads, cargo },
+            checkout: Checkout { target, way, place, home, sources, view },
             caches,
             broken,
             beside: Vec::new(),

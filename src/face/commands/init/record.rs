@@ -1,9 +1,9 @@
 //! What `larder init` did for a repository, so that it can be taken back:
 //! `<store>/repositories/<digest of the repository's path>.json`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::base::atomic;
@@ -36,7 +36,25 @@ impl Record {
     /// What is recorded of a repository, or nothing yet.
     pub(crate) fn read(store: &Store, repository: &Path) -> Result<Self> {
         let new = || Self { repository: repository.to_owned(), ..Self::default() };
-        Ok(atomic::read_json(&path(store, repository))?.unwrap_or_else(new))
+        let path = path(store, repository);
+        let record = atomic::read_json(&path)?.unwrap_or_else(new);
+        if !record.is_of(repository) {
+            bail!(
+                "{} names files that are not of {}; remove it, and take back by hand what `larder init` changed",
+                path.display(),
+                repository.display()
+            );
+        }
+        Ok(record)
+    }
+
+    /// Whether it is about a repository, and about files in it alone: whoever sees the store may have written it.
+    fn is_of(&self, repository: &Path) -> bool {
+        let changed = self.changes.iter().map(|change| &change.file);
+        let mut files = changed.chain(self.added.iter().map(|(file, _)| file));
+        let is_plain = |part| matches!(part, Component::Normal(_));
+        self.repository == repository
+            && files.all(|file| file.components().all(is_plain) && !file.as_os_str().is_empty())
     }
 
     /// Whether there is one.
@@ -78,4 +96,39 @@ const DIRECTORY: &str = "repositories";
 fn path(store: &Store, repository: &Path) -> PathBuf {
     let digest = Digest::of(repository.as_os_str().as_encoded_bytes()).to_string();
     store.root().join(DIRECTORY).join(format!("{}.json", &digest[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_names_files_of_others_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store")).unwrap();
+        let own = Path::new("/srv/image");
+        let record = |repository: &str, changed: &str, added: &str| Record {
+            repository: repository.into(),
+            changes: vec![Change { file: changed.into(), hunks: Vec::new() }],
+            added: vec![(added.into(), String::new())],
+            ..Record::default()
+        };
+        let read = |record: &Record| {
+            // Whoever sees the store can put one in the place of another.
+            store.make_inner(DIRECTORY).unwrap();
+            atomic::write_json(&path(&store, own), record).unwrap();
+            Record::read(&store, own)
+        };
+        assert!(read(&record("/srv/image", "mkosi.build", "src/larder.sh")).is_ok());
+        for (repository, changed, added) in [
+            ("/etc", "passwd", "larder.sh"),
+            ("/srv/image", "../../etc/passwd", "larder.sh"),
+            ("/srv/image", "/etc/passwd", "larder.sh"),
+            ("/srv/image", "mkosi.build", "../larder.sh"),
+            ("/srv/image", "mkosi.build", ""),
+        ] {
+            let refused = read(&record(repository, changed, added)).unwrap_err().to_string();
+            assert!(refused.contains("names files that are not of /srv/image"), "{refused}");
+        }
+    }
 }

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::SNIPPET;
 use super::record::{Change, Record};
 use crate::base::digest::Digest;
 use crate::base::{edit, regular};
-use crate::image::mkosi::Summary;
+use crate::image::mkosi::{SNIPPET, Summary};
 use crate::image::script::patch::{self, Hunk};
 use crate::image::script::{self, Surroundings};
 use crate::observe::sources;
