@@ -7,6 +7,7 @@ pub(crate) mod edit;
 pub(crate) mod encoding;
 pub(crate) mod environment;
 pub(crate) mod fault;
+pub(crate) mod frozen;
 pub(crate) mod moment;
 pub(crate) mod names;
 pub(crate) mod path_error;

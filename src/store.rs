@@ -57,6 +57,7 @@ mod downloads;
 mod entry;
 mod error;
 pub(crate) mod evict;
+mod foreign;
 mod guard;
 pub(crate) mod history;
 mod layout;
@@ -74,12 +75,14 @@ pub(crate) use binary::{is_installed, is_own_file, is_static, own_binary, pointe
 pub(crate) use entry::rfc3339;
 pub(crate) use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
 pub(crate) use error::StoreError;
+pub(crate) use foreign::Foreign;
 pub(crate) use guard::Guard;
 pub(crate) use layout::{EntryPaths, Store};
 pub(crate) use listing::{Names, Row};
 pub(crate) use lock::{Claim, Lock, LockError, Wait};
 pub(crate) use marker::TAG;
 pub(crate) use open::{OpenEntry, OpenError, sync_files};
+pub(crate) use share::SeenBy;
 pub(crate) use target::{TargetManifest, restore_times, rewrite, unshare, watch_reads};
 
 /// The number of the store's format that this larder writes.

@@ -6,17 +6,19 @@
 )]
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::CWD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
 
 use crate::base::digest::{Digest, Hashing};
-use crate::base::fault;
 use crate::base::path_error::{At, PathError};
+use crate::base::regular;
+use crate::base::{fault, frozen};
 
 /// The first bytes of every binary record; the digit is the format's number.
 const MAGIC: &[u8; 8] = b"larder3\n";
@@ -26,6 +28,13 @@ const DIGITS: usize = 64;
 
 /// So many bytes of a record are written at once.
 const PIECE: usize = 64 * 1024;
+
+/// No binary record is larger: that of a target directory with a million files has less than half of this. What is
+/// larger counts as damaged, and is not read; nor is what does not begin as it should.
+const LARGEST: u64 = 512 * 1024 * 1024;
+
+/// The same of those in JSON, which are read by the thousand.
+const LARGEST_JSON: u64 = 16 * 1024 * 1024;
 
 /// Records of fewer bytes are small.
 const SMALL: usize = 4096;
@@ -51,6 +60,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordEr
     Ok(put(path, mode, true, |file| file.write_all(bytes)).at("write", path)?)
 }
 
+/// The same at a place that somebody named: no directory makes room for it.
+pub(crate) fn write_for_user(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    if path.is_dir() {
+        let error = io::Error::from_raw_os_error(libc::EISDIR);
+        return Err(PathError::new("write", path, error).into());
+    }
+    write(path, bytes, 0o644)
+}
+
 fn put(
     path: &Path,
     mode: u32,
@@ -69,11 +87,28 @@ fn put(
         file.as_file().sync_all()?;
     }
     fault::point("store.rename");
-    file.persist(path).map_err(|error| error.error)?;
+    put_in_place(file, path)?;
     if !durably {
         return Ok(());
     }
     sync_directory(parent)
+}
+
+/// Puts a file that is whole at a path of larder's own, whatever is there. A directory, which no file replaces, is left
+/// beside it, under a name by which whoever collects knows it; what was made unchangeable is made changeable.
+pub(crate) fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    let Err(refused) = file.persist(path) else { return Ok(()) };
+    match refused.error.raw_os_error() {
+        Some(libc::EISDIR) => {
+            let (_file, beside) = refused.file.keep().map_err(|error| error.error)?;
+            let exchange = rustix::fs::RenameFlags::EXCHANGE;
+            Ok(rustix::fs::renameat_with(CWD, &beside, CWD, path, exchange)?)
+        }
+        Some(libc::EPERM) if frozen::thaw(path) => {
+            refused.file.persist(path).map(drop).map_err(|error| error.error)
+        }
+        _ => Err(refused.error),
+    }
 }
 
 /// Makes a directory for what is going to be written, and those above it.
@@ -84,7 +119,7 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
 /// Brings to disk which names a directory holds.
 pub(crate) fn sync_directory(dir: &Path) -> io::Result<()> {
     fault::point("store.sync-directory");
-    File::open(dir)?.sync_all()
+    regular::open_directory(dir)?.sync_all()
 }
 
 /// Puts a value at `path` as indented JSON.
@@ -102,7 +137,7 @@ pub(crate) fn write_json_cache(path: &Path, value: &impl Serialize) -> Result<()
 
 /// The JSON record at `path`, or `None` where there is none.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    let Some(bytes) = read_bytes(path)? else {
+    let Some(bytes) = look(path, |file| regular::read_open(file, LARGEST_JSON))? else {
         return Ok(None);
     };
     let damaged = |_| RecordError::Damaged { path: path.to_owned() };
@@ -112,8 +147,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, R
 /// The JSON record at a name below a directory, if it is small and whole, read at once: for those who
 /// read many. Nothing otherwise; [`read_json`] says why.
 pub(crate) fn read_small_json<T: DeserializeOwned>(dir: impl AsFd, name: &str) -> Option<T> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?;
+    let file = regular::open_own_in(dir, name).ok()?;
     let mut bytes = [0; SMALL];
     let length = rustix::io::read(&file, &mut bytes).ok()?;
     serde_json::from_slice(bytes.get(..length).filter(|_| length < SMALL)?).ok()
@@ -168,7 +202,13 @@ impl<W: Write> Write for Telling<W> {
 
 /// The binary record at `path`, or `None` where there is none.
 pub(crate) fn read_binary<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    let Some(bytes) = read_bytes(path)? else {
+    let begun = |mut file: &File| {
+        let mut start = [0; MAGIC.len()];
+        let has_start = file.read_exact(&mut start).is_ok() && start == *MAGIC;
+        file.rewind()?;
+        regular::read_open(file, if has_start { LARGEST } else { 0 })
+    };
+    let Some(bytes) = look(path, begun)? else {
         return Ok(None);
     };
     let damaged = || RecordError::Damaged { path: path.to_owned() };
@@ -188,10 +228,18 @@ pub(crate) fn undamaged<T>(read: Result<Option<T>, RecordError>) -> Result<Optio
     }
 }
 
-fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
-    match std::fs::read(path) {
+/// What a record holds; nothing where there is none.
+fn look(
+    path: &Path,
+    read: impl FnOnce(&File) -> io::Result<Vec<u8>>,
+) -> Result<Option<Vec<u8>>, RecordError> {
+    match regular::open_own(path).and_then(|file| read(&file)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A build could put there what it likes.
+        Err(error) if regular::is_odd(&error) => {
+            Err(RecordError::Damaged { path: path.to_owned() })
+        }
         Err(error) => Err(PathError::new("read", path, error).into()),
     }
 }

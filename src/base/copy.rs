@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use crate::base::regular;
 
 /// So many bytes are copied before it is said how far it is.
 const PIECE: u64 = 8 * 1024 * 1024;
@@ -17,8 +17,7 @@ pub(crate) fn unwatched(_: u64) {}
 
 /// Opens a file to copy it: no symlink is followed, and no FIFO waited for.
 pub(crate) fn open(from: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(from, flags, Mode::empty())?.into())
+    regular::open_own(from)
 }
 
 /// Makes a file where nothing is, which only its owner may read.

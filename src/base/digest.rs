@@ -2,16 +2,15 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::str::FromStr;
 
-use rustix::fs::{Mode, OFlags};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::encoding::hexadecimal;
+use crate::base::regular;
 
 /// So many bytes of a file are read at once.
 const CHUNK: usize = 128 * 1024;
@@ -46,14 +45,7 @@ impl Digest {
     /// The last component is never followed if it is a symlink, and anything but a regular file
     /// is an error, so that a FIFO cannot make larder wait.
     pub fn of_file(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file; move it away, or put a file in its place",
-            ));
-        }
+        let mut file = regular::open_own(path)?;
         BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(CHUNK, 0);
             let mut hasher = blake3::Hasher::new();

@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
+use crate::base::regular;
+
 /// The system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {}", path.display())]
@@ -15,6 +19,28 @@ pub struct PathError {
 impl PathError {
     pub(crate) fn new(verb: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         Self { verb, path: path.to_owned(), source: source.into() }
+    }
+
+    /// Whether it is of something in a directory, and the system refused because of what is there: not for want of
+    /// space, and not because the disk fails.
+    pub(crate) fn is_of_what_is_in(&self, dir: &Path) -> bool {
+        const OF_WHAT_IS_THERE: [Errno; 11] = [
+            Errno::PERM,
+            Errno::ACCESS,
+            Errno::NAMETOOLONG,
+            Errno::LOOP,
+            Errno::NOTDIR,
+            Errno::ISDIR,
+            Errno::EXIST,
+            Errno::NOTEMPTY,
+            Errno::NXIO,
+            Errno::NODEV,
+            Errno::NOENT,
+        ];
+        let said = self.source.raw_os_error();
+        let is_known = || OF_WHAT_IS_THERE.iter().any(|errno| Some(errno.raw_os_error()) == said);
+        let is_closed = self.kind() == io::ErrorKind::PermissionDenied;
+        self.path.starts_with(dir) && (is_known() || is_closed || regular::is_odd(&self.source))
     }
 
     /// Why, for those who go on after some refusals.

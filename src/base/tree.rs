@@ -16,6 +16,7 @@ pub(crate) mod below;
 mod compare;
 pub(crate) mod descend;
 mod directory;
+mod limits;
 mod observe;
 pub(crate) mod walk;
 
@@ -189,6 +190,11 @@ impl ObserveError {
     pub(crate) fn new(path: &Path, source: io::Error) -> Self {
         Self { path: path.to_owned(), source }
     }
+
+    /// Whether it is of something in a directory.
+    pub(crate) fn is_in(&self, dir: &Path) -> bool {
+        self.path.starts_with(dir)
+    }
 }
 
 impl Tree {
@@ -202,7 +208,20 @@ impl Tree {
         before: Option<&Tree>,
         wanted: impl Fn(&Path, bool) -> bool + Sync,
     ) -> Result<Self, ObserveError> {
-        let top = observe::observe(root, before.map(|before| &before.top), &wanted)?;
+        let top = observe::observe(root, before.map(|before| &before.top), None, &wanted)?;
+        Ok(Self { top })
+    }
+
+    /// The same of a tree that has to keep within limits: what is beyond them is an error, found before anything of
+    /// it is read.
+    pub(crate) fn observe_within(
+        root: &Path,
+        before: Option<&Tree>,
+        limits: Limits,
+        wanted: impl Fn(&Path, bool) -> bool + Sync,
+    ) -> Result<Self, ObserveError> {
+        let before = before.map(|before| &before.top);
+        let top = observe::observe(root, before, Some(limits), &wanted)?;
         Ok(Self { top })
     }
 
@@ -272,6 +291,7 @@ impl Tree {
     }
 }
 
+pub(crate) use limits::Limits;
 pub(crate) use observe::is_settled;
 
 #[cfg(test)]
@@ -366,6 +386,32 @@ mod tests {
         assert_eq!(tree.iter().count(), 42);
         let again = Tree::observe_all(dir.path(), Some(&tree)).unwrap();
         assert!(again.changes_since(&tree).is_empty());
+    }
+
+    #[test]
+    fn what_is_beyond_a_limit_is_an_error() {
+        let dir = sample();
+        let limits = Limits { depth: 1, path: 3, names: 4, holes: 1 << 30 };
+        let look = |limits: Limits| Tree::observe_within(dir.path(), None, limits, |_, _| true);
+        let seen = look(limits).unwrap();
+        assert_eq!(seen, Tree::observe_all(dir.path(), None).unwrap());
+        for (why, limits) in [
+            ("directories deep", Limits { depth: 0, ..limits }),
+            ("path has more than", Limits { path: 2, ..limits }),
+            ("names are in", Limits { names: 3, ..limits }),
+        ] {
+            let error = look(limits).unwrap_err();
+            assert!(error.source.to_string().contains(why), "{error:?}");
+        }
+        let file = fs::File::create(dir.path().join("b")).unwrap();
+        file.set_len(40 << 30).unwrap();
+        let error = look(limits).unwrap_err();
+        assert!(error.path.ends_with("b") && error.source.to_string().contains("sparse"));
+        // What is on the disk is read, however long it takes.
+        file.set_len(8 << 20).unwrap();
+        look(Limits { holes: 1 << 20, ..limits }).unwrap_err();
+        fs::write(dir.path().join("b"), vec![1; 8 << 20]).unwrap();
+        look(Limits { holes: 1 << 20, ..limits }).unwrap();
     }
 
     #[test]

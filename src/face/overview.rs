@@ -16,7 +16,7 @@ use crate::decide::policy::Disk;
 use crate::observe::cargo_layout::LayoutError;
 use crate::store::config::{self, ConfigError};
 use crate::store::history::{self, Event, Happened, MONTH, Sums, UseEvent, WEEK};
-use crate::store::{EntryRecord, Outcome, Row, Store, StoreError, evict};
+use crate::store::{EntryRecord, Foreign, Outcome, Row, Store, StoreError, evict};
 use crate::work::collect::{self, CollectError};
 
 /// A store that could not be looked at.
@@ -64,6 +64,8 @@ pub(crate) struct Overview {
     pub week: Sums,
     /// The same of the last 30 days.
     pub month: Sums,
+    /// What is among the projects and is none of larder's; counted in the size, and not by the policy.
+    pub foreign: Vec<Foreign>,
     /// The target directories, by project, and those of one project by their last use.
     pub entries: Vec<Line>,
 }
@@ -113,6 +115,8 @@ impl Overview {
         let rows = store.all_rows()?;
         let sizes = rows.iter().filter_map(|row| row.record.as_ref().ok()).map(EntryRecord::usage);
         let (downloads, (_, trash)) = (store.downloads(), evict::in_trash(store));
+        let foreign = store.foreign()?;
+        let sizes = sizes.chain(foreign.iter().map(|it| it.usage));
         let size = sizes.fold(downloads.plus(trash), Usage::plus).bytes;
         let wanted = |row: &Row| scope.project.is_none_or(|name| *name == row.project);
         let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
@@ -134,6 +138,7 @@ impl Overview {
             disk,
             max_size: config::budgets(store)?.max_size,
             store: store.root().to_owned(),
+            foreign,
             entries,
         })
     }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::base::encoding::hexadecimal;
-use crate::base::fault;
+use crate::base::{fault, regular};
 use crate::host::attach::Mounts;
 use crate::observe::identity::Way;
 use crate::observe::sources::Lockfile;
@@ -110,6 +110,9 @@ impl Home {
     }
 }
 
+/// No archive of a package is larger; most registries take ten megabytes.
+const LARGEST: u64 = 1 << 30;
+
 /// The archives in the store's downloads from which a package would be unpacked, and that are not
 /// what the lock file says they are. Cargo checks a `.crate` only while it downloads it.
 pub(crate) fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBuf>> {
@@ -124,7 +127,7 @@ pub(crate) fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec
             if is_unpacked || !archive.is_file() {
                 continue;
             }
-            let sum = hexadecimal(&Sha256::digest(fs::read(&archive)?));
+            let sum = hexadecimal(&Sha256::digest(regular::read_own(&archive, LARGEST)?));
             if sum != *checksum {
                 found.push(archive);
             }

@@ -174,6 +174,12 @@ impl Layout {
         scan::scan(target)
     }
 
+    /// A target directory of which nothing is known.
+    pub(crate) fn unknown(target: &Path) -> Self {
+        let (target, version) = (target.to_owned(), Version::Unknown);
+        Self { target, version, profiles: Vec::new(), foreign: Vec::new() }
+    }
+
     /// All units of all profiles. [`Layout::edges`] counts them in this order.
     pub(crate) fn units(&self) -> impl Iterator<Item = &Unit> {
         self.profiles.iter().flat_map(|profile| &profile.units)

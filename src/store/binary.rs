@@ -5,7 +5,7 @@
 //! written anew where it differs, and never started (decision 101).
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -109,10 +109,13 @@ fn check_directory(dir: &Path) -> Result<(), PathError> {
 /// The file that says where the store is, in a directory that only leads to one.
 const POINTER: &str = "store";
 
+/// No path is longer (`PATH_MAX` of Linux).
+const LONGEST: u64 = 4096;
+
 /// The store that a directory leads to.
 pub(crate) fn pointed(dir: &Path) -> Option<PathBuf> {
-    let mut text = String::new();
-    regular::open(&dir.join(POINTER)).ok()?.take(4096).read_to_string(&mut text).ok()?;
+    let text = regular::read_own(&dir.join(POINTER), LONGEST).ok()?;
+    let text = String::from_utf8(text).ok()?;
     let path = Path::new(text.strip_suffix('\n')?);
     path.is_absolute().then(|| path.to_owned())
 }

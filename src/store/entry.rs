@@ -103,6 +103,9 @@ pub(crate) struct EntryRecord {
     /// Whether it is of one use alone, and goes with it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub throwaway: bool,
+    /// Why the next use has to begin anew: what the last one left is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<String>,
 }
 
 /// A comparison with a cold build.
@@ -145,6 +148,7 @@ impl EntryRecord {
             verified: None,
             shared: None,
             throwaway: identity.is_throwaway(),
+            unkept: None,
         }
     }
 
@@ -296,6 +300,7 @@ mod tests {
             verified: Some(Verification { at, verdict: Verdict::NotReproducible }),
             shared: Some(shared),
             throwaway: false,
+            unkept: None,
         }
     }
 

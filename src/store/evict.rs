@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use crate::base::names::ProjectName;
 use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
-use crate::base::{atomic, edit, fault};
+use crate::base::{atomic, edit, fault, regular};
 use crate::store::moving::{MOVING, ORIGIN};
 use crate::store::{EntryRecord, Lock, Store, StoreError, TAG};
 
@@ -100,7 +100,17 @@ pub(crate) fn remove_pin(store: &Store, path: &Path) -> Result<(), EvictError> {
 
 /// Removes half of a record, which a write left when it was cut off.
 pub(crate) fn remove_half(store: &Store, path: &Path) -> Result<(), EvictError> {
-    remove_file(store, path, |name| name.starts_with(".new-"))
+    let is_half = |name: &str| name.starts_with(".new-");
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    // What was in the place of a lock file.
+    if is_half(&name) && fs::symlink_metadata(path).is_ok_and(|half| half.is_dir()) {
+        let Some((parent, name)) = trash::parent_inside(store, path)? else { return Ok(()) };
+        return empty::remove_below(&parent, &name, path, &unwatched)
+            .into_iter()
+            .next()
+            .map_or(Ok(()), Err);
+    }
+    remove_file(store, path, is_half)
 }
 
 /// Removes the directory of a project if nothing is in it.
@@ -153,7 +163,8 @@ pub(crate) fn remove_include(store: &Store, path: &Path) -> Result<(), EvictErro
 pub(crate) fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictError> {
     let refused = |why: io::Error| PathError::new("remove", path, why).into();
     let is_plain = fs::symlink_metadata(path).at("remove", path)?.is_file();
-    if !is_plain || fs::read(path).at("remove", path)? != written {
+    let bytes = regular::read_own(path, written.len() as u64);
+    if !is_plain || !bytes.is_ok_and(|bytes| bytes == written) {
         return Err(refused(io::Error::other(
             "it is not as larder wrote it; remove it by hand if nobody needs it",
         )));

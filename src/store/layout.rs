@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Access, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::FORMAT;
 use super::error::StoreError;
@@ -19,10 +18,16 @@ use super::marker::{self, TAG, format_in, format_of};
 use super::vacant::{is_vacant, names_in};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
-use crate::base::{atomic, fault};
+use crate::base::{atomic, fault, regular};
 
 /// The policy file of a new store: everything at its default, said in comments.
 const POLICY: &str = include_str!("larder.toml");
+
+/// Nobody writes a longer one by hand.
+const LARGEST_POLICY: u64 = 1024 * 1024;
+
+/// What identification saw of a whole toolchain is not a tenth of this.
+const LARGEST_OBSERVED: u64 = 128 * 1024 * 1024;
 
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]
@@ -238,9 +243,12 @@ impl Store {
         if let Some(text) = self.policy.get() {
             return Ok(text);
         }
-        let text = match fs::read_to_string(self.policy()) {
+        let text = match regular::read_own(&self.policy(), LARGEST_POLICY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            other => other?,
+            other => String::from_utf8(other?).map_err(|_| {
+                let why = "it is no UTF-8 text; write it as that";
+                io::Error::new(io::ErrorKind::InvalidData, why)
+            })?,
         };
         Ok(self.policy.get_or_init(|| text))
     }
@@ -267,7 +275,8 @@ impl Store {
             if let Some((_, newest)) = dated.max() {
                 // Only a cache: without it the first identification takes longer.
                 fault::point("store.seed");
-                let _ = fs::read(newest).and_then(|bytes| fs::write(&own, bytes));
+                let bytes = regular::read_own(&newest, LARGEST_OBSERVED);
+                let _ = bytes.map(|bytes| atomic::write(&own, &bytes, 0o644));
             }
         }
         own
@@ -326,13 +335,15 @@ impl Store {
         let root = rustix::fs::open(&self.root, flags, Mode::empty()).at("open", &self.root)?;
         let owner = rustix::fs::fstat(&root).at("read", &self.root)?.st_uid;
         self.compare_owner(owner)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let text = match rustix::fs::openat(&root, TAG, flags, Mode::empty()) {
-            Ok(tag) => io::read_to_string(fs::File::from(tag)).at("read", &self.root)?,
-            Err(Errno::NOENT | Errno::LOOP) => String::new(),
-            Err(errno) => return Err(PathError::new("read", &self.root, errno).into()),
+        let text = regular::open_own_in(&root, TAG)
+            .and_then(|tag| regular::read_open(&tag, marker::LONGEST));
+        let text = match text {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if regular::is_odd(&error) => Vec::new(),
+            Err(error) => return Err(PathError::new("read", &self.root, error).into()),
         };
-        match format_in(&text) {
+        match format_in(&String::from_utf8_lossy(&text)) {
             Some(format) if format <= FORMAT => Ok(root),
             Some(format) => Err(StoreError::Newer { path: self.root.clone(), format }),
             None => Err(StoreError::NotAStore(self.root.clone())),

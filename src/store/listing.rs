@@ -60,7 +60,8 @@ impl Store {
         let mut names = Names::default();
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            // It is none of larder's, if there is anything.
+            Err(error) if is_no_directory(&error) => return Ok(names),
             Err(error) => return Err(PathError::new("read", &dir, error).into()),
         };
         for entry in entries {
@@ -189,6 +190,10 @@ impl Store {
     pub(crate) fn identity(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
         atomic::read_json(&self.entry(project, id).identity()).ok().flatten()
     }
+}
+
+fn is_no_directory(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 impl Names {

@@ -3,6 +3,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "makes lock files, and closes them to others")]
 
+mod claim;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::claim::Claim;
+
 use std::cell::Cell;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, Write};
@@ -12,13 +18,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::alive::{self, Sign};
-use crate::base::fault;
 use crate::base::path_error::{At, PathError};
+use crate::base::regular;
+use crate::base::{atomic, fault, frozen};
 
 /// How long a lock may be busy before the wait is announced: `status` looks only for an instant.
 const UNREMARKABLE: Duration = Duration::from_millis(100);
@@ -92,56 +99,6 @@ impl LockError {
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
-}
-
-/// A claim on a directory itself. On one that is not larder's, for as long as it is attached to: two uses of one
-/// checkout would otherwise pull the mount from under each other. On a replica, while it is pushed. Nothing
-/// is written.
-#[derive(Debug)]
-pub(crate) struct Claim {
-    _directory: File,
-}
-
-impl Claim {
-    /// Claims a directory, calling `announce` with who has it once if it has to wait.
-    pub(crate) fn acquire(
-        path: &Path,
-        wait: Wait,
-        announce: impl FnOnce(&str),
-    ) -> Result<Self, LockError> {
-        let directory = File::open(path).at("lock", path)?;
-        let is_free = || try_for(&directory, How::Alone, Duration::ZERO);
-        until(path, wait, is_free, || Ok(owner(&directory)), announce)?;
-        Ok(Self { _directory: directory })
-    }
-
-    /// The same of a directory in a checkout: nothing may run any more either of what was attached there before.
-    pub(crate) fn acquire_checkout(
-        path: &Path,
-        wait: Wait,
-        announce: impl FnOnce(&str),
-    ) -> Result<Self, LockError> {
-        let is_around = alive::is_handed_down(path);
-        let directory = File::open(path).at("lock", path)?;
-        let is_free = || {
-            let is_claimed = try_for(&directory, How::Alone, Duration::ZERO)?;
-            Ok(is_claimed && !alive::is_attached_in(directory.as_fd()))
-        };
-        let around = || LockError::Around(path.to_owned());
-        let who = || if is_around { Err(around()) } else { Ok(owner(&directory)) };
-        until(path, wait, is_free, who, announce)?;
-        Ok(Self { _directory: directory })
-    }
-
-    /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
-    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
-        let directory = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.at("lock", path)?,
-        };
-        let is_free = try_for(&directory, How::Alone, Duration::ZERO).at("lock", path)?;
-        Ok(is_free.then_some(Self { _directory: directory }))
-    }
 }
 
 /// Whether others may have a lock too.
@@ -269,7 +226,7 @@ impl Lock {
 
     /// Who holds the lock now, or whose command still runs; `None` if the directory is free.
     pub(crate) fn holder(path: &Path) -> Option<String> {
-        let file = File::open(path).ok()?;
+        let file = regular::open_own(path).ok()?;
         if flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
             return Some(holder(path));
         }
@@ -284,14 +241,13 @@ impl Lock {
 
 /// Whether nobody has or shares a lock, this instant.
 pub(super) fn is_free(path: &Path) -> bool {
-    File::open(path)
+    regular::open_own(path)
         .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
 /// Whether nobody has the lock of a name in a directory to himself, this instant.
 pub(super) fn is_free_in(dir: impl AsFd, name: &str) -> bool {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(dir, name, flags, Mode::empty());
+    let file = regular::open_own_in(dir, name);
     file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
@@ -318,7 +274,26 @@ pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Opens a lock file, and makes it where there is none. What else is there (a build could put anything) makes room for
+/// one: nobody who keeps to the rules has a lock on it.
 pub(super) fn open(path: &Path) -> io::Result<File> {
+    match open_plain(path) {
+        Err(error) if is_no_lock(&error, path) => {
+            make_room(path)?;
+            open_plain(path)
+        }
+        other => other,
+    }
+}
+
+fn open_plain(path: &Path) -> io::Result<File> {
+    const ODD: &str =
+        "the lock file is not a plain file with one name; remove it by hand while nobody builds";
+    let odd = || io::Error::new(io::ErrorKind::InvalidInput, ODD);
+    // To open a device may have effects.
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(odd());
+    }
     fault::point("store.open-lock");
     let file = File::options()
         .read(true)
@@ -326,13 +301,11 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(OWN)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.nlink() > 1 {
-        return Err(io::Error::other(
-            "the lock file is not a plain file with one name; remove it by hand while nobody builds",
-        ));
+        return Err(odd());
     }
     if metadata.mode() & 0o077 != 0 {
         // Where it is not the caller's own, it is closed by whose it is.
@@ -341,9 +314,26 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether a lock file could not be opened because of what is there, or because that was made unchangeable.
+fn is_no_lock(error: &io::Error, path: &Path) -> bool {
+    let is_frozen = || error.raw_os_error() == Some(libc::EPERM) && frozen::thaw(path);
+    regular::is_odd(error) || is_frozen()
+}
+
+/// Puts an empty file in the place of what is there; a directory is left beside it, for whoever collects.
+fn make_room(path: &Path) -> io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file() && it.nlink() <= 1) {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    fault::point("store.renew-lock");
+    let new = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+    atomic::put_in_place(new, path)
+}
+
 pub(super) fn holder(path: &Path) -> String {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(4096).read_to_string(&mut text));
+    let read = regular::open_own(path).and_then(|file| file.take(4096).read_to_string(&mut text));
     let holder: Option<Holder> = read.ok().and_then(|_| serde_json::from_str(&text).ok());
     let Some(holder) = holder else {
         return "another process".to_owned();
@@ -360,26 +350,6 @@ fn left_by(path: &Path) -> String {
     format!("what {} left running", holder(path))
 }
 
-/// Who has the lock of a file that holds no words of who has it: by `proc_locks(5)`, where the process
-/// is seen from here.
-fn owner(file: &File) -> String {
-    let number = || {
-        let found = file.metadata().ok()?;
-        let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
-        let place = format!("{major:02x}:{minor:02x}:{}", found.ino());
-        let locks = std::fs::read_to_string("/proc/locks").ok()?;
-        let mut lines = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        lines.find_map(|words| match words.as_slice() {
-            [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse().ok(),
-            _ => None,
-        })
-    };
-    match number().filter(|pid: &u32| *pid > 0) {
-        Some(pid) => format!("another larder (process {pid})"),
-        None => "another larder".to_owned(),
-    }
-}
-
 /// Whether a process is there. If not, what it started has the lock, or it is in another namespace.
 fn is_running(pid: u32) -> bool {
     let pids = [sysinfo::Pid::from_u32(pid)];
@@ -387,85 +357,4 @@ fn is_running(pid: u32) -> bool {
     let only = sysinfo::ProcessesToUpdate::Some(&pids);
     system.refresh_processes_specifics(only, false, sysinfo::ProcessRefreshKind::nothing());
     system.process(pids[0]).is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_holds_it_and_others_learn_who() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.lock");
-        let first = Lock::acquire(&path, "image one", Wait::Forever, |_| panic!("free")).unwrap();
-        assert!(Lock::holder(&path).unwrap().starts_with("image one (process "));
-        let mut heard = String::new();
-        let limit = Wait::AtMost(Duration::from_millis(200));
-        let second = Lock::acquire(&path, "image two", limit, |who| heard.push_str(who));
-        assert!(matches!(second, Err(LockError::Busy { .. })));
-        assert!(heard.starts_with("image one"));
-        drop(first);
-        assert_eq!(Lock::holder(&path), None);
-        Lock::acquire(&path, "image two", limit, |_| panic!("free")).unwrap();
-    }
-
-    #[test]
-    fn nobody_waits_for_ever_who_did_not_say_so() {
-        assert!(matches!(Wait::default(), Wait::AtMost(_)));
-        assert!(Wait::default().is_over(Duration::from_secs(3600)));
-        assert!(
-            !Wait::AtMost(Duration::ZERO).is_over(Duration::ZERO),
-            "who looks needs an instant"
-        );
-        assert!(!Wait::Forever.is_over(Duration::MAX));
-    }
-
-    #[test]
-    fn a_directory_is_in_use_while_something_of_its_command_runs() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.lock");
-        let soon = Wait::AtMost(Duration::from_millis(10));
-        drop(Lock::acquire(&path, "image one", soon, |_| {}).unwrap());
-        let sign = Sign::of_command(&path.with_extension("alive")).unwrap();
-        assert!(Lock::holder(&path).unwrap().starts_with("what image one (process "));
-        assert!(Lock::try_acquire(&path, "larder gc").unwrap().is_none());
-        // This process has the sign itself.
-        let around = Lock::acquire(&path, "image two", soon, |_| {});
-        assert!(matches!(around, Err(LockError::Around(_))));
-        sign.end();
-        assert!(Lock::try_acquire(&path, "larder gc").unwrap().is_some());
-    }
-
-    #[test]
-    fn a_lock_file_is_closed_to_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.lock");
-        std::fs::write(&path, "").unwrap();
-        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
-        open(&path).unwrap();
-        assert_eq!(mode(), OWN);
-    }
-
-    #[test]
-    fn of_a_claimed_directory_the_process_is_named() {
-        // Some filesystems number their inodes otherwise in /proc/locks; tmpfs does not.
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let _first = Claim::acquire(dir.path(), Wait::Forever, |_| panic!("free")).unwrap();
-        let mut heard = String::new();
-        let limit = Wait::AtMost(Duration::from_millis(200));
-        let second = Claim::acquire(dir.path(), limit, |who| heard.push_str(who));
-        assert!(matches!(second, Err(LockError::Busy { .. })));
-        let limit = ", for at most 200ms; `wait` in larder.toml sets another limit";
-        assert_eq!(heard, format!("another larder (process {}){limit}", std::process::id()));
-    }
-
-    #[test]
-    fn a_lock_file_that_is_a_symlink_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.lock");
-        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
-        assert!(Lock::acquire(&path, "x", Wait::Forever, |_| {}).is_err());
-        assert!(!dir.path().join("elsewhere").exists());
-    }
 }

@@ -1,6 +1,5 @@
 //! What makes a directory a store: `CACHEDIR.TAG`, with the number of the store's format.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use crate::base::atomic::{self, RecordError, undamaged};
 use crate::base::path_error::PathError;
+use crate::base::regular;
 
 /// The file that marks a store, and every other directory of caches.
 pub(crate) const TAG: &str = "CACHEDIR.TAG";
+
+/// No tag is longer.
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 /// The first line that every cache directory tag has (bford.info/cachedir).
 const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55";
@@ -73,9 +76,10 @@ pub(super) fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {
 /// The format that the marker in a directory says, if there is one.
 pub(super) fn marked(root: &Path) -> Result<Option<u32>, StoreError> {
     let path = root.join(TAG);
-    let text = match fs::read(&path) {
+    let text = match regular::read_own(&path, LONGEST) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if regular::is_odd(&error) => return Ok(None),
         Err(error) => return Err(PathError::new("read", &path, error).into()),
     };
     Ok(format_in(&text))

@@ -19,7 +19,7 @@ use super::lock::Lock;
 use crate::base::names::ProjectName;
 use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
-use crate::base::{atomic, fault};
+use crate::base::{atomic, fault, regular};
 use crate::decide::policy::Unused;
 use crate::decide::remade::Remade;
 use crate::decide::verdict::Verdict;
@@ -173,6 +173,17 @@ impl OpenEntry {
         self.save()
     }
 
+    /// Records how the use ended, and that what it left is not kept: the next one begins anew.
+    pub(crate) fn give_up(
+        &mut self,
+        closed: Closed,
+        why: String,
+        usage: Usage,
+    ) -> Result<(), StoreError> {
+        self.record.unkept = Some(why);
+        self.close(closed, Some((usage, Vec::new())), &[])
+    }
+
     /// Records what a comparison with a cold build told.
     pub(crate) fn verified(&mut self, verdict: Verdict) -> Result<(), StoreError> {
         self.record.verified = Some(Verification { at: SystemTime::now(), verdict });
@@ -201,7 +212,7 @@ impl OpenEntry {
     /// The identity is known, whatever became of its record: the directory bears its digest.
     fn mend_identity(&self) -> Result<(), StoreError> {
         let canonical = self.identity.canonical();
-        match fs::read(self.paths.identity()) {
+        match regular::read_own(&self.paths.identity(), regular::TEXT) {
             Ok(recorded) if recorded == canonical => Ok(()),
             _ => self.save_identity(),
         }
@@ -224,6 +235,8 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
     let plain_target = fs::symlink_metadata(paths.target()).is_ok_and(|target| target.is_dir());
     if record.lost_to_another_boot(&boot_id()) {
         Err("the machine went down during its last use".to_owned())
+    } else if let Some(why) = record.unkept {
+        Err(why)
     } else if !plain_target {
         Err("its target directory was gone".to_owned())
     } else {
@@ -238,6 +251,10 @@ fn judge(paths: &EntryPaths) -> Result<Option<EntryRecord>, String> {
 pub(crate) fn sync_files(dir: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
     let sync = |path: &PathBuf| {
         let path = dir.join(path);
+        // A FIFO or a device has nothing that is to be on disk.
+        if fs::symlink_metadata(&path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(file) => {

@@ -20,8 +20,29 @@ use crate::store::evict::Trash;
 /// `share/<scope>.json`
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Seen {
+    /// The highest, whoever signed it.
     counter: u64,
+    /// The highest of each key; nothing in what an older larder wrote.
+    #[serde(default)]
+    by: Vec<SeenBy>,
 }
+
+/// The highest counter of a key that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeenBy {
+    pub counter: u64,
+    /// The principal that signed it.
+    pub signer: String,
+    /// The public key, in base64; empty if it is not known.
+    pub key: String,
+    /// The signature; empty where an older larder saw it.
+    pub signature: String,
+    /// When it was seen, in seconds since the epoch.
+    pub at: u64,
+}
+
+/// So many keys are remembered for a scope: no more sign it than that.
+const KEYS: usize = 16;
 
 /// `share/server.json`
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,24 +57,42 @@ impl Store {
         self.root().join("share/cache")
     }
 
-    fn seen(&self, scope: &str) -> PathBuf {
+    fn seen_record(&self, scope: &str) -> PathBuf {
         self.root().join("share").join(format!("{scope}.json"))
     }
 
-    /// The highest counter of a scope that was seen here; 0 for none. A damaged record is an error: nobody would
-    /// know any more what is old.
-    pub(crate) fn seen_counter(&self, scope: &str) -> Result<u64, RecordError> {
-        let seen: Option<Seen> = atomic::read_json(&self.seen(scope))?;
-        Ok(seen.map_or(0, |seen| seen.counter))
+    /// The highest counters of a scope that were seen here, one of each key, the highest first. A damaged record is an
+    /// error: nobody would know any more what is old.
+    pub(crate) fn seen(&self, scope: &str) -> Result<Vec<SeenBy>, RecordError> {
+        let seen: Seen = atomic::read_json(&self.seen_record(scope))?.unwrap_or_default();
+        let mut by = seen.by;
+        if by.is_empty() && seen.counter > 0 {
+            let (counter, none) = (seen.counter, String::new());
+            by.push(SeenBy {
+                counter,
+                signer: none.clone(),
+                key: none.clone(),
+                signature: none,
+                at: 0,
+            });
+        }
+        by.sort_by_key(|seen| std::cmp::Reverse(seen.counter));
+        Ok(by)
     }
 
-    /// Records, durably, that a counter was seen; it never goes back.
-    pub(crate) fn see_counter(&self, scope: &str, counter: u64) -> Result<(), StoreError> {
-        if self.seen_counter(scope)? < counter {
-            self.make_inner("share")?;
-            atomic::write_json(&self.seen(scope), &Seen { counter })?;
+    /// Records, durably, that a counter was seen; that of a key never goes back.
+    pub(crate) fn see_counter(&self, scope: &str, new: SeenBy) -> Result<(), StoreError> {
+        let mut by = self.seen(scope)?;
+        match by.iter_mut().find(|seen| (&seen.signer, &seen.key) == (&new.signer, &new.key)) {
+            Some(known) if known.counter >= new.counter => return Ok(()),
+            Some(known) => *known = new,
+            None => by.push(new),
         }
-        Ok(())
+        by.sort_by_key(|seen| std::cmp::Reverse(seen.counter));
+        by.truncate(KEYS);
+        let counter = by.first().map_or(0, |seen| seen.counter);
+        self.make_inner("share")?;
+        Ok(atomic::write_json(&self.seen_record(scope), &Seen { counter, by })?)
     }
 
     /// Whether a server let anything be removed, as far as that was found out.
@@ -99,18 +138,32 @@ impl Store {
 mod tests {
     use super::*;
 
+    fn by(key: &str, counter: u64) -> SeenBy {
+        let (signer, signature) = ("a@x".to_owned(), "signature".to_owned());
+        SeenBy { counter, signer, key: key.to_owned(), signature, at: 1 }
+    }
+
     #[test]
-    fn a_counter_never_goes_back() {
+    fn the_counter_of_a_key_never_goes_back() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("store")).unwrap();
-        assert_eq!(store.seen_counter("scope-x").unwrap(), 0);
-        for (seen, highest) in [(3, 3), (2, 3), (7, 7)] {
-            store.see_counter("scope-x", seen).unwrap();
-            assert_eq!(store.seen_counter("scope-x").unwrap(), highest);
+        let seen = |scope: &str| -> Vec<(String, u64)> {
+            store.seen(scope).unwrap().into_iter().map(|seen| (seen.key, seen.counter)).collect()
+        };
+        assert!(seen("scope-x").is_empty());
+        for (counter, highest) in [(3, 3), (2, 3), (7, 7)] {
+            store.see_counter("scope-x", by("one", counter)).unwrap();
+            assert_eq!(seen("scope-x"), [("one".to_owned(), highest)]);
         }
-        assert_eq!(store.seen_counter("scope-y").unwrap(), 0);
-        fs::write(store.seen("scope-x"), "{").unwrap();
-        assert!(store.seen_counter("scope-x").is_err());
-        assert!(store.see_counter("scope-x", 9).is_err());
+        store.see_counter("scope-x", by("two", 9)).unwrap();
+        assert_eq!(seen("scope-x"), [("two".to_owned(), 9), ("one".to_owned(), 7)]);
+        assert!(seen("scope-y").is_empty());
+        // What an older larder wrote counts, whoever signed it.
+        fs::write(store.seen_record("scope-z"), "{\"counter\": 5}").unwrap();
+        store.see_counter("scope-z", by("one", 2)).unwrap();
+        assert_eq!(seen("scope-z"), [(String::new(), 5), ("one".to_owned(), 2)]);
+        fs::write(store.seen_record("scope-x"), "{").unwrap();
+        assert!(store.seen("scope-x").is_err());
+        assert!(store.see_counter("scope-x", by("one", 9)).is_err());
     }
 }

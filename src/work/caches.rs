@@ -25,7 +25,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use self::memory::Memory;
-use crate::base::tree::Tree;
+use crate::base::tree::{Limits, Tree};
 use crate::base::{atomic, fault};
 use crate::decide::reconcile::some_of;
 use crate::host::attach::Mounts;
@@ -348,7 +348,7 @@ fn observe(part: Part, kept: &Path, before: Option<&Tree>) -> Result<Tree> {
         Part::Ccache => path == Path::new(ccache::CONFIG),
         Part::GoModules => false,
     };
-    Ok(Tree::observe(kept, before, |path, _| !own(path))?)
+    Ok(Tree::observe_within(kept, before, Limits::KEPT, |path, _| !own(path))?)
 }
 
 /// What differs from what was left, without what is missing; a directory stands for all in it.

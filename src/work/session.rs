@@ -8,6 +8,7 @@ mod opening;
 pub(crate) mod sharing;
 mod start;
 mod supervised;
+mod unkept;
 mod waiting;
 mod watching;
 
@@ -81,6 +82,8 @@ pub(crate) struct Session<'a> {
     /// What cold builds have copies of, outside of the sources.
     beside: Vec<Beside>,
     wait: Wait,
+    /// Whether what the command left is not kept.
+    is_given_up: bool,
 }
 
 /// What is locked besides the directory itself.
@@ -114,7 +117,14 @@ impl Session<'_> {
         // What was removed meanwhile leads nowhere any more.
         let led_to = led_to.filter(|dir| dir.is_dir());
         let mut trash = Trash::new(self.store);
-        let (begun, found) = self.reconcile(&mut trash, watch)?;
+        let (begun, found) = match self.reconcile(&mut trash, watch) {
+            Err(error) if self.is_of_kept(&error) => {
+                self.set_aside(&error)?;
+                trash = Trash::new(self.store);
+                self.reconcile(&mut trash, watch)?
+            }
+            other => other?,
+        };
         let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
@@ -129,7 +139,13 @@ impl Session<'_> {
         let outcome = if code == 0 { Outcome::Succeeded } else { Outcome::Failed(code) };
         let untouched = self.undo(outcome, &begun, started, &mut trash);
         let ran = Ran { outcome, seconds, started, recorder, untouched };
-        let closed = self.close(&ran, &begun, &found, led_to.as_deref());
+        let closed = match self.close(&ran, &begun, &found, led_to.as_deref()) {
+            Err(error) if self.is_of_kept(&error) => {
+                self.give_up(&ran, &error, led_to.as_deref());
+                Ok(false)
+            }
+            other => other,
+        };
         watch.step("close");
         let is_for_nothing = closed.as_ref().is_ok_and(|is_for_nothing| *is_for_nothing);
         Ok(Done { ended, closed: closed.map(drop), is_for_nothing })

@@ -20,6 +20,8 @@
 //!
 //! Whatever fails on the way is said in one line, and the build is cold.
 
+mod counter;
+mod deadline;
 pub(crate) mod engine;
 mod error;
 mod files;
@@ -37,6 +39,7 @@ pub mod signature;
 mod staging;
 mod status;
 
+pub(crate) use counter::patterns;
 pub use engine::FullId;
 pub(crate) use error::ShareError;
 pub(crate) use gc::Tidied;
@@ -56,6 +59,7 @@ use crate::store::config::{self, Sharing};
 use crate::store::evict::Trash;
 use crate::work::situation::LookError;
 
+use self::deadline::Deadline;
 use self::engine::Engine;
 use self::restic::Restic;
 
@@ -75,6 +79,8 @@ pub(crate) struct Share<'a> {
     settings: Sharing,
     engine: Restic,
     output: Output,
+    /// When all has to be done, if there is a limit.
+    deadline: Option<Deadline>,
 }
 
 impl<'a> Share<'a> {
@@ -85,7 +91,7 @@ impl<'a> Share<'a> {
     ) -> Result<Option<Self>, config::ConfigError> {
         let Some(settings) = config::sharing(store)? else { return Ok(None) };
         let engine = Restic::new(&settings, store.share_cache());
-        Ok(Some(Self { store, settings, engine, output }))
+        Ok(Some(Self { store, settings, engine, output, deadline: None }))
     }
 
     /// The same, where it has to be.
@@ -94,10 +100,29 @@ impl<'a> Share<'a> {
         Ok(Self::configured(store, output)?.ok_or_else(missing)?)
     }
 
+    /// The same, for a pull: all of it together may take as long as one call.
+    pub(crate) fn for_a_pull(&self) -> Self {
+        self.until(Deadline::after(self.settings.timeout.0))
+    }
+
+    /// The same, after somebody else was waited for so long.
+    pub(crate) fn later(&self, by: Duration) -> Self {
+        let deadline = self.deadline.unwrap_or_else(|| Deadline::after(self.settings.timeout.0));
+        self.until(deadline.later(by))
+    }
+
+    fn until(&self, deadline: Deadline) -> Self {
+        let Self { store, settings, engine, output, .. } = self;
+        let engine = engine.until(deadline);
+        let (settings, deadline) = (settings.clone(), Some(deadline));
+        Self { store, settings, engine, output: *output, deadline }
+    }
+
     /// The same, for what may not take longer than this.
     fn within(&self, limit: Duration) -> Self {
-        let Self { store, settings, engine, output } = self;
-        Self { store, settings: settings.clone(), engine: engine.within(limit), output: *output }
+        let Self { store, settings, engine, output, deadline } = self;
+        let (engine, deadline) = (engine.within(limit), *deadline);
+        Self { store, settings: settings.clone(), engine, output: *output, deadline }
     }
 
     /// Makes the repository, if there is none. Its id, and whether it was made.

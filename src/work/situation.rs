@@ -2,6 +2,7 @@
 //! decides by. Reads only.
 
 mod after;
+mod bounds;
 mod callers;
 mod elsewhere;
 mod extras;
@@ -19,6 +20,7 @@ pub(crate) use self::needs::{Watch, held, leftovers, names, needed, unused};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +28,7 @@ use self::callers::Memory;
 use crate::base::atomic::{self, RecordError};
 use crate::base::digest::Digest;
 use crate::base::moment::Moment;
-use crate::base::tree::{Entry, Node, ObserveError, Stamp, Tree};
+use crate::base::tree::{Entry, Limits, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
@@ -46,6 +48,16 @@ pub enum LookError {
     /// A record.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What is kept is beyond a limit, or cannot be read.
+    #[error(transparent)]
+    Kept(ObserveError),
+    /// What is kept holds what no cargo could work with.
+    #[error("{} is {what}; take it away", path.display())]
+    Odd {
+        path: PathBuf,
+        /// What it is, in words.
+        what: &'static str,
+    },
 }
 
 /// Where the sources are for the compiler, and what it fetches by itself.
@@ -310,7 +322,7 @@ pub(crate) fn observe_target(
     layout: &Layout,
     extras: &BTreeSet<PathBuf>,
     before: Option<&Tree>,
-) -> Result<Tree, ObserveError> {
+) -> Result<Tree, LookError> {
     let uplifted = layout.profiles.iter().flat_map(|profile| &profile.uplifted);
     let incremental = layout.profiles.iter().filter_map(|profile| profile.incremental.as_ref());
     let passing: BTreeSet<&Path> = uplifted
@@ -318,7 +330,11 @@ pub(crate) fn observe_target(
         .chain(incremental)
         .map(PathBuf::as_path)
         .collect();
-    Tree::observe(&layout.target, before, |path, _| !passing.contains(path))
+    let wanted = |path: &Path, _| !passing.contains(path);
+    let tree = Tree::observe_within(&layout.target, before, Limits::KEPT, wanted);
+    let tree = tree.map_err(LookError::Kept)?;
+    bounds::check(layout, &tree)?;
+    Ok(tree)
 }
 
 /// Files whose content is what was left, and whose modification time is not.
@@ -331,9 +347,12 @@ fn drifted(now: &Tree, then: &Tree) -> Vec<(PathBuf, Moment)> {
     drifted.map(|(path, then)| (path, then.stamp.mtime)).collect()
 }
 
-/// A damaged record is no record: nothing then vouches for the directory.
+/// A damaged record is no record: nothing then vouches for the directory. Nor is one that somebody closed.
 fn read_or_nothing<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    atomic::undamaged(atomic::read_binary(path))
+    match atomic::undamaged(atomic::read_binary(path)) {
+        Err(RecordError::Path(error)) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        other => other,
+    }
 }
 
 fn to_bytes(paths: &BTreeSet<PathBuf>) -> BTreeSet<Vec<u8>> {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::atomic::{self, RecordError, undamaged};
 use crate::base::quantity::Usage;
+use crate::base::regular;
 use crate::base::usage::Counter;
 use crate::decide::policy::Unused;
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
@@ -157,7 +158,7 @@ impl Sweep {
 /// A removal is on disk when its directory is.
 fn sync(dir: &Path) -> Result<(), SweepError> {
     crate::base::fault::point("sweep.sync");
-    match File::open(dir).and_then(|dir| dir.sync_all()) {
+    match regular::open_directory(dir).and_then(|dir| dir.sync_all()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(SweepError::Sync { path: dir.to_owned(), source: error })
         }

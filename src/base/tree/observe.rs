@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use rustix::fs::FileType;
 
 use super::directory::{Child, Directory};
+use super::limits::Limits;
 use super::walk::{self, Seen, Top, Wanted, below, join};
 use super::{Entry, Moment, Node, ObserveError};
 use crate::base::digest::Digest;
@@ -34,6 +35,7 @@ enum Names {
 pub(super) fn observe(
     root: &Path,
     before: Option<&Arc<Directory>>,
+    limits: Option<Limits>,
     wanted: Wanted<'_>,
 ) -> Result<Arc<Directory>, ObserveError> {
     let found: Mutex<Vec<(Vec<u8>, Names)>> = Mutex::default();
@@ -41,7 +43,7 @@ pub(super) fn observe(
         let known = before.and_then(|before| before.at(path));
         walk::lock(&found).push((path.to_vec(), Names::of(seen, known)));
     };
-    let mut found = match walk::walk(root, wanted, &arrive)? {
+    let mut found = match walk::walk(root, limits, wanted, &arrive)? {
         Top::Nothing => return Ok(Arc::default()),
         Top::File(seen) => vec![(Vec::new(), Names::of(vec![seen], before))],
         Top::Directory => found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),

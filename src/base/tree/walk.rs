@@ -13,6 +13,7 @@ use rayon::Scope;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::limits::{Count, Limits};
 use super::{ObserveError, Stamp};
 
 /// Paths have to be shorter (`PATH_MAX` of limits.h, Linux).
@@ -46,6 +47,8 @@ pub(crate) type Arrive<'a> = &'a (dyn Fn(&[u8], Vec<Seen>) + Sync);
 /// A walk.
 struct Walk<'a> {
     root: &'a Path,
+    /// What there may be, if there is a limit.
+    count: Option<Count>,
     device: u64,
     wanted: Wanted<'a>,
     arrive: Arrive<'a>,
@@ -55,6 +58,7 @@ struct Walk<'a> {
 /// Goes through everything at and below a root.
 pub(crate) fn walk(
     root: &Path,
+    limits: Option<Limits>,
     wanted: Wanted<'_>,
     arrive: Arrive<'_>,
 ) -> Result<Top, ObserveError> {
@@ -68,12 +72,15 @@ pub(crate) fn walk(
         return Ok(Top::File(Seen::new(b"", &stat)));
     }
     let device = stat.st_dev;
-    let walk = Walk { root, device, wanted, arrive, failure: Mutex::new(None) };
+    let count = limits.map(Count::new);
+    let walk = Walk { root, count, device, wanted, arrive, failure: Mutex::new(None) };
     rayon::scope(|scope| walk.enter(scope, &[]));
-    match lock(&walk.failure).take() {
-        Some(failure) => Err(failure),
-        None => Ok(Top::Directory),
+    if let Some(failure) = lock(&walk.failure).take() {
+        return Err(failure);
     }
+    let counted = walk.count.map_or(Ok(()), |count| count.finish(root));
+    counted.map_err(|(path, source)| ObserveError { path: below(root, &path), source })?;
+    Ok(Top::Directory)
 }
 
 impl Seen {
@@ -84,14 +91,26 @@ impl Seen {
 
 impl Walk<'_> {
     fn enter<'s>(&'s self, scope: &Scope<'s>, path: &[u8]) {
+        if let Some(count) = &self.count {
+            if lock(&self.failure).is_some() {
+                // Nothing of it counts any more.
+                return;
+            }
+            if let Err(error) = count.enter(path) {
+                return self.fail(path, error);
+            }
+        }
         match self.read(scope, path) {
             Ok(seen) => (self.arrive)(path, seen),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
-            Err(errno) => {
-                let path = self.root.join(OsStr::from_bytes(path));
-                *lock(&self.failure) = Some(ObserveError { path, source: errno.into() });
-            }
+            Err(errno) => self.fail(path, errno.into()),
         }
+    }
+
+    /// Notes why the walk fails; what was noted first stays.
+    fn fail(&self, path: &[u8], source: std::io::Error) {
+        let path = below(self.root, path);
+        lock(&self.failure).get_or_insert(ObserveError { path, source });
     }
 
     /// Looks at all names in a directory, and has the directories among them entered.
@@ -110,6 +129,11 @@ impl Walk<'_> {
             below.truncate(length);
             below.extend_from_slice(name.to_bytes());
             if let Some(stat) = self.look(directory.as_fd(), name, &below)? {
+                if let Some(Err(error)) = self.count.as_ref().map(|count| count.add(&below, &stat))
+                {
+                    self.fail(&below, error);
+                    break;
+                }
                 if is_directory(&stat) && stat.st_dev == self.device {
                     let below = below.clone();
                     scope.spawn(move |scope| self.enter(scope, &below));

@@ -65,6 +65,7 @@ fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
             checks.push(doctor::free(&policy, &disk));
             checks.push(doctor::budgets(&policy, &observed, &disk, now));
             checks.push(doctor::leftovers(&observed));
+            checks.extend(doctor::foreign(store));
             let last_use = observed.candidates.iter().map(|one| one.last_use).max();
             let written = tempfile::tempfile_in(store.trash()).and_then(|file| file.metadata());
             let written = written.and_then(|metadata| metadata.modified()).ok();

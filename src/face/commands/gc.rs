@@ -13,7 +13,7 @@ use crate::decide::policy::{Headroom, Plan, Policy, Unmet, What};
 use crate::face::cli::GcArgs;
 use crate::output::{self, Column, Output, Progress, Report, Screen, Stopwatch};
 use crate::store::history::{Collector, Event};
-use crate::store::{Store, config, evict};
+use crate::store::{Foreign, Store, config, evict};
 use crate::work::collect::{self, Fate, Taken, tidy};
 use crate::work::relocate;
 
@@ -23,6 +23,8 @@ pub(super) struct Planned {
     pub(super) store: PathBuf,
     #[serde(flatten)]
     pub(super) plan: Plan,
+    /// What is among the projects and is none of larder's.
+    pub(super) foreign: Vec<Foreign>,
 }
 
 /// What went.
@@ -36,6 +38,8 @@ pub(super) struct Collected {
     pub(super) after: Usage,
     pub(super) unmet: Vec<Unmet>,
     pub(super) errors: Vec<String>,
+    /// What is among the projects and is none of larder's.
+    pub(super) foreign: Vec<Foreign>,
 }
 
 pub(super) fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> Result<u8> {
@@ -60,7 +64,8 @@ pub(super) fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> 
     watch.step("plan");
     if arguments.dry_run {
         let code = if plan.unmet.is_empty() { DONE } else { UNMET };
-        let report = Planned { store: store.root().to_owned(), plan };
+        let foreign = store.foreign()?;
+        let report = Planned { store: store.root().to_owned(), plan, foreign };
         output.report(&report, arguments.json)?;
         output.detail(&watch.summary());
         return Ok(code);
@@ -82,11 +87,7 @@ pub(super) fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> 
         let remembered = store.remember(Event::Collection(collection));
         errors.extend(remembered.err().map(|error| output::one_line(&error.into())));
     }
-    if let Some(file) = &arguments.metrics {
-        let text = prometheus::exposition(&store)?;
-        let written = atomic::write(file, text.as_bytes(), 0o644);
-        errors.extend(written.err().map(|error| output::one_line(&error.into())));
-    }
+    errors.extend(write_metrics(&store, arguments)?);
     let report = Collected {
         store: store.root().to_owned(),
         taken,
@@ -95,11 +96,20 @@ pub(super) fn gc(store: Option<PathBuf>, arguments: &GcArgs, output: Output) -> 
         after: observed.usage(),
         unmet,
         errors,
+        foreign: store.foreign()?,
     };
     output.report(&report, arguments.json)?;
     watch.step("look again");
     output.detail(&watch.summary());
     Ok(report.code(output))
+}
+
+/// Writes what Prometheus reads, if that is wanted; says why it could not be written.
+fn write_metrics(store: &Store, arguments: &GcArgs) -> Result<Option<String>> {
+    let Some(file) = &arguments.metrics else { return Ok(None) };
+    let text = prometheus::exposition(store)?;
+    let written = atomic::write_for_user(file, text.as_bytes());
+    Ok(written.err().map(|error| output::one_line(&error.into())))
 }
 
 /// Empties the trash, which is where all that went is; says what stays.
@@ -167,7 +177,7 @@ impl Report for Planned {
         };
         text.push_str(&sums(self.plan.before, self.plan.after, &self.store));
         text.push_str(&sentences(&self.plan.unmet, screen));
-        text
+        text + &strangers(&self.foreign, screen)
     }
 }
 
@@ -195,7 +205,8 @@ impl Report for Collected {
             count => format!("{count} left by work that was cut off: gone\n"),
         };
         let sums = sums(self.before, self.after, &self.store);
-        [table, leftovers, sums, sentences(&self.unmet, screen)].concat()
+        let foreign = strangers(&self.foreign, screen);
+        [table, leftovers, sums, sentences(&self.unmet, screen), foreign].concat()
     }
 }
 
@@ -215,4 +226,9 @@ fn sums(before: Usage, after: Usage, store: &std::path::Path) -> String {
 
 fn sentences(unmet: &[Unmet], screen: Screen) -> String {
     unmet.iter().map(|unmet| output::wrapped(&unmet.to_string(), 2, screen)).collect()
+}
+
+fn strangers(foreign: &[Foreign], screen: Screen) -> String {
+    let lines = foreign.iter().map(|it| it.in_words() + "\n");
+    lines.map(|line| output::wrapped(&line, 2, screen)).collect()
 }

@@ -11,7 +11,7 @@ pub(super) fn man(arguments: &ManArgs) -> Result<u8> {
     let dir = &arguments.directory;
     atomic::make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     for page in manual::pages() {
-        atomic::write(&dir.join(page.name), page.text.as_bytes(), 0o644)?;
+        atomic::write_for_user(&dir.join(page.name), page.text.as_bytes())?;
     }
     Ok(DONE)
 }

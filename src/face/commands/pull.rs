@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -31,7 +32,7 @@ struct PullReport {
 
 pub(super) fn pull(store: Option<PathBuf>, arguments: &PullArgs, output: Output) -> Result<u8> {
     let (store, _guard) = open_store(store, None, output)?;
-    let share = Share::needed(&store, output)?;
+    let share = Share::needed(&store, output)?.for_a_pull();
     let done = take_newest(&store, &share, arguments, output);
     empty_scraps(&store, output);
     done
@@ -105,9 +106,11 @@ fn take(
     output: Output,
 ) -> Result<Option<Pulled>, ShareError> {
     let id = found.toolchain();
+    let asked = Instant::now();
     let lock = project.lock(store, id, output)?;
+    let share = share.later(asked.elapsed());
     let paths = store.entry(&project.name, id);
-    if found.is_there_already(&paths) {
+    if found.is_there_already(store, &paths) {
         return Ok(None);
     }
     let pulled = share.take(found, &paths, &lock)?;

@@ -41,7 +41,7 @@ pub(super) fn report(store: Option<PathBuf>, arguments: &ReportArgs, output: Out
     let mut page = None;
     if let Some(file) = &arguments.html {
         let text = data.page();
-        atomic::write(file, text.as_bytes(), 0o644)?;
+        atomic::write_for_user(file, text.as_bytes())?;
         page = Some((file.as_path(), text.len()));
     }
     output.report(&Reported { data: &data, page }, arguments.json)?;

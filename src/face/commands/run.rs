@@ -34,7 +34,7 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     room::make(&store, output);
     watch.step("make room");
     let command = project.words();
-    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(&mut warm, output);
+    let mut is_due = warm.is_due(project.settings.verify_every) && copy_sources(&mut warm, output);
     let done = warm.carry_out(&command, &mut watch);
     let is_for_nothing = done.as_ref().is_ok_and(|done| done.is_for_nothing);
     let is_discarded = warm.is_throwaway();
@@ -44,18 +44,19 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
         let _ = warm.clear_cold();
     }
     let mut code = match code {
-        Ok(code) => code,
-        Err(error) => {
-            if is_discarded {
-                // What cannot be removed now, a collection removes.
-                let _ = warm.discard();
-            }
+        Err(error) if is_discarded => {
+            let _ = warm.discard();
             return Err(error);
         }
+        other => other?,
     };
     if is_for_nothing {
         say_where(&project, output);
         return throw_away(&store, warm, code, &watch, output);
+    }
+    if warm.is_given_up() {
+        is_due = false;
+        let _ = warm.clear_cold();
     }
     if code == DONE && is_due {
         code = verify_by_itself(&mut warm, &command, &project, output)?;

@@ -102,6 +102,9 @@ impl Status {
             if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
         let (size, free) = (output::size(overview.size), output::size(overview.free));
         let mut text = format!("{size}{of}{with} in {}, {free} free\n", overview.store.display());
+        for foreign in &overview.foreign {
+            let _ = writeln!(text, "{}", foreign.in_words());
+        }
         for (sums, span) in [(overview.week, "7 days"), (overview.month, "30 days")] {
             if sums.saved_seconds >= 1.0 {
                 let (saved, uses) = (output::seconds(sums.saved_seconds), sums.uses);

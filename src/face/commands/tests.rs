@@ -72,7 +72,7 @@ looks! {
     history_of_all: "screens/history.txt", happened();
     explain_a_cold_build: "screens/explain-cold.txt", explained(true);
     explain_a_warm_build: "screens/explain-warm.txt", explained(false);
-    gc_dry_run: "screens/gc-dry-run.txt", gc::Planned { store: STORE.into(), plan: plan() };
+    gc_dry_run: "screens/gc-dry-run.txt", gc::Planned { store: STORE.into(), plan: plan(), foreign: Vec::new() };
     gc_done: "screens/gc.txt", collected();
     doctor_with_findings: "screens/doctor.txt", diagnosis();
     provision_of_a_new_directory: "screens/provision.txt", provisioned();
@@ -216,6 +216,7 @@ fn collected() -> gc::Collected {
         after: usage(21 << 30),
         unmet: vec![unmet()],
         errors: Vec::new(),
+        foreign: Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Check;
 use crate::output;
 use crate::store::config::Sharing;
-use crate::work::share::Share;
+use crate::work::share::{Share, patterns};
 
 /// What pulling and pushing needs; the server is not asked.
 pub(crate) fn sharing(share: &Share<'_>) -> Vec<Check> {
@@ -23,6 +23,7 @@ pub(crate) fn sharing(share: &Share<'_>) -> Vec<Check> {
     };
     let mut checks = vec![program];
     checks.extend(files(settings));
+    checks.extend(settings.allowed_signers.as_deref().and_then(|list| names(list, settings)));
     if checks.len() == 1 {
         let role = match (&settings.signing_key, &settings.allowed_signers) {
             (_, None) => "no allowed-signers: nothing is pulled or pushed",
@@ -32,6 +33,26 @@ pub(crate) fn sharing(share: &Share<'_>) -> Vec<Check> {
         checks.push(Check::ok("sharing keys", role));
     }
     checks
+}
+
+/// Whether a key may sign as whoever it likes.
+fn names(list: &Path, settings: &Sharing) -> Option<Check> {
+    // That it cannot be read is said already.
+    let lines = patterns(list).ok().filter(|lines| !lines.is_empty())?;
+    let lines: Vec<String> = lines.iter().map(usize::to_string).collect();
+    let passes = match settings.accept {
+        Some(_) => ", and so passes `accept`",
+        None => "",
+    };
+    Some(Check::warning(
+        "sharing keys",
+        format!(
+            "in {}, line {}: a pattern, or an authority, lets a key sign as anybody who matches{passes}",
+            list.display(),
+            lines.join(", ")
+        ),
+        "write each name out in the list of allowed signers, one key behind it",
+    ))
 }
 
 /// What is wrong with the files.

@@ -248,6 +248,18 @@ pub(crate) fn domain(store: &Store, variable: impl Fn(&str) -> Option<String>) -
     )
 }
 
+/// What is among the projects and is none of larder's.
+pub(crate) fn foreign(store: &Store) -> Vec<Check> {
+    const NAME: &str = "projects";
+    match store.foreign() {
+        Ok(foreign) if foreign.is_empty() => vec![Check::ok(NAME, "all that is there is larder's")],
+        Ok(foreign) => {
+            foreign.iter().map(|it| Check::said(NAME, State::Warning, &it.in_words())).collect()
+        }
+        Err(error) => vec![Check::error(NAME, error)],
+    }
+}
+
 /// What was set aside and waits to be deleted.
 pub(crate) fn leftovers(observed: &StoreView) -> Check {
     const NAME: &str = "trash";

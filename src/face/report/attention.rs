@@ -6,6 +6,7 @@ use crate::decide::policy::Plan;
 use crate::decide::verdict::Verdict;
 use crate::face::overview::Overview;
 use crate::output;
+use crate::store::Foreign;
 use crate::store::history::{Event, Happened, MONTH, Totals, WEEK};
 
 /// So many things of a kind are named.
@@ -41,6 +42,7 @@ pub(super) fn attention(
             count(cut_off, "directory", "directories")
         ));
     }
+    all.extend(some(overview.foreign.iter().map(Foreign::in_words).collect()));
     all.extend(collector(overview, totals, now));
     all
 }

@@ -63,6 +63,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         }),
         shared: None,
         throwaway: false,
+        unkept: None,
         verified: None,
     };
     let entry = Listed::Known { record: Box::new(record) };
@@ -111,6 +112,7 @@ fn data(entries: u64, events: u64) -> Data {
         max_size: None,
         week: crate::store::history::sums(&history, None, now, WEEK),
         month: crate::store::history::sums(&history, None, now, MONTH),
+        foreign: Vec::new(),
         entries: lines,
     };
     Data::new(Sources {

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, FileType};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::names::mark;
 use super::{Finished, LayoutError, Unit, UnitKind};
 use crate::base::moment::Moment;
 use crate::base::regular;
+
+/// The digits of a fingerprint.
+const DIGITS: u64 = 16;
+
+/// No directory of Cargo's has so many names.
+const MOST: usize = 1_000_000;
 
 /// A target directory that is being read.
 pub(super) struct Reader<'a> {
@@ -43,6 +49,10 @@ impl Reader<'_> {
             let name = entry.file_name();
             let path = directory.join(&name);
             let kind = entry.file_type()?;
+            if listed.len() >= MOST {
+                let why = format!("more than {MOST} names are in it");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
             listed.push(Listed { name: name.to_string_lossy().into_owned(), path, kind });
         }
         listed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -78,10 +88,31 @@ impl Reader<'_> {
         fs::symlink_metadata(self.target.join(path)).is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// The content of a file, if it is there.
+    /// The content of one of Cargo's notes, if it is there.
     pub(super) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
-        match regular::read(&self.target.join(path), regular::TEXT) {
+        self.read_at_most(path, regular::TEXT)
+    }
+
+    /// The content of a file that is no longer than this, if it is there.
+    pub(super) fn read_at_most(
+        &self,
+        path: &Path,
+        most: u64,
+    ) -> Result<Option<Vec<u8>>, LayoutError> {
+        match regular::read_own(&self.target.join(path), most) {
             Ok(content) => Ok(Some(content)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error_at(path, error)),
+        }
+    }
+
+    /// The first bytes of a file, one more than this if there are more; nothing if it is not there.
+    fn begin(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, LayoutError> {
+        let mut start = Vec::new();
+        let read = regular::open_own(&self.target.join(path))
+            .and_then(|file| file.take(most + 1).read_to_end(&mut start));
+        match read {
+            Ok(_) => Ok(Some(start)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(error_at(path, error)),
         }
@@ -93,7 +124,7 @@ impl Reader<'_> {
     /// (`util/hex.rs`, `to_hex`, Cargo 1.95), and empties the file before it starts a unit
     /// (`core/compiler/fingerprint/mod.rs`, `prepare_target`).
     pub(super) fn finished(&self, path: &Path) -> Result<Option<Finished>, LayoutError> {
-        let Some(content) = self.read(path)? else {
+        let Some(content) = self.begin(path, DIGITS)? else {
             return Ok(None);
         };
         let Some(fingerprint) = parse_fingerprint(&content) else {

@@ -16,6 +16,9 @@ use super::{Layout, LayoutError, Unit, UnitKind};
 /// Paths in programs are shorter than this.
 const LONGEST: usize = 160;
 
+/// Programs with all that debuggers want to know of them are no larger.
+const LARGEST: u64 = 1 << 31;
+
 impl Layout {
     /// The texts in a unit's programs that may be paths: from a slash on, as far as the bytes go
     /// that names have. In a program's data one literal follows the other without an end, so a
@@ -55,7 +58,7 @@ impl Layout {
 
     /// The content of a program, if it is there.
     pub(crate) fn read_program(&self, path: &Path) -> Result<Option<Vec<u8>>, LayoutError> {
-        Reader { target: &self.target }.read(path)
+        Reader { target: &self.target }.read_at_most(path, LARGEST)
     }
 
     /// A unit's build script or proc macro.

@@ -112,7 +112,31 @@ pub(super) fn locks(reader: &Reader<'_>) -> Result<Vec<PathBuf>, LayoutError> {
 }
 
 fn is_lock(item: &Listed) -> bool {
-    item.kind.is_file() && item.name.starts_with(".cargo-") && item.name.ends_with("lock")
+    item.kind.is_file() && is_lock_name(&item.name)
+}
+
+fn is_lock_name(name: &str) -> bool {
+    name.starts_with(".cargo-") && name.ends_with("lock")
+}
+
+impl Layout {
+    /// A name of Cargo's own in a profile's directory at which something else is than Cargo makes: it would fail
+    /// there, whatever it is to build.
+    pub(crate) fn misplaced(&self) -> Option<&PathBuf> {
+        self.profiles.iter().find_map(|profile| {
+            // Of its directories only files are among the one, of its lock files only others among both.
+            let is_cargos = |path: &&PathBuf| {
+                let name = path.strip_prefix(&profile.path).ok().and_then(Path::to_str);
+                name.is_some_and(|name| OWN.contains(&name) || is_lock_name(name))
+            };
+            profile.uplifted.iter().chain(&profile.foreign).find(is_cargos)
+        })
+    }
+
+    /// Whether a path is one of Cargo's own notes at the top of a target directory.
+    pub(crate) fn is_at_top(path: &Path) -> bool {
+        TOP.iter().any(|name| path == Path::new(name))
+    }
 }
 
 /// Cargo locks a profile's directory before it makes anything in it.

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::{Environment, IdentifyError};
-use crate::base::program::{self, Answer, ProgramError};
+use crate::base::program::{Answer, Call, PATIENCE, ProgramError};
 
 /// A program that was started to answer.
 pub(super) struct Question {
@@ -24,11 +25,18 @@ pub(super) struct Caller {
 impl Caller {
     /// Starts a program that is to answer, beside what else is done.
     pub(super) fn ask(&self, program: &Path, arguments: &[&str]) -> Question {
+        self.ask_for(PATIENCE, program, arguments)
+    }
+
+    /// The same of one that may take no longer than this.
+    pub(super) fn ask_for(&self, limit: Duration, program: &Path, arguments: &[&str]) -> Question {
         let dir = &self.dir;
         let words = format!("{} {}", program.display(), arguments.join(" "));
         let mut command = Command::new(program);
         command.args(arguments).current_dir(dir).env_clear().envs(&self.environment);
-        let answer = thread::spawn(move || program::ask(command, "answering"));
+        let name = command.get_program().to_string_lossy().into_owned();
+        let ask = move || Call { limit, ..Call::new(command, &name, "answering") }.ask();
+        let answer = thread::spawn(ask);
         Question { answer, command: words, dir: dir.clone() }
     }
 }

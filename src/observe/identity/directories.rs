@@ -10,6 +10,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -33,6 +34,9 @@ pub(super) struct Directories {
     /// Why a directory that it was told to use is not attached.
     pub note: Option<String>,
 }
+
+/// How long Cargo may read manifests: of a member that is a FIFO it waits for what nobody writes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `cargo metadata` says of a workspace; `build_directory` from 1.91 on.
 #[derive(Deserialize)]
@@ -144,7 +148,7 @@ fn ask(said: &Said, base: &Path, environment: &Environment, search: &Search) -> 
     }
     let caller = Caller { dir: base.to_owned(), environment: environment.clone() };
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let answer = caller.ask(&cargo, &arguments).answer().ok()?;
+    let answer = caller.ask_for(PATIENCE, &cargo, &arguments).answer().ok()?;
     serde_json::from_str(&answer).ok()
 }
 

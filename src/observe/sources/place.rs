@@ -17,6 +17,8 @@ pub(crate) struct Built {
     pub results: Option<PathBuf>,
     /// Where copies of finished artifacts go, wherever that is.
     pub artifacts: Option<PathBuf>,
+    /// larder's own store, if it is inside of the sources: what is in it changes with each use.
+    pub store: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -96,7 +98,8 @@ impl Where {
 
     /// The paths relative to the checkout of what is built inside of it.
     pub(super) fn built_inside(&self) -> Vec<&Path> {
-        let built = [Some(&self.built.target), self.built.results.as_ref()].into_iter().flatten();
+        let Built { target, results, store, .. } = &self.built;
+        let built = [Some(target), results.as_ref(), store.as_ref()].into_iter().flatten();
         built.filter_map(|path| path.strip_prefix(&self.source).ok()).collect()
     }
 }

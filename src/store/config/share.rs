@@ -63,7 +63,7 @@ pub(crate) struct Sharing {
     pub keep: usize,
     /// What the repository may take after `larder share gc`.
     pub max_size: Option<ByteSize>,
-    /// How long one call of restic may take.
+    /// How long one call of restic may take, and all calls of a pull together.
     #[serde(default = "ten_minutes")]
     pub timeout: Span,
 }

@@ -96,7 +96,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), EvictError> {
 }
 
 /// Removes a name in a directory and all below it; `path` serves only the messages.
-fn remove_below(
+pub(super) fn remove_below(
     parent: &OwnedFd,
     name: &CStr,
     path: &Path,
@@ -185,6 +185,7 @@ impl<'a> Emptying<'a> {
         let rename = || rustix::fs::renameat(&dir.fd, name, &self.trash, &place);
         match rename() {
             Err(Errno::ACCESS) => make_enterable(dir, name).and_then(|()| rename()),
+            Err(Errno::PERM) if trash::thaw(&dir.fd, name) => rename(),
             other => other,
         }
     }
@@ -219,6 +220,9 @@ impl<'a> Emptying<'a> {
         };
         let mut unlinked = unlink();
         if unlinked == Err(Errno::ACCESS) && make_writable(dir) {
+            unlinked = unlink();
+        }
+        if unlinked == Err(Errno::PERM) && trash::thaw(&dir.fd, name) {
             unlinked = unlink();
         }
         match unlinked {

@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use super::EvictError;
-use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::tree::below;
+use crate::base::{fault, frozen};
 use crate::store::{EntryPaths, Store};
 
 /// A fresh directory in a store's trash, into which things are moved one by one.
@@ -51,7 +51,7 @@ impl<'a> Trash<'a> {
         let Some((_, parent)) = &self.last else { return Ok(()) };
         let place = self.count.to_string();
         self.count += 1;
-        let mut may_be_closed = true;
+        let (mut may_be_closed, mut may_be_frozen) = (true, true);
         loop {
             let bag = match self.bag.take() {
                 Some(bag) => bag,
@@ -65,6 +65,11 @@ impl<'a> Trash<'a> {
                 Err(Errno::NOENT) => {}
                 Err(Errno::ACCESS) if may_be_closed && make_movable(parent, &name) => {
                     may_be_closed = false;
+                    self.bag = Some(bag);
+                    continue;
+                }
+                Err(Errno::PERM) if may_be_frozen && thaw(parent, &name) => {
+                    may_be_frozen = false;
                     self.bag = Some(bag);
                     continue;
                 }
@@ -167,6 +172,12 @@ fn make_movable(parent: &OwnedFd, name: &CStr) -> bool {
         fault::point("evict.chmod");
         rustix::fs::chmod(path, Mode::RWXU).is_ok()
     })
+}
+
+/// Makes changeable what is about to be moved, and the directory that it is in, if somebody made them otherwise.
+pub(super) fn thaw(parent: &OwnedFd, name: &CStr) -> bool {
+    let above = frozen::thaw_in(parent, c".");
+    frozen::thaw_in(parent, name) || above
 }
 
 /// The directory that something in the store is in, reached from the store's root without following

@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, SystemTime};
 
 use crate::base::path_error::At;
-use crate::base::{atomic, fault};
+use crate::base::{atomic, fault, regular};
 use crate::store::error::StoreError;
 use crate::store::history::{Event, Happened, Totals};
 use crate::store::layout::Store;
@@ -43,7 +43,9 @@ impl Store {
 
     /// All that is known to have happened, the oldest first.
     pub(crate) fn history(&self) -> Vec<Happened> {
-        let texts = FILES.map(|name| fs::read(self.root().join(name)).unwrap_or_default());
+        // A file that is much longer than full is none of larder's.
+        let read = |name| regular::read_own(&self.root().join(name), 2 * FULL);
+        let texts = FILES.map(|name| read(name).unwrap_or_default());
         let lines = texts.iter().flat_map(|text| text.split(|byte| *byte == b'\n'));
         lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }

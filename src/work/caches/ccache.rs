@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::base::fault;
+use crate::base::{atomic, fault, regular};
 use crate::observe::identity::CAREFUL;
 
 /// The name of the configuration file in a cache directory that `CCACHE_DIR` names.
@@ -21,24 +21,25 @@ pub(super) fn configure(
     config: &Path,
     copy: &Path,
 ) -> Result<()> {
-    let own = fs::read_to_string(config).unwrap_or_default();
+    let own = regular::text(config).unwrap_or_default();
     let careful = CAREFUL.iter().map(|(key, value)| format!("{key} = {value}"));
     let lines: Vec<String> = own.lines().map(str::to_owned).chain(careful).collect();
     let text = lines.join("\n") + "\n";
-    let write = |path: &Path, text: &str| {
+    // What a build left there is not written into.
+    let put = |path: &Path, text: &str| {
         fault::point("caches.configure");
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        Ok(atomic::write(path, text.as_bytes(), 0o644)?)
     };
     if let Some(inner) = place.and_then(|place| config.strip_prefix(place).ok()) {
-        return write(&kept.join(inner), &text);
+        return put(&kept.join(inner), &text);
     }
-    write(copy, &text)?;
+    put(copy, &text)?;
     if !config.exists() {
         if let Some(dir) = config.parent() {
             fault::point("caches.make");
             fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        write(config, "")?;
+        fs::write(config, "").with_context(|| format!("cannot write {}", config.display()))?;
     }
     Ok(())
 }

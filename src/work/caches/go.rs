@@ -4,21 +4,17 @@
 //! With cgo a C compiler reads more: headers and libraries anywhere in the checkout. `go help cache` says
 //! that it does not see those. So a change of them empties Go's build cache (decision 47).
 
-#![expect(clippy::disallowed_methods, reason = "writes what Go is to read")]
-
 use std::ffi::OsStr;
-use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::memory::Memory;
-use crate::base::fault;
 use crate::base::moment::Moment;
 use crate::base::regular;
 use crate::base::tree::{Change, ChangeKind, Made, Node, Tree};
+use crate::base::{atomic, fault};
 use crate::decide::reconcile::some_of;
 use crate::observe::sources::{self, SourceChanges, Where};
 use crate::work::situation::{Begun, Seen};
@@ -202,10 +198,8 @@ pub(super) fn learn(memory: &mut Memory, place: &Where, begun: &Begun) -> Result
 pub(super) fn expire_tests(cache: &Path) -> Result<()> {
     let path = cache.join(EXPIRY);
     fault::point("caches.expire");
-    let written = fs::write(&path, format!("{}\n", Moment::now().0));
-    written.or_else(|error: io::Error| {
-        Err(error).with_context(|| format!("cannot write {}", path.display()))
-    })
+    // What a build left there is not written into.
+    Ok(atomic::write(&path, format!("{}\n", Moment::now().0).as_bytes(), 0o644)?)
 }
 
 #[cfg(test)]

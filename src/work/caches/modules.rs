@@ -5,15 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use super::not_as_left as files_not_as_left;
 use crate::base::encoding::{base64, hexadecimal};
+use crate::base::path_error::At;
 use crate::base::regular;
 use crate::base::tree::{ChangeKind, Node, Tree};
 use crate::work::situation::Seen;
@@ -78,11 +78,19 @@ pub(super) fn forget_changed(kept: &Path, now: &mut Tree, before: &Tree) -> Resu
     Ok(())
 }
 
+/// No file of a module is larger (`golang.org/x/mod/zip`, `MaxZipFile`).
+const LARGEST: u64 = 500 << 20;
+
+/// One of Go's own notes.
+fn note(path: &Path) -> std::io::Result<String> {
+    Ok(String::from_utf8_lossy(&regular::read_own(path, regular::TEXT)?).into_owned())
+}
+
 fn is_as_its_checksum(kept: &Path, module: &Path, tree: &Tree) -> Result<bool> {
     let text = module.to_string_lossy();
     let Some((name, version)) = text.rsplit_once('@') else { return Ok(false) };
     let record = kept.join(DOWNLOAD).join(name).join("@v").join(format!("{version}.ziphash"));
-    let Ok(recorded) = fs::read_to_string(record) else { return Ok(false) };
+    let Ok(recorded) = note(&record) else { return Ok(false) };
     Ok(recorded.trim() == checksum(kept, module, &unescaped(&text), tree)?)
 }
 
@@ -98,7 +106,7 @@ fn checksum(kept: &Path, module: &Path, name: &str, tree: &Tree) -> Result<Strin
     lines.sort();
     let mut all = Sha256::new();
     for (name, path) in lines {
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = regular::read_own(&path, LARGEST).at("read", &path)?;
         all.update(format!("{}  {name}\n", hexadecimal(&Sha256::digest(text))));
     }
     Ok(format!("h1:{}", base64(&all.finalize())))
@@ -156,7 +164,7 @@ pub(super) fn outdated(kept: &Path, source: &Path, seen: &Seen) -> Vec<PathBuf> 
             if !is_plain(&module) || !is_plain(&version) {
                 continue;
             }
-            let known = fs::read_to_string(kept.join(&versions).join(format!("{version}.ziphash")));
+            let known = note(&kept.join(&versions).join(format!("{version}.ziphash")));
             if known.is_ok_and(|known| known.trim() != sum) {
                 outdated.push(PathBuf::from(format!("{module}@{version}")));
                 for ending in ["info", "lock", "mod", "zip", "ziphash"] {

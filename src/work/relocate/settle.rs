@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{MoveError, absolute, beside, link};
 use crate::base::atomic;
 use crate::base::path_error::PathError;
+use crate::base::regular;
 use crate::image::mkosi::Include;
 use crate::store::config;
 use crate::store::evict::{self, EvictError};
@@ -122,7 +123,7 @@ fn within_reach(done: Result<(), MoveError>) -> Result<bool, MoveError> {
 /// The include files name the store by its path.
 fn rename_in_includes(store: &Store, from: &Path) -> Result<(), MoveError> {
     for include in Include::all().map(|kind| kind.path(store.root())) {
-        let Ok(text) = fs::read_to_string(&include) else { continue };
+        let Ok(text) = regular::text(&include) else { continue };
         let renamed = text.replace(&*from.to_string_lossy(), &store.root().to_string_lossy());
         if renamed != text {
             atomic::write(&include, renamed.as_bytes(), 0o644)?;

@@ -44,6 +44,7 @@ impl<'a> Session<'a> {
             target: target.clone().unwrap_or_else(nowhere),
             results: surroundings.results.as_deref().map(outside),
             artifacts: surroundings.artifacts.as_deref().map(outside),
+            store: Some(store.root().to_owned()).filter(|root| root.starts_with(&project.source)),
         };
         let downloads = Downloads {
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
@@ -84,6 +85,7 @@ impl<'a> Session<'a> {
             broken,
             beside: Vec::new(),
             wait,
+            is_given_up: false,
         })
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn pull_when_cold(
     {
         return;
     }
-    let Some(share) = configured(store, output) else { return };
+    let Some(share) = configured(store, output).map(|share| share.for_a_pull()) else { return };
     if share.settings().pull != PullWhen::WhenCold {
         return;
     }
@@ -66,7 +66,11 @@ pub(super) fn pull_when_cold(
 /// Whether no build ever succeeded in a directory, or it would be set aside.
 pub(super) fn is_cold(paths: &EntryPaths) -> bool {
     match atomic::read_json::<EntryRecord>(&paths.record()) {
-        Ok(Some(record)) => record.successes == 0 || record.lost_to_another_boot(&boot_id()),
+        Ok(Some(record)) => {
+            record.successes == 0
+                || record.unkept.is_some()
+                || record.lost_to_another_boot(&boot_id())
+        }
         Ok(None) | Err(_) => true,
     }
 }
@@ -82,7 +86,7 @@ impl Session<'_> {
         let record = self.entry.record();
         let closed = record.last.as_ref().and_then(|last| last.closed.as_ref());
         let has_compiled = closed.is_some_and(|closed| closed.compiled > 0);
-        if share.settings().push != PushWhen::OnSuccess || !has_compiled {
+        if share.settings().push != PushWhen::OnSuccess || !has_compiled || self.is_given_up() {
             return None;
         }
         let pushing = share.begin_push(&record.project, self.entry.identity());

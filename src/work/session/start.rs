@@ -85,6 +85,7 @@ impl<'a> Origin<'a> {
         let record = atomic::read_json::<EntryRecord>(&self.paths.record()).ok()??;
         let is_usable = record.successes > 0
             && record.belongs_to(&self.paths)
+            && record.unkept.is_none()
             && !record.lost_to_another_boot(&boot_id());
         is_usable.then_some(record)
     }

@@ -121,8 +121,9 @@ impl Share<'_> {
                     None => Ok(None),
                     Some(_) if index >= CANDIDATES => Err("too many were not accepted".to_owned()),
                     Some((trust, repository)) => match self.open(&hint, trust, repository) {
-                        Ok((manifest, _)) => {
-                            Ok(UNIX_EPOCH.checked_add(Duration::from_secs(manifest.created)))
+                        Ok(opened) => {
+                            let created = Duration::from_secs(opened.manifest.created);
+                            Ok(UNIX_EPOCH.checked_add(created))
                         }
                         Err(error @ ShareError::Refused { .. }) => Err(error.to_string()),
                         Err(error) => return Err(error),

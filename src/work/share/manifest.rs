@@ -4,11 +4,13 @@
 //! signature was verified; but a key may be stolen, so that what it claims is looked at all the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use rustix::fs::FileType;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::engine::FullId;
 use super::scope::Scope;
@@ -20,7 +22,13 @@ use crate::base::tree::{Node, Tree};
 const PUSH_FORMAT: u32 = 2;
 
 /// No manifest is longer.
-pub const LONGEST: u64 = 256 * 1024 * 1024;
+pub const LONGEST: u64 = 128 * 1024 * 1024;
+
+/// No more names are in it: that takes some 100 MB of memory while it is looked at.
+pub const MOST_ENTRIES: usize = 500_000;
+
+/// No record of it has more bytes: what they describe takes many times that in memory.
+pub const LONGEST_RECORD: usize = 32 * 1024 * 1024;
 
 /// No path of an entry is longer (`PATH_MAX` of Linux), no name in it (`NAME_MAX`).
 const LONGEST_PATH: usize = 4096;
@@ -51,6 +59,7 @@ pub struct PushManifest {
     /// The bytes of all regular files, each inode once.
     pub bytes: u64,
     /// All that is in the target directory, a directory before what is in it.
+    #[serde(deserialize_with = "few")]
     pub entries: Vec<PushEntry>,
     /// What the records of the directory say besides.
     pub records: Records,
@@ -199,6 +208,8 @@ impl PushManifest {
 
     /// Whether it holds only what a target directory may hold.
     pub fn check_entries(&self) -> Result<(), String> {
+        self.records.check()?;
+        check_count(self.entries.len())?;
         if totals(&self.entries) != Some((self.files, self.bytes)) {
             return Err("its totals are not those of its entries".to_owned());
         }
@@ -206,8 +217,51 @@ impl PushManifest {
     }
 }
 
+impl Records {
+    /// Whether none is so long that nobody would take it.
+    pub fn check(&self) -> Result<(), String> {
+        let all = [("identity", &self.identity), ("state", &self.state), ("record", &self.left)];
+        match all.into_iter().find(|(_, bytes)| bytes.len() > LONGEST_RECORD) {
+            Some((name, _)) => Err(format!("its {name} has more than {LONGEST_RECORD} bytes")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_count(count: usize) -> Result<(), String> {
+    if count > MOST_ENTRIES {
+        Err(format!("it has more than {MOST_ENTRIES} names"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes so many entries that it shows when there are too many, and lets go of the rest one by one.
+fn few<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<PushEntry>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<PushEntry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("names")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = all.next_element()? {
+                if entries.len() <= MOST_ENTRIES {
+                    entries.push(entry);
+                }
+            }
+            Ok(entries)
+        }
+    }
+    input.deserialize_seq(Few)
+}
+
 /// Whether entries are only what a target directory may hold.
 pub fn check_entries(entries: &[PushEntry]) -> Result<(), String> {
+    check_count(entries.len())?;
     let mut known: BTreeMap<&str, bool> = BTreeMap::from([("", true)]);
     let mut linked: HashMap<u32, (u64, Digest, u32, Moment)> = HashMap::new();
     for entry in entries {

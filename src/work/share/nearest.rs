@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Share;
 use super::engine::Snapshot;
-use super::select::{Hint, Looked, Whose, first_opened};
+use super::select::{Hint, Looked, Opened, Whose, first_opened};
 use crate::base::names::ProjectName;
 use crate::observe::identity::compare::{Difference, differences, lines};
 
@@ -49,7 +49,7 @@ impl Share<'_> {
         let hints: Vec<Hint> = hints.collect();
         let hasty = self.within(LIMIT);
         let open = |hint: &Hint| hasty.open(hint, &trust, &looked.repository);
-        let (manifest, theirs) = first_opened(&hints, open).ok()?.0?;
+        let Opened { manifest, identity: theirs, .. } = first_opened(&hints, open).ok()?.0?;
         if manifest.scope.project != *project {
             return None;
         }

@@ -16,7 +16,7 @@ use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::At;
 use crate::output::Stopwatch;
 use crate::store::history::{Event, Transfer};
-use crate::store::{EntryPaths, EntryRecord, Lock};
+use crate::store::{EntryPaths, EntryRecord, Lock, Store};
 
 /// What was pulled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -54,12 +54,15 @@ impl Pulled {
 }
 
 impl AcceptedPush {
-    /// Where a directory was last pulled from or pushed to, if it was.
-    pub(crate) fn is_there_already(&self, paths: &EntryPaths) -> bool {
+    /// Whether a directory is that of this push, or of a later one. A later one that was seen here would have had this
+    /// one refused; if it had not, who signed it is believed no longer.
+    pub(crate) fn is_there_already(&self, store: &Store, paths: &EntryPaths) -> bool {
         let record = atomic::read_json::<EntryRecord>(&paths.record()).ok().flatten();
         let shared = record.and_then(|record| record.shared);
+        let seen = store.seen(&self.manifest.scope.tag()).unwrap_or_default();
+        let was_seen = |counter| seen.first().is_some_and(|highest| highest.counter >= counter);
         shared.is_some_and(|shared| {
-            shared.counter > self.manifest.counter
+            (shared.counter > self.manifest.counter && !was_seen(shared.counter))
                 || (shared.counter == self.manifest.counter
                     && shared.snapshot == self.manifest.snapshot.as_str())
         })
@@ -85,7 +88,7 @@ impl Share<'_> {
         self.check_listing(&manifest.snapshot, &manifest.entries, found.listed.as_deref())?;
         watch.step("list");
         // Before anything is there: whatever comes of this pull, an older push is not accepted again.
-        self.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
+        self.see(manifest, &found.by)?;
         let staging = Staging::begin(self.store, paths, lock, manifest)?;
         let seeded = staging.seed()?;
         watch.step("take over");

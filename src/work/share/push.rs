@@ -12,7 +12,7 @@ use super::manifest::{PushEntry, PushManifest, Records, check_entries, entries, 
 use super::replica::Replica;
 use super::scope::{DATA, OURS, Scope};
 use super::select::{NAME, first_opened, seconds_now, tags};
-use super::signature::{self, Signed, Trust, is_principal};
+use super::signature::{self, Signed, SignedBy, Trust, is_principal};
 use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::tree::Tree;
@@ -152,21 +152,25 @@ impl<'s, 'a> Pushing<'s, 'a> {
             cold_seconds: record.cold_seconds,
             seconds: closed.map_or(0.0, |closed| closed.seconds),
         };
+        records.check().map_err(ShareError::NotPushable)?;
         let locked_seconds = locked.elapsed().as_secs_f64();
         Ok(Captured { pushing: self, data, before, entries, records, locked_seconds })
     }
 
     /// The repository, and the highest counter of the scope that is in it or was seen here.
     fn highest(&self) -> Result<(FullId, u64), ShareError> {
-        let Self { share, trust, .. } = self;
+        // Whoever fills the repository makes this take no longer than a pull.
+        let share = &self.share.for_a_pull();
+        let trust = Trust { accept: None, ..share.trust("pushed")? };
         let tag = self.scope.tag();
         let looked = share.look(&self.scope.project)?;
-        let seen = share.store.seen_counter(&tag)?;
+        let seen = share.highest_seen(&tag, &trust)?;
         let hints = looked.tagged(&tag).remove(&tag).unwrap_or_default();
-        let newer = hints.iter().filter(|hint| hint.counter > seen);
-        let open = |hint: &_| share.open(hint, trust, &looked.repository);
+        let hints = share.in_order(&hints).into_iter();
+        let newer = hints.filter(|hint| hint.counter > seen);
+        let open = |hint: &_| share.open(hint, &trust, &looked.repository);
         let (accepted, _) = first_opened(newer, open)?;
-        Ok((looked.repository, accepted.map_or(seen, |(manifest, _)| manifest.counter)))
+        Ok((looked.repository, accepted.map_or(seen, |opened| opened.manifest.counter)))
     }
 }
 
@@ -199,14 +203,14 @@ impl Captured<'_, '_> {
             entries,
             records,
         };
-        let bytes = pushing.signed(&manifest)?;
+        let (bytes, signed_by) = pushing.signed(&manifest)?;
         let place = Scope::place_tag(&manifest.scope.project, &pushing.identity)?;
         let mut tags = tags(&manifest.scope, &place, manifest.counter, &manifest.snapshot);
         tags.push(OURS.to_owned());
         crate::base::fault::point("share.publish");
         let stored = share.engine.store_bytes(NAME, &bytes, &tags)?;
         crate::base::fault::point("share.published");
-        share.store.see_counter(&manifest.scope.tag(), manifest.counter)?;
+        share.see(&manifest, &signed_by)?;
         share.note_in_record(&manifest, &before)?;
         share.trim_cache();
         Ok(Pushed {
@@ -225,7 +229,7 @@ impl Captured<'_, '_> {
 
 impl Pushing<'_, '_> {
     /// The manifest with a signature that others are going to believe.
-    fn signed(&self, manifest: &PushManifest) -> Result<Vec<u8>, ShareError> {
+    fn signed(&self, manifest: &PushManifest) -> Result<(Vec<u8>, SignedBy), ShareError> {
         let message =
             manifest.encode().map_err(|error| ShareError::NotPushable(error.to_string()))?;
         let signature = signature::sign(&self.key, &message)?;
@@ -237,7 +241,8 @@ impl Pushing<'_, '_> {
                 "nobody would believe it: {error}; see signing-key, signer and allowed-signers"
             ))
         })?;
-        Ok(bytes)
+        let by = SignedBy::of(&signed);
+        Ok((bytes, by))
     }
 }
 

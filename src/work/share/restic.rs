@@ -4,6 +4,7 @@
 //! only beside what it says: a backup that has no summary made no snapshot, and whatever code it ends with.
 
 mod answers;
+mod storing;
 mod words;
 
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +14,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use self::answers::{Complaint, Config, Initialized, Listed, ListedLock, Message, Statistics};
-use self::words::{CONTRADICTING, RETRY, exclusions, judge_version, shown, tried};
+use self::words::{CONTRADICTING, REPOSITORY, RETRY, exclusions, judge_version, shown, tried};
+use super::deadline::Deadline;
 use super::engine::{Engine, FullId, RepositoryLock, Restored, Snapshot, Stored, Visit};
 use super::error::ShareError;
 use crate::base::program::{Call, Ended, last_line, read_at_most};
@@ -45,6 +47,8 @@ pub(super) struct Restic {
     password: PathBuf,
     cache: PathBuf,
     limit: Duration,
+    /// When all has to be done, if there is a limit.
+    deadline: Option<Deadline>,
     /// Whether the version was looked at.
     known: OnceLock<()>,
 }
@@ -57,6 +61,7 @@ impl Restic {
             password: settings.password_file.clone(),
             cache,
             limit: settings.timeout.0,
+            deadline: None,
             known: OnceLock::new(),
         }
     }
@@ -67,12 +72,18 @@ impl Restic {
         Self { limit: self.limit.min(limit), ..self.clone() }
     }
 
+    /// The same repository, for what has to be done by then.
+    #[must_use]
+    pub(super) fn until(&self, deadline: Deadline) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
     /// What the program says of its version, if it can be used.
     pub(super) fn version(&self) -> Result<String, ShareError> {
         let mut command = Command::new("restic");
         command.args(["version", "--json"]);
-        let call = self.call(command, "asking for its version", None);
-        let (text, ended) = call.run(|stream| Self::whole(stream, "its version"))?;
+        let call = self.call(command, "asking for its version", None)?;
+        let (text, ended) = self.in_time(call.run(|stream| Self::whole(stream, "its version")))?;
         let found = String::from_utf8_lossy(&text).trim().to_owned();
         judge_version(&found, ended.status.success())
     }
@@ -92,7 +103,8 @@ impl Restic {
         for name in CONTRADICTING {
             command.env_remove(name);
         }
-        command.env("TZ", "UTC").arg("--json").arg("--repo").arg(&self.repository);
+        // Words of a command are seen by everybody who may list processes, and an address may hold a password.
+        command.env("TZ", "UTC").env(REPOSITORY, &self.repository).arg("--json");
         command.arg("--password-file").arg(&self.password).arg("--cache-dir").arg(&self.cache);
         command.args(words);
         command
@@ -107,9 +119,21 @@ impl Restic {
         command
     }
 
-    fn call<'a>(&self, command: Command, doing: &'a str, input: Option<&'a [u8]>) -> Call<'a> {
-        let (limit, retries) = (self.limit, Some(RETRY));
-        Call { input, limit, retries, ..Call::new(command, "restic", doing) }
+    fn call<'a>(
+        &self,
+        command: Command,
+        doing: &'a str,
+        input: Option<&'a [u8]>,
+    ) -> Result<Call<'a>, ShareError> {
+        const PROGRAM: &str = "restic";
+        let limit = Deadline::limit(self.deadline, self.limit, PROGRAM, doing)?;
+        let retries = Some(RETRY);
+        Ok(Call { input, limit, retries, ..Call::new(command, PROGRAM, doing) })
+    }
+
+    /// What a call came to; if it was ended because all together took too long, that is said.
+    fn in_time<T>(&self, ran: Result<T, ShareError>) -> Result<T, ShareError> {
+        ran.map_err(|error| Deadline::judge(self.deadline, error))
     }
 
     fn failed(doing: &str, why: impl Into<String>) -> ShareError {
@@ -152,11 +176,11 @@ impl Restic {
     /// An answer in one piece.
     fn answer(&self, words: &[&str], doing: &str) -> Result<Vec<u8>, ShareError> {
         self.check()?;
-        let mut call = self.call(self.command(words), doing, None);
+        let mut call = self.call(self.command(words), doing, None)?;
         if words.first() != Some(&"stats") {
             call.limit = call.limit.min(SHORT);
         }
-        let (text, ended) = call.run(|stream| Self::whole(stream, doing))?;
+        let (text, ended) = self.in_time(call.run(|stream| Self::whole(stream, doing)))?;
         self.judge(doing, &ended)?;
         Ok(text)
     }
@@ -180,8 +204,8 @@ impl Restic {
         visit: &mut dyn FnMut(&[u8]) -> Result<(), ShareError>,
     ) -> Result<(), ShareError> {
         self.check()?;
-        let call = self.call(command, doing, input);
-        let ((), ended) = call.run(|stream| {
+        let call = self.call(command, doing, input)?;
+        let ran = call.run(|stream| {
             let mut stream = BufReader::with_capacity(256 * 1024, stream);
             let mut line = Vec::new();
             loop {
@@ -198,52 +222,9 @@ impl Restic {
                     _ => visit(&line)?,
                 }
             }
-        })?;
+        });
+        let ((), ended) = self.in_time(ran)?;
         self.judge(doing, &ended)
-    }
-
-    fn store(
-        &self,
-        command: Command,
-        doing: &str,
-        input: Option<&[u8]>,
-    ) -> Result<Stored, ShareError> {
-        let mut summary = None;
-        let mut wrong = None;
-        self.follow(command, doing, input, &mut |line| {
-            match serde_json::from_slice(line) {
-                Ok(Message::Summary { snapshot_id, data_added_packed, .. }) => {
-                    summary = snapshot_id.zip(Some(data_added_packed.unwrap_or(0)));
-                }
-                Ok(Message::Error { error, item, .. }) => {
-                    let why = error.and_then(|error| error.message).unwrap_or_default();
-                    wrong = Some(format!("{}: {why}", item.unwrap_or_default()));
-                }
-                _ => {}
-            }
-            Ok(())
-        })?;
-        if let Some(wrong) = wrong {
-            return Err(Self::failed(doing, wrong));
-        }
-        let (id, added) = summary.ok_or_else(|| Self::failed(doing, "it made no snapshot"))?;
-        Ok(Stored { id, added })
-    }
-
-    /// As [`Self::store`]; a lock that a crash left is removed first, and only such a one.
-    fn store_unlocking(
-        &self,
-        command: impl Fn() -> Command,
-        doing: &str,
-        input: Option<&[u8]>,
-    ) -> Result<Stored, ShareError> {
-        match self.store(command(), doing, input) {
-            Err(ShareError::Locked { .. }) => {
-                self.unlock()?;
-                self.store(command(), doing, input)
-            }
-            other => other,
-        }
     }
 }
 
@@ -296,14 +277,15 @@ impl Engine for Restic {
         let doing = "reading a manifest";
         let path = format!("/{name}");
         let command = self.command(&["dump", "--no-lock", snapshot.as_str(), &path]);
-        let (bytes, ended) = self.call(command, doing, None).run(|stream| {
+        let ran = self.call(command, doing, None)?.run(|stream| {
             let read = read_at_most(stream, most);
             let read = read.map_err(|error| Self::failed(doing, error.to_string()))?;
             read.ok_or_else(|| {
                 let what = format!("the manifest in snapshot {}", snapshot.short());
                 ShareError::refused(what, format!("it has more than {most} bytes"))
             })
-        })?;
+        });
+        let (bytes, ended) = self.in_time(ran)?;
         self.judge(doing, &ended)?;
         Ok(bytes)
     }

@@ -10,7 +10,7 @@ use super::engine::{Engine, FullId, Node, Snapshot};
 use super::error::ShareError;
 use super::manifest::{LONGEST, PushManifest};
 use super::scope::Scope;
-use super::signature::{Signed, Trust};
+use super::signature::{Signed, SignedBy, Trust};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::observe::identity::Identity;
 
@@ -46,10 +46,18 @@ pub(crate) enum Whose<'a> {
 pub(crate) struct AcceptedPush {
     pub(super) manifest: PushManifest,
     pub(super) identity: Identity,
+    pub(super) by: SignedBy,
     /// Others of the same scope that came before it and were not accepted, in words.
     pub(super) passed_over: Vec<String>,
     /// The names in its snapshot, where they were asked for meanwhile: not compared yet.
     pub(super) listed: Option<Vec<Node>>,
+}
+
+/// A manifest whose signature counts, and that is what it claims to be.
+pub(super) struct Opened {
+    pub manifest: PushManifest,
+    pub identity: Identity,
+    pub by: SignedBy,
 }
 
 impl AcceptedPush {
@@ -158,6 +166,7 @@ impl Share<'_> {
             allowed: settings.allowed_signers.clone().ok_or_else(lacks)?,
             revoked: settings.revoked.clone(),
             accept: settings.accept.clone(),
+            deadline: self.deadline,
         })
     }
 
@@ -207,21 +216,22 @@ impl Share<'_> {
         whose: Whose<'_>,
     ) -> Result<Option<AcceptedPush>, ShareError> {
         let open = |hint: &Hint| {
-            let (manifest, identity) = self.open(hint, trust, repository)?;
-            Self::check_whose(&manifest, &identity, project, whose)?;
-            self.check_counter(&manifest)?;
-            Ok((manifest, identity))
+            let opened = self.open(hint, trust, repository)?;
+            Self::check_whose(&opened.manifest, &opened.identity, project, whose)?;
+            self.check_counter(&opened.manifest, trust)?;
+            Ok(opened)
         };
+        let hints = self.in_order(hints);
         let first = hints.first().map(|hint| &hint.data);
         let (opened, listed) = rayon::join(
-            || first_opened(hints, open),
+            || first_opened(hints.iter().copied(), open),
             || first.and_then(|snapshot| self.list_ahead(snapshot)),
         );
         let (accepted, refused) = opened?;
-        if let Some((manifest, identity)) = accepted {
+        if let Some(Opened { manifest, identity, by }) = accepted {
             let passed_over = refused.iter().map(ShareError::to_string).collect();
             let listed = listed.filter(|_| first == Some(&manifest.snapshot));
-            return Ok(Some(AcceptedPush { manifest, identity, passed_over, listed }));
+            return Ok(Some(AcceptedPush { manifest, identity, by, passed_over, listed }));
         }
         refused.into_iter().next().map_or(Ok(None), Err)
     }
@@ -247,7 +257,8 @@ impl Share<'_> {
         hint: &Hint,
         trust: &Trust,
         repository: &FullId,
-    ) -> Result<(PushManifest, Identity), ShareError> {
+    ) -> Result<Opened, ShareError> {
+        self.check_jump(hint)?;
         let what = format!("push {} (snapshot {})", hint.counter, hint.snapshot.short());
         let refused = |why: String| ShareError::refused(what.clone(), why);
         let bytes = self.engine.bytes(&hint.snapshot, NAME, LONGEST)?;
@@ -280,7 +291,7 @@ impl Share<'_> {
                 && Scope::of(&manifest.scope.project, identity) == manifest.scope
         };
         match identity.filter(is_its_own) {
-            Some(identity) => Ok((manifest, identity)),
+            Some(identity) => Ok(Opened { manifest, identity, by: SignedBy::of(&signed) }),
             None => Err(refused("its identity is not that of its scope".to_owned())),
         }
     }
@@ -302,15 +313,5 @@ impl Share<'_> {
         }
         let what = format!("push {}", manifest.counter);
         Err(ShareError::refused(what, "it is of another scope"))
-    }
-
-    /// A counter never goes back: not behind what this machine has seen.
-    fn check_counter(&self, manifest: &PushManifest) -> Result<(), ShareError> {
-        let seen = self.store.seen_counter(&manifest.scope.tag())?;
-        if manifest.counter >= seen {
-            return Ok(());
-        }
-        let what = format!("push {}", manifest.counter);
-        Err(ShareError::refused(what, format!("it is older than push {seen}, which was seen here")))
     }
 }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::deadline::Deadline;
 use super::error::ShareError;
+use crate::base::encoding::{base64, from_base64};
 use crate::base::path_error::At;
-use crate::base::program::{Call, last_line, read_at_most};
+use crate::base::program::{Call, Ended, last_line, read_at_most};
 
 /// What a signature has to be for: one that a key made for anything else does not count.
 pub const NAMESPACE: &str = "larder-share@1";
@@ -43,7 +45,12 @@ pub struct Trust {
     pub revoked: Option<PathBuf>,
     /// If it is there, only these principals.
     pub accept: Option<Vec<String>>,
+    /// When all has to be verified, if there is a limit.
+    pub deadline: Option<Deadline>,
 }
+
+/// What begins the bytes of a signature (`PROTOCOL.sshsig` of OpenSSH 9.2).
+const SSHSIG: &[u8] = b"SSHSIG";
 
 /// The first line of a signed message.
 const HEAD: &str = "larder-share 1 ";
@@ -76,6 +83,13 @@ impl<'a> Signed<'a> {
     }
 }
 
+impl Signed<'_> {
+    /// The signature, armoured.
+    pub fn signature(&self) -> &str {
+        self.signature
+    }
+}
+
 /// Whether a text is a name that ssh-keygen takes for nothing else: no option, no pattern, no list.
 pub fn is_principal(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
@@ -86,7 +100,7 @@ pub fn is_principal(text: &str) -> bool {
 pub fn sign(key: &Path, message: &[u8]) -> Result<String, ShareError> {
     let mut command = keygen(&["-Y", "sign", "-n", NAMESPACE, "-f"]);
     command.arg(key);
-    let (text, complaint) = call(command, "signing the manifest", message)?;
+    let (text, complaint) = call(command, "signing the manifest", message, None)?;
     match text.strip_prefix(BEGINS).and_then(|rest| rest.strip_suffix(ENDS)) {
         Some(_) if text.len() <= LONGEST => Ok(text),
         _ => Err(failed("signing the manifest", last_line(&complaint))),
@@ -131,9 +145,41 @@ impl Trust {
         if let Some(revoked) = revoked {
             command.arg("-r").arg(revoked);
         }
-        let (text, complaint) = call(command, doing, signed.message)?;
+        let (text, complaint) = call(command, doing, signed.message, self.deadline)?;
         Ok((!text.starts_with("Good ")).then(|| why(&complaint)))
     }
+}
+
+/// Who signed a manifest.
+#[derive(Clone, Debug)]
+pub(super) struct SignedBy {
+    /// The public key, as `.pub` files have it; empty if the signature does not say.
+    pub key: String,
+    pub signature: String,
+}
+
+impl SignedBy {
+    pub(super) fn of(signed: &Signed<'_>) -> Self {
+        let signature = signed.signature().to_owned();
+        Self { key: key_in(&signature).unwrap_or_default(), signature }
+    }
+}
+
+/// The public key in an armoured signature, in base64.
+fn key_in(signature: &str) -> Option<String> {
+    let lines = signature.lines().filter(|line| !line.starts_with("-----"));
+    let bytes = from_base64(&lines.collect::<String>())?;
+    let rest = bytes.strip_prefix(SSHSIG)?.get(4..)?;
+    let (length, rest) = rest.split_at_checked(4)?;
+    let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
+    Some(base64(rest.get(..length)?))
+}
+
+/// The kind of a public key, which its bytes begin with.
+pub(super) fn kind_of(key: &[u8]) -> Option<String> {
+    let (length, rest) = key.split_at_checked(4)?;
+    let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
+    String::from_utf8(rest.get(..length)?.to_vec()).ok()
 }
 
 /// What ssh-keygen said, without what it always says.
@@ -144,7 +190,7 @@ fn why(complaint: &str) -> String {
     (*telling.or(lines.last()).unwrap_or(&"no allowed signer made it")).to_owned()
 }
 
-fn keygen(words: &[&str]) -> Command {
+pub(super) fn keygen(words: &[&str]) -> Command {
     let mut command = Command::new("ssh-keygen");
     // It asks for a passphrase otherwise, and nobody is there.
     command.args(words).env("SSH_ASKPASS", "/bin/false").env("SSH_ASKPASS_REQUIRE", "force");
@@ -152,16 +198,44 @@ fn keygen(words: &[&str]) -> Command {
     command
 }
 
-fn call(command: Command, doing: &str, input: &[u8]) -> Result<(String, String), ShareError> {
-    let input = Some(input);
-    let call = Call { input, limit: LIMIT, ..Call::new(command, "ssh-keygen", doing) };
-    let (text, ended) = call.run(|stream| {
+/// What it says if it succeeds, and what it complains about.
+fn call(
+    command: Command,
+    doing: &str,
+    input: &[u8],
+    deadline: Option<Deadline>,
+) -> Result<(String, String), ShareError> {
+    let (text, ended) = run(command, doing, input, deadline)?;
+    Ok((if ended.status.success() { text } else { String::new() }, ended.complaint))
+}
+
+/// What it says, whether it succeeds or not.
+pub(super) fn ask(
+    command: Command,
+    doing: &str,
+    input: &[u8],
+    deadline: Option<Deadline>,
+) -> Result<(String, String), ShareError> {
+    let (text, ended) = run(command, doing, input, deadline)?;
+    Ok((text, ended.complaint))
+}
+
+fn run(
+    command: Command,
+    doing: &str,
+    input: &[u8],
+    deadline: Option<Deadline>,
+) -> Result<(String, Ended), ShareError> {
+    const PROGRAM: &str = "ssh-keygen";
+    let (input, limit) = (Some(input), Deadline::limit(deadline, LIMIT, PROGRAM, doing)?);
+    let call = Call { input, limit, ..Call::new(command, PROGRAM, doing) };
+    let ran = call.run(|stream| {
         let read = read_at_most(stream, LONGEST as u64);
         let read = read.map_err(|error| failed(doing, &error.to_string()))?;
         read.ok_or_else(|| failed(doing, "it says too much"))
-    })?;
-    let text = if ended.status.success() { text } else { Vec::new() };
-    Ok((String::from_utf8_lossy(&text).into_owned(), ended.complaint))
+    });
+    let (text, ended) = ran.map_err(|error| Deadline::judge(deadline, error))?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), ended))
 }
 
 fn failed(doing: &str, why: &str) -> ShareError {
@@ -170,7 +244,7 @@ fn failed(doing: &str, why: &str) -> ShareError {
 }
 
 /// A file without a name that holds some bytes.
-fn nameless(bytes: &[u8]) -> std::io::Result<File> {
+pub(super) fn nameless(bytes: &[u8]) -> std::io::Result<File> {
     let mut file = tempfile::tempfile()?;
     file.write_all(bytes)?;
     file.rewind()?;
@@ -201,5 +275,18 @@ mod tests {
             assert!(Signed::split(bytes.as_bytes()).is_err(), "{bytes}");
         }
         assert!(Signed::split(b"larder-share 1 \xff\n").is_err());
+    }
+
+    #[test]
+    fn the_key_is_the_one_in_the_signature() {
+        const SIGNATURE: &str = "-----BEGIN SSH SIGNATURE-----\n\
+            U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg+lneJiJctA3OrUb1ooQKeT7y7l\n\
+            wKSTqhdWd/xCksfTwAAAAObGFyZGVyLXNoYXJlQDEAAAAAAAAABnNoYTUxMgAAAFMAAAAL\n\
+            c3NoLWVkMjU1MTkAAABAYoXJtziIUi0fog2lXNYxPNIQcugV/x2HYL/e0J4oOmsAVuMR4I\n\
+            G8lJz0Nkc2pR0TL2aquEnVQTAQEylv0Sr8Cw==\n-----END SSH SIGNATURE-----\n";
+        let key = "AAAAC3NzaC1lZDI1NTE5AAAAIPpZ3iYiXLQNzq1G9aKECnk+8u5cCkk6oXVnf8QpLH08";
+        assert_eq!(key_in(SIGNATURE).as_deref(), Some(key));
+        assert_eq!(kind_of(&from_base64(key).unwrap()).as_deref(), Some("ssh-ed25519"));
+        assert_eq!(key_in("-----BEGIN SSH SIGNATURE-----\nU1NI\n"), None);
     }
 }

@@ -8,7 +8,7 @@ use super::Share;
 use super::engine::{Engine, FullId, RepositoryLock};
 use super::error::ShareError;
 use super::scope::OURS;
-use super::select::{by_scope, first_opened};
+use super::select::{Opened, by_scope, first_opened};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::store::rfc3339;
 
@@ -73,7 +73,7 @@ impl Share<'_> {
         for hints in by_scope(&snapshots).into_values() {
             let (accepted, others) = first_opened(&hints, |hint| self.open(hint, &trust, &id))?;
             refused.extend(others.iter().map(ShareError::to_string));
-            scopes.extend(accepted.map(|(manifest, _)| ScopeRow {
+            scopes.extend(accepted.map(|Opened { manifest, .. }| ScopeRow {
                 project: manifest.scope.project,
                 toolchain: manifest.scope.toolchain,
                 source: manifest.scope.source,

@@ -301,7 +301,7 @@ fn mentions_in(file: &Path, kind: Text) -> Mentions {
 fn is_executable_format(file: &Path) -> bool {
     use std::io::Read;
     let mut start = [0; 4];
-    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    let read = regular::open(file).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == *b"\x7fELF"
 }
 

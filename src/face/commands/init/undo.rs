@@ -1,6 +1,5 @@
 //! `larder init --undo`: takes back what was done for the repository, and nothing else.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -9,7 +8,7 @@ use serde::Serialize;
 use super::record::{self, Record};
 use super::scripts::Site;
 use crate::base::digest::Digest;
-use crate::base::edit;
+use crate::base::{edit, regular};
 use crate::face::commands::{DONE, FAILED, existing_store};
 use crate::image::script::patch::{self, Hunk};
 use crate::output::{Output, Report};
@@ -58,7 +57,7 @@ fn restore(store: &Store, record: &mut Record, report: &mut Undone) -> Result<()
     while let Some(change) = record.changes.pop() {
         let path = repository.join(&change.file);
         evict::remove_half_edit(&path)?;
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let Ok(text) = regular::text(&path) else { continue };
         let (restored, lost) = patch::revert(&text, &change.hunks);
         if restored == text && lost.iter().all(|hunk| hunk.before.is_empty()) {
             // It was recorded, and never made.
@@ -88,7 +87,7 @@ fn remove_added(record: &mut Record, report: &mut Undone) -> Result<()> {
     for (file, digest) in std::mem::take(&mut record.added) {
         let path = record.repository.join(&file);
         evict::remove_half_edit(&path)?;
-        match fs::read(&path) {
+        match regular::read(&path, regular::TEXT) {
             Ok(bytes) if Digest::of(&bytes).to_string() == digest => {
                 evict::remove_unchanged(&path, &bytes)?;
                 report.removed.push(path);

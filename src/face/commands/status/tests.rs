@@ -80,6 +80,7 @@ pub(in crate::face::commands) fn report() -> Status {
         max_size: Some(ByteSize(20 << 30)),
         week: Sums { uses: 20, saved_seconds: 1300.0, ..Sums::default() },
         month: Sums { uses: 80, saved_seconds: 9000.0, ..Sums::default() },
+        foreign: Vec::new(),
         entries,
     };
     Status { overview, with_reasons: false, now }

@@ -184,3 +184,16 @@ fn a_tree_is_its_entries() {
         .unwrap();
     assert!(entries(&Tree::observe_all(dir.path(), None).unwrap()).unwrap_err().contains("odd"));
 }
+
+#[test]
+fn too_many_names_are_let_go_of_and_refused() {
+    let one = file(&"x".repeat(200), 0);
+    let many = manifest(vec![one; MOST_ENTRIES + 10]);
+    let read = PushManifest::decode(&many.encode().unwrap()).unwrap();
+    assert_eq!(read.entries.len(), MOST_ENTRIES + 1);
+    let why = read.check_entries().unwrap_err();
+    assert_eq!(why, format!("it has more than {MOST_ENTRIES} names"));
+    let mut long = manifest(Vec::new());
+    long.records.state = vec![0; LONGEST_RECORD + 1];
+    assert!(long.check_entries().unwrap_err().contains("state has more than"));
+}

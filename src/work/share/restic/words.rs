@@ -10,9 +10,12 @@ use crate::work::share::error::ShareError;
 /// What restic says when it is going to try something once more (`internal/backend/retry/backend_retry.go`).
 pub(super) const RETRY: &str = " returned error, retrying after ";
 
-/// Variables that would contradict the options it is called with.
+/// The variable that says where the repository is.
+pub(super) const REPOSITORY: &str = "RESTIC_REPOSITORY";
+
+/// Variables that would contradict what it is called with.
 pub(super) const CONTRADICTING: [&str; 5] = [
-    "RESTIC_REPOSITORY",
+    REPOSITORY,
     "RESTIC_REPOSITORY_FILE",
     "RESTIC_PASSWORD",
     "RESTIC_PASSWORD_FILE",

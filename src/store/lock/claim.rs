@@ -1,0 +1,82 @@
+//! A claim on a directory itself.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{How, LockError, Wait, alive, try_for, until};
+use crate::base::path_error::At;
+use crate::base::regular;
+
+/// A claim on a directory itself. On one that is not larder's, for as long as it is attached to: two uses of one
+/// checkout would otherwise pull the mount from under each other. On a replica, while it is pushed. Nothing
+/// is written.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _directory: File,
+}
+
+impl Claim {
+    /// Claims a directory, calling `announce` with who has it once if it has to wait.
+    pub(crate) fn acquire(
+        path: &Path,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, LockError> {
+        let directory = regular::open_directory(path).at("lock", path)?;
+        let is_free = || try_for(&directory, How::Alone, Duration::ZERO);
+        until(path, wait, is_free, || Ok(owner(&directory)), announce)?;
+        Ok(Self { _directory: directory })
+    }
+
+    /// The same of a directory in a checkout: nothing may run any more either of what was attached there before.
+    pub(crate) fn acquire_checkout(
+        path: &Path,
+        wait: Wait,
+        announce: impl FnOnce(&str),
+    ) -> Result<Self, LockError> {
+        let is_around = alive::is_handed_down(path);
+        let directory = regular::open_directory(path).at("lock", path)?;
+        let is_free = || {
+            let is_claimed = try_for(&directory, How::Alone, Duration::ZERO)?;
+            Ok(is_claimed && !alive::is_attached_in(directory.as_fd()))
+        };
+        let around = || LockError::Around(path.to_owned());
+        let who = || if is_around { Err(around()) } else { Ok(owner(&directory)) };
+        until(path, wait, is_free, who, announce)?;
+        Ok(Self { _directory: directory })
+    }
+
+    /// Claims a directory if nobody else has this instant; nothing as well if it is gone.
+    pub(crate) fn try_acquire(path: &Path) -> Result<Option<Self>, LockError> {
+        let directory = match regular::open_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.at("lock", path)?,
+        };
+        let is_free = try_for(&directory, How::Alone, Duration::ZERO).at("lock", path)?;
+        Ok(is_free.then_some(Self { _directory: directory }))
+    }
+}
+
+/// Who has the lock of a file that holds no words of who has it: by `proc_locks(5)`, where the process
+/// is seen from here.
+fn owner(file: &File) -> String {
+    let number = || {
+        let found = file.metadata().ok()?;
+        let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
+        let place = format!("{major:02x}:{minor:02x}:{}", found.ino());
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let mut lines = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find_map(|words| match words.as_slice() {
+            [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse().ok(),
+            _ => None,
+        })
+    };
+    match number().filter(|pid: &u32| *pid > 0) {
+        Some(pid) => format!("another larder (process {pid})"),
+        None => "another larder".to_owned(),
+    }
+}
