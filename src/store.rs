@@ -12,7 +12,7 @@
 //!   mkosi*.conf, larder.sh         the include files, one for each kind of image, and the snippet
 //!   larder-sandbox/                what images with ephemeral build sources mount: the binary, and where their store is
 //!   repositories/<digest>.json     what `larder init` did for an image repository
-//!   cargo-home/{registry,git}/     shared downloads; beside them Cargo's locks
+//!   cargo-home/registry/cache/     archives of packages, which all directories share by their checksums
 //!   downloads.lock                 shared by builds that use them, held alone by who removes them
 //!   downloads.json                 what they take: a cache, measured again when lost
 //!   history, history.old           what happened, a line each: for people and graphs, never for a decision
@@ -33,6 +33,7 @@
 //!       manifest                   what the last close left in target/
 //!       sweep                      what is being removed from target/, only meanwhile
 //!       target/                    Cargo's; empty where Cargo is not attached
+//!       cargo/                     registry/ and git/ of Cargo's home, and Cargo's locks over them
 //!       caches/                    go-build/, go-mod/, ccache/
 //!       kept                       what the last close left in caches/, and what Go may know of the sources
 //!   trash/                         renamed here first, unlinked after

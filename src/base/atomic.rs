@@ -21,7 +21,7 @@ use crate::base::regular;
 use crate::base::{fault, frozen};
 
 /// The first bytes of every binary record; the digit is the format's number.
-const MAGIC: &[u8; 8] = b"larder3\n";
+const MAGIC: &[u8; 8] = b"larder4\n";
 
 /// The digits of a digest.
 const DIGITS: usize = 64;
@@ -67,6 +67,11 @@ pub(crate) fn write_for_user(path: &Path, bytes: &[u8]) -> Result<(), RecordErro
         return Err(PathError::new("write", path, error).into());
     }
     write(path, bytes, 0o644)
+}
+
+/// The same, but not durably: for what can be had again when it is lost or cut short.
+pub(crate) fn write_copy(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    Ok(put(path, 0o644, false, |file| file.write_all(bytes)).at("write", path)?)
 }
 
 fn put(

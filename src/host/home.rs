@@ -1,12 +1,13 @@
-//! Cargo's home: the store's downloads in place of an empty cache.
+//! Cargo's home: what a directory keeps of it in place of an empty cache.
 //!
-//! In a sandbox Cargo's home is empty every time. There the store's `registry` and `git` are
-//! mounted over it, at the path that a cold build has. Where somebody has downloads of their own,
-//! on a plain host, these are used as they are: a build that works offline without larder must
-//! work offline with it (decision 7).
+//! In a sandbox Cargo's home is empty every time. There the kept directory's own `registry` and `git` are
+//! mounted over it, at the path that a cold build has: what builds of other directories unpacked, checked out or
+//! wrote into an index is nowhere to be seen (decision 106). Where somebody has downloads of their own, on a
+//! plain host, these are used as they are: a build that works offline without larder must work offline with
+//! it (decision 7).
 //!
 //! Cargo's lock over these caches lies beside them (`.package-cache`, Cargo 1.95,
-//! `util/cache_lock.rs`), so it is mounted too: two sandboxes that share the downloads must share
+//! `util/cache_lock.rs`), so it is mounted too: calls of Cargo that share the downloads must share
 //! the lock.
 //!
 //! The empty directories to mount on stay: to remove one takes the mount of another build away.
@@ -15,22 +16,33 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::base::encoding::hexadecimal;
-use crate::base::{fault, regular};
+use crate::base::fault;
 use crate::host::attach::Mounts;
 use crate::observe::identity::Way;
-use crate::observe::sources::Lockfile;
-use crate::store::Store;
 
 /// The two caches.
 const CACHES: [&str; 2] = ["registry", "git"];
 
 /// What Cargo makes from them (`sources/registry/mod.rs` and `sources/git/source.rs`, Cargo 1.95).
 const UNPACKED: [&str; 2] = ["registry/src", "git/checkouts"];
+
+/// Where Cargo has directories and nothing else, and whether in these again.
+const SHELVES: [(&str, bool); 7] = [
+    ("registry", false),
+    ("registry/index", false),
+    ("registry/cache", false),
+    ("registry/src", true),
+    ("git", false),
+    ("git/db", false),
+    ("git/checkouts", true),
+];
+
+/// The mark of backups in the two caches (`util/cache_lock.rs`, Cargo 1.95).
+const TAG: &str = "CACHEDIR.TAG";
 
 /// Cargo's locks over them.
 const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
@@ -39,66 +51,78 @@ const LOCKS: [&str; 2] = [".package-cache", ".package-cache-mutate"];
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
-    shared: Option<PathBuf>,
+    kept: Option<PathBuf>,
 }
 
 impl Home {
-    /// Cargo's home at `home`, as seen from here.
-    pub(crate) fn new(store: &Store, home: PathBuf, way: Way) -> Self {
+    /// Cargo's home at `home`, as seen from here; `kept` is where a directory keeps its own downloads.
+    pub(crate) fn new(kept: PathBuf, home: PathBuf, way: Way) -> Self {
         let vacant = CACHES.iter().all(|cache| is_vacant(&home.join(cache)));
-        let shared = (vacant && way == Way::Bind).then(|| store.cargo_home());
-        Self { path: home, shared }
+        let kept = (vacant && way == Way::Bind).then_some(kept);
+        Self { path: home, kept }
     }
 
     /// Where the registries' downloads are, as seen from here.
     pub(crate) fn registry(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.path).join("registry")
+        self.real().join("registry")
     }
 
     /// Where the git dependencies are, as seen from here.
     pub(crate) fn git(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.path).join("git")
+        self.real().join("git")
     }
 
-    /// Whether the downloads are the store's.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.shared.is_some()
+    fn real(&self) -> &Path {
+        self.kept.as_ref().unwrap_or(&self.path)
     }
 
-    /// Cargo's own lock against those who change what is downloaded: builds share it
-    /// (`util/cache_lock.rs`, Cargo 1.95).
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.path).join(LOCKS[1])
+    /// Where the directory keeps its own downloads, if it does.
+    pub(crate) fn kept(&self) -> Option<&Path> {
+        self.kept.as_deref()
+    }
+
+    /// What is in the directory's own downloads, absolute, that Cargo does not put there, or not so: links, FIFOs,
+    /// what may not be opened, and files above packages, by which compilers, Cargo and rustup are configured.
+    pub(crate) fn misplaced(&self) -> Vec<PathBuf> {
+        let Some(kept) = &self.kept else { return Vec::new() };
+        let mut found = Vec::new();
+        check(kept.clone(), is_open, &mut found);
+        for lock in LOCKS {
+            let is_lock = |it: &fs::Metadata| it.is_file() && it.mode() & 0o600 == 0o600;
+            check(kept.join(lock), is_lock, &mut found);
+        }
+        for (shelf, is_double) in SHELVES {
+            check_shelf(&kept.join(shelf), is_double, &mut found);
+        }
+        found
     }
 
     /// Adds the mounts, and makes the names to mount on.
     pub(crate) fn attach(&self, mounts: &mut Mounts) -> io::Result<()> {
-        let Some(shared) = &self.shared else {
+        let Some(kept) = &self.kept else {
             return Ok(());
         };
         for cache in CACHES {
             fault::point("home.make");
-            fs::create_dir_all(shared.join(cache))?;
+            fs::create_dir_all(kept.join(cache))?;
             fs::create_dir_all(self.path.join(cache))?;
-            mounts.bind(&shared.join(cache), &self.path.join(cache))?;
+            mounts.bind(&kept.join(cache), &self.path.join(cache))?;
         }
         for lock in LOCKS {
-            touch(&shared.join(lock))?;
+            touch(&kept.join(lock))?;
             touch(&self.path.join(lock))?;
-            mounts.bind(&shared.join(lock), &self.path.join(lock))?;
+            mounts.bind(&kept.join(lock), &self.path.join(lock))?;
         }
         Ok(())
     }
-}
 
-impl Home {
     /// Adds mounts of empty directories, made in `dir`, over what Cargo unpacked and checked out: a build
     /// makes that again from the downloads, which stay, so that it works offline.
     ///
     /// Nothing is made in the home: where a directory is missing nothing has to be hidden.
     pub(crate) fn attach_fresh(&self, dir: &Path, mounts: &mut Mounts) -> io::Result<()> {
         for name in UNPACKED {
-            if !self.shared.as_ref().unwrap_or(&self.path).join(name).is_dir() {
+            if !self.real().join(name).is_dir() {
                 continue;
             }
             let empty = dir.join(name);
@@ -110,37 +134,36 @@ impl Home {
     }
 }
 
-/// No archive of a package is larger; most registries take ten megabytes.
-const LARGEST: u64 = 1 << 30;
-
-/// The archives in the store's downloads from which a package would be unpacked, and that are not
-/// what the lock file says they are. Cargo checks a `.crate` only while it downloads it.
-pub(crate) fn false_archives(registry: &Path, lock: &Lockfile) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for index in directories(&registry.join("cache"))? {
-        for package in &lock.packages {
-            let Some(checksum) = &package.checksum else { continue };
-            let name = format!("{}-{}", package.name, package.version);
-            let archive = index.join(format!("{name}.crate"));
-            let index = index.file_name().unwrap_or_default();
-            let is_unpacked = registry.join("src").join(index).join(&name).is_dir();
-            if is_unpacked || !archive.is_file() {
-                continue;
-            }
-            let sum = hexadecimal(&Sha256::digest(regular::read_own(&archive, LARGEST)?));
-            if sum != *checksum {
-                found.push(archive);
-            }
-        }
-    }
-    Ok(found)
+/// Whether a directory is one that its owner may use.
+fn is_open(metadata: &fs::Metadata) -> bool {
+    metadata.is_dir() && metadata.mode() & 0o700 == 0o700
 }
 
-fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(path) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+fn check(path: PathBuf, is_right: impl Fn(&fs::Metadata) -> bool, found: &mut Vec<PathBuf>) {
+    let goes = found.iter().any(|above| path.starts_with(above));
+    if !goes && fs::symlink_metadata(&path).is_ok_and(|metadata| !is_right(&metadata)) {
+        found.push(path);
+    }
+}
+
+/// Looks at a directory in which only directories are.
+fn check_shelf(shelf: &Path, is_double: bool, found: &mut Vec<PathBuf>) {
+    let count = found.len();
+    check(shelf.to_owned(), is_open, found);
+    if found.len() > count || found.iter().any(|above| shelf.starts_with(above)) {
+        return;
+    }
+    for entry in fs::read_dir(shelf).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == TAG {
+            check(entry.path(), fs::Metadata::is_file, found);
+        } else if name.as_bytes().starts_with(b".")
+            || !entry.file_type().is_ok_and(|it| it.is_dir())
+        {
+            found.push(entry.path());
+        } else if is_double {
+            check_shelf(&entry.path(), false, found);
+        }
     }
 }
 
@@ -164,14 +187,46 @@ mod tests {
     #[test]
     fn a_home_with_downloads_of_its_own_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(&dir.path().join("store")).unwrap();
-        let home = dir.path().join("home");
-        let empty = Home::new(&store, home.clone(), Way::Bind);
-        assert!(empty.registry().starts_with(store.root()));
+        let (kept, home) = (dir.path().join("kept"), dir.path().join("home"));
+        let empty = Home::new(kept.clone(), home.clone(), Way::Bind);
+        assert!(empty.registry().starts_with(&kept));
         fs::create_dir_all(home.join("registry/index")).unwrap();
-        let filled = Home::new(&store, home.clone(), Way::Bind);
+        let filled = Home::new(kept.clone(), home.clone(), Way::Bind);
         assert_eq!(filled.registry(), home.join("registry"));
-        let linked = Home::new(&store, dir.path().join("none"), Way::Symlink);
+        let linked = Home::new(kept, dir.path().join("none"), Way::Symlink);
         assert_eq!(linked.git(), dir.path().join("none/git"));
+    }
+
+    #[test]
+    fn what_cargo_does_not_put_there_is_misplaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("kept");
+        let home = Home::new(kept.clone(), dir.path().join("home"), Way::Bind);
+        let package = "registry/src/index-1/grain-0.1.0";
+        let own = [package, "registry/cache/index-1", "registry/index/index-1/.cache"];
+        for path in own.into_iter().chain(["git/db/grain-1", "git/checkouts/grain-1/0123456"]) {
+            fs::create_dir_all(kept.join(path)).unwrap();
+        }
+        for path in ["registry/CACHEDIR.TAG", ".package-cache", &format!("{package}/Cargo.toml")] {
+            fs::write(kept.join(path), "").unwrap();
+        }
+        assert_eq!(home.misplaced(), [] as [PathBuf; 0]);
+        let mut evil = [
+            "registry/src/index-1/Cargo.toml",
+            "registry/src/index-1/.cargo",
+            "registry/src/rust-toolchain.toml",
+            "git/checkouts/.cargo",
+            "git/checkouts/grain-1/link",
+        ]
+        .map(|path| kept.join(path));
+        for path in &evil[..3] {
+            fs::write(path, "").unwrap();
+        }
+        fs::create_dir(&evil[3]).unwrap();
+        std::os::unix::fs::symlink("/", &evil[4]).unwrap();
+        let mut found = home.misplaced();
+        found.sort();
+        evil.sort();
+        assert_eq!(found, evil);
     }
 }

@@ -8,6 +8,7 @@
 //! it, which is another one when larder stands outside of the sandbox's root. What is written
 //! down has the compiler's view, so that it does not depend on where the root is.
 
+mod archive;
 mod checkout;
 mod git;
 mod learn;
@@ -24,6 +25,7 @@ mod watched;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use archive::read_true;
 pub(crate) use git::{Original, originals, shared, uncommitted};
 pub(crate) use lockfile::{Lockfile, Package};
 pub(crate) use place::{Built, Downloads, Where, plain};

@@ -81,6 +81,11 @@ impl EntryPaths {
         self.dir.join("caches")
     }
 
+    /// `cargo/`: what Cargo downloaded and unpacked for this directory.
+    pub(crate) fn cargo(&self) -> PathBuf {
+        self.dir.join("cargo")
+    }
+
     /// `kept`: what the last close left in `caches/`.
     pub(crate) fn kept(&self) -> PathBuf {
         self.dir.join("kept")
@@ -120,7 +125,7 @@ impl EntryPaths {
     /// Whether a name in the directory is one of its own.
     pub(crate) fn has(name: &OsStr) -> bool {
         let own = ["entry.json", "identity.json", "state", "manifest", "sweep"];
-        own.into_iter().chain(["target", "caches", "kept"]).any(|own| name == own)
+        own.into_iter().chain(["target", "cargo", "caches", "kept"]).any(|own| name == own)
     }
 
     /// Where a build from nothing is made, to be compared with what is kept.
@@ -205,8 +210,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         let root = fs::canonicalize(path).at("open", path)?;
-        for dir in ["bin", "cargo-home/registry", "cargo-home/git", "observed", "projects", "trash"]
-        {
+        for dir in ["bin", "cargo-home", "observed", "projects", "trash"] {
             make_dir(&root.join(dir))?;
         }
         if !root.join("larder.toml").exists() {

@@ -9,15 +9,13 @@ mod units;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::base::names::{ProjectName, ToolchainId};
-use crate::base::path_error::At;
 use crate::base::quantity::Usage;
-use crate::base::{atomic, fault};
 use crate::decide::policy::{
     self, Candidate, Disk, Headroom, Plan, Policy, Step, StoreView, Unmet, What,
 };
@@ -338,12 +336,6 @@ fn take_downloads(store: &Store, trash: &mut Trash<'_>) -> Result<Fate, CollectE
     let home = store.cargo_home();
     for cache in ["registry", "git"] {
         trash.take(&home.join(cache))?;
-        make_again(&home.join(cache))?;
     }
     Ok(Fate::Gone)
-}
-
-fn make_again(path: &Path) -> Result<(), CollectError> {
-    fault::point("collect.make");
-    Ok(atomic::make_dir(path).at("make", path).map_err(StoreError::from)?)
 }

@@ -30,13 +30,13 @@ use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
 use crate::observe::identity::{Identity, Way, compare, differences};
-use crate::observe::sources::Where;
+use crate::observe::sources::{Lockfile, Where};
 use crate::observe::trace::Recorder;
 use crate::output::{Output, Progress, Stopwatch};
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
 use crate::store::{
-    Claim, Closed, Guard, OpenEntry, Outcome, Store, Wait, restore_times, rewrite, unshare,
+    Claim, Closed, Guard, OpenEntry, Outcome, Store, restore_times, rewrite, unshare,
 };
 use crate::work::caches::{CacheFindings, Caches};
 use crate::work::situation::{self, Aftermath, Begun, Refresh, Seen, View};
@@ -81,7 +81,6 @@ pub(crate) struct Session<'a> {
     broken: Option<String>,
     /// What cold builds have copies of, outside of the sources.
     beside: Vec<Beside>,
-    wait: Wait,
     /// Whether what the command left is not kept.
     is_given_up: bool,
 }
@@ -125,6 +124,7 @@ impl Session<'_> {
             }
             other => other?,
         };
+        self.bring_archives(&begun)?;
         let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
@@ -159,6 +159,7 @@ impl Session<'_> {
     ) -> Result<(Begun, CacheFindings)> {
         let _progress = Progress::step(self.output, "looking at the sources and what is kept");
         let succeeded = self.entry.record().last_succeeded();
+        self.clear_misplaced(trash)?;
         let mut seen = situation::look(
             self.entry.paths(),
             &mut self.checkout.sources,
@@ -166,7 +167,7 @@ impl Session<'_> {
             succeeded,
             watch,
         )?;
-        self.renew_downloads(&mut seen)?;
+        self.renew_downloads(&mut seen, trash)?;
         let plan = if self.entry.is_new() {
             Removals::default()
         } else if self.entry.identity().is_exact() {
@@ -282,7 +283,8 @@ impl Session<'_> {
         let layout = Layout::scan(&paths.target())?;
         let after = self.look_after(&layout, ran, begun)?;
         if untouched.is_none() {
-            self.learn(begun, &after, started)?;
+            let lock = self.learn(begun, &after, started)?;
+            self.share_archives(lock.as_ref())?;
         }
         let before = begun.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
@@ -304,7 +306,7 @@ impl Session<'_> {
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
         }
-        if self.checkout.home.as_ref().is_some_and(Home::is_shared) {
+        if self.checkout.home.as_ref().is_some_and(|home| home.kept().is_some()) {
             self.store.measure_downloads(false)?;
         }
         if outcome == Outcome::Succeeded && !after.has_units && self.checkout.target.is_some() {
@@ -374,7 +376,13 @@ impl Session<'_> {
         Ok(self.entry.discard(self.store)?)
     }
 
-    fn learn(&mut self, begun: &Begun, after: &Aftermath, started: Moment) -> Result<()> {
+    /// Takes in what the build brought by itself; returns the lock file as it is now.
+    fn learn(
+        &mut self,
+        begun: &Begun,
+        after: &Aftermath,
+        started: Moment,
+    ) -> Result<Option<Lockfile>> {
         let path = &self.entry.paths().state();
         let mut state = begun.state.clone();
         if situation::learn(
@@ -386,7 +394,7 @@ impl Session<'_> {
         )? {
             atomic::write_binary(path, &state)?;
         }
-        Ok(())
+        Ok(state.lock)
     }
 }
 

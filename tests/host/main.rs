@@ -14,6 +14,7 @@ mod crash;
 mod directories;
 mod doctor;
 mod domains;
+mod downloads;
 mod emit;
 mod extras;
 mod history;

@@ -45,7 +45,7 @@ fn a_binary_record_of_another_format_is_no_record() {
     let path = dir.path().join("record");
     write_binary(&path, &vec!["flour".to_owned()]).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    for other in [b"larder2\n", b"larder4\n", b"another\n"] {
+    for other in [b"larder3\n", b"larder5\n", b"another\n"] {
         std::fs::write(&path, [&other[..], &whole[MAGIC.len()..]].concat()).unwrap();
         let read = read_binary::<Vec<String>>(&path);
         assert!(matches!(read, Err(RecordError::Damaged { .. })), "{other:?}");

@@ -24,6 +24,7 @@ mod copied;
 mod index;
 mod refs;
 mod repository;
+mod revision;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -39,6 +40,7 @@ use crate::base::tree::ObserveError;
 
 pub(crate) use copied::{Original, originals, shared};
 pub(crate) use repository::Repository;
+pub(super) use revision::{Checked, check};
 
 /// The state of all repositories that a checkout has or belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::lockfile::Lockfile;
+use super::lockfile::{Lockfile, Package};
 use super::packages::Packages;
 use super::place::Where;
 use super::state::{Attempt, SourceState, look_at_input};
@@ -25,11 +25,17 @@ use crate::base::regular;
 use crate::base::tree::{ChangeKind, Entry, Made, Node, ObserveError, Tree};
 
 impl SourceState {
-    /// Takes in what the build of this state brought; `place` has the inputs named after it.
+    /// Takes in what the build of this state brought; `place` has the inputs named after it, and `made` the packages of
+    /// which units were made, with when the first of them was started.
     /// Says whether the state is another one now and has to be written again.
-    pub(crate) fn learn(&mut self, place: &Where, this: Attempt) -> Result<bool, ObserveError> {
+    pub(crate) fn learn(
+        &mut self,
+        place: &Where,
+        this: Attempt,
+        made: &BTreeMap<String, Moment>,
+    ) -> Result<bool, ObserveError> {
         let locked = self.learn_lock(place, this)?;
-        let packages = self.learn_packages(place)?;
+        let packages = self.learn_packages(place, made)?;
         let inputs = self.learn_inputs(place, this)?;
         Ok(locked || packages || inputs)
     }
@@ -105,14 +111,37 @@ impl SourceState {
         Ok(true)
     }
 
-    fn learn_packages(&mut self, place: &Where) -> Result<bool, ObserveError> {
+    /// Takes in packages that were nowhere before, and forgets those of which something may have been compiled that
+    /// is not what their checksum says.
+    fn learn_packages(
+        &mut self,
+        place: &Where,
+        made: &BTreeMap<String, Moment>,
+    ) -> Result<bool, ObserveError> {
         let Some(lock) = &self.lock else {
             return Ok(false);
         };
-        let missing = lock.packages.iter().filter(|package| !self.packages.has(&package.id()));
-        let missing = Lockfile { packages: missing.cloned().collect() };
-        let found = Packages::observe(place, &missing, None)?;
-        Ok(self.packages.learn(found) > 0)
+        let is_asked = |package: &&Package| {
+            let is_made = place.downloads.kept && made.contains_key(&package.name);
+            package.source.is_some() && (is_made || !self.packages.has(&package.id()))
+        };
+        let asked = Lockfile { packages: lock.packages.iter().filter(is_asked).cloned().collect() };
+        if asked.packages.is_empty() {
+            return Ok(false);
+        }
+        let before = self.packages.clone();
+        let found = Packages::observe(place, &asked, Some(&before))?;
+        let is_doubtful = |package: &&Package| {
+            found.is_doubtful(&package.id(), made.get(&package.name).copied(), &before)
+        };
+        let doubtful: Vec<String> =
+            asked.packages.iter().filter(is_doubtful).map(Package::id).collect();
+        let mut learned = self.packages.learn(&asked, &found) > 0;
+        for id in doubtful {
+            self.packages.unlearn(&id);
+            learned = true;
+        }
+        Ok(learned)
     }
 
     fn learn_inputs(&mut self, place: &Where, this: Attempt) -> Result<bool, ObserveError> {

@@ -6,11 +6,12 @@
 //! directory source, `<name>-<version>/` or `<name>/`. All places that fit are looked at. A git
 //! checkout counts as a whole for each package in it.
 //!
-//! In the downloads that a store keeps, a cold build would find what was just unpacked, and what a
-//! lock file's checksum or commit vouches for. So there a package is what its checksum says, and
-//! what was changed after Cargo unpacked it, by a build script of its own, say, is spoilt: it has to
-//! be unpacked again. Cargo writes `.cargo-ok` last (`sources/registry/mod.rs`, `unpack_package`;
-//! `sources/git/utils.rs`, `reset`; Cargo 1.95), and no change time can be set back (decision 24).
+//! In the downloads that a directory keeps, a cold build would find what was just unpacked, and what a
+//! lock file's checksum or commit vouches for. So there a package is what its checksum says: what is
+//! unpacked is compared with its archive, or with its commit, and is spoilt where it is another
+//! (decision 24). What was found to be the same once is known by its stamps. Cargo itself goes by
+//! `.cargo-ok`, which anybody may write (`sources/registry/mod.rs`, `unpack_package`;
+//! `sources/git/utils.rs`, `is_fresh`; Cargo 1.95).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,9 +20,12 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::archive;
+use super::git::{self, Checked};
 use super::lockfile::{Lockfile, Package};
 use super::paths;
 use super::place::Where;
+use crate::base::moment::Moment;
 use crate::base::tree::{ObserveError, Tree};
 
 /// Digits of a commit that a checkout's directory is named after, at least.
@@ -30,13 +34,16 @@ const SHORT: usize = 7;
 /// Packages from outside, and what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Packages {
-    /// By `name version`, for those in a store's downloads: what their content follows from.
+    /// By `name version`, for those in a directory's own downloads: what all units of theirs are made from.
     sums: BTreeMap<String, String>,
     /// By `name version`: the places that are its own. None as long as it was not downloaded.
     homes: BTreeMap<String, Vec<Vec<u8>>>,
     /// The content of each place.
     #[serde(with = "paths::map")]
     trees: BTreeMap<PathBuf, Tree>,
+    /// Places in a directory's own downloads that are not what their checksum or commit says.
+    #[serde(skip)]
+    spoilt: BTreeSet<PathBuf>,
 }
 
 /// The places where unpacked packages can be, listed once.
@@ -55,14 +62,14 @@ impl Packages {
         before: Option<&Self>,
     ) -> Result<Self, ObserveError> {
         let shelves = Shelves::list(place);
-        let mut homes: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        let mut sums = BTreeMap::new();
+        let mut seen = Self::default();
         let mut places = BTreeMap::new();
-        for package in lock.packages.iter().filter(|package| package.source.is_some()) {
-            if let Some(sum) = package.sum().filter(|_| place.downloads.shared) {
-                sums.insert(package.id(), sum.to_owned());
+        let outside = || lock.packages.iter().filter(|package| package.source.is_some());
+        for package in outside() {
+            if let Some(sum) = package.sum().filter(|_| place.downloads.kept) {
+                seen.sums.insert(package.id(), sum.to_owned());
             }
-            let own = homes.entry(package.id()).or_default();
+            let own = seen.homes.entry(package.id()).or_default();
             for here in shelves.homes(package) {
                 let name = name_of(place, &here);
                 own.push(super::paths::bytes(&name).to_vec());
@@ -74,9 +81,33 @@ impl Packages {
             Ok((name, look(&here, before)?))
         };
         let trees: Result<_, ObserveError> = places.into_par_iter().map(look).collect();
-        let mut seen = Self { sums, homes, trees: trees? };
+        seen.trees = trees?;
+        if place.downloads.kept {
+            let packages: Vec<&Package> = outside().collect();
+            let spoilt = packages.par_iter().flat_map_iter(|package| {
+                seen.spoilt_of(package, place, before).into_iter().flatten()
+            });
+            seen.spoilt = spoilt.collect();
+        }
         seen.remember(before);
         Ok(seen)
+    }
+
+    /// The places of a package that are not what its checksum or commit says; nothing where it has neither.
+    fn spoilt_of(
+        &self,
+        package: &Package,
+        place: &Where,
+        before: Option<&Self>,
+    ) -> Option<Vec<PathBuf>> {
+        let (id, sum) = (package.id(), package.sum()?);
+        let known = before.filter(|before| before.sums.get(&id).is_some_and(|known| known == sum));
+        let is_spoilt = |(name, tree): &(PathBuf, &Tree)| {
+            let known = known.and_then(|known| known.trees.get(name));
+            let is_known = known.is_some_and(|known| tree.changes_since(known).is_empty());
+            is_download(name) && !is_known && !is_what_it_says(place, package, sum, name, tree)
+        };
+        Some(self.places_of(&id).filter(is_spoilt).map(|(name, _)| name).collect())
     }
 
     /// Takes over what was known of packages that a lock file had before: units of theirs may be there still.
@@ -126,61 +157,69 @@ impl Packages {
 
     /// Whether a package was found in a directory source too, which may be the one that is used.
     fn has_vendored(&self, id: &str) -> bool {
-        let shared = |home: &Vec<u8>| home.starts_with(b"registry/") || home.starts_with(b"git/");
-        self.homes.get(id).is_some_and(|homes| !homes.iter().all(shared))
+        self.places_of(id).any(|(name, _)| !is_download(&name))
     }
 
-    /// Places in a store's downloads that are not as Cargo unpacked them, relative to its home.
-    pub(crate) fn spoilt(&self) -> Vec<PathBuf> {
-        let homes = self.homes.iter().filter(|(id, _)| self.sums.contains_key(*id));
-        let places: BTreeSet<_> = homes.flat_map(|(_, homes)| homes).collect();
-        let places = places.into_iter().map(|home| super::paths::path(home.clone()));
-        let is_shared = |name: &PathBuf| name.starts_with("registry") || name.starts_with("git");
-        let is_spoilt = |name: &PathBuf| self.trees.get(name).is_some_and(was_changed);
-        places.filter(is_shared).filter(is_spoilt).collect()
+    /// Places in a directory's own downloads that are not what their checksum or commit says, relative to Cargo's
+    /// home.
+    pub(crate) fn spoilt(&self) -> impl Iterator<Item = &PathBuf> {
+        self.spoilt.iter()
     }
 
     pub(super) fn unsettle(&mut self) {
         self.trees.values_mut().for_each(Tree::unsettle);
     }
 
-    /// Whether a package was nowhere to be found.
-    pub(crate) fn lacks_some(&self) -> bool {
-        self.homes.values().any(Vec::is_empty)
-    }
-
-    /// Forgets what was at a place: it is about to be unpacked again.
-    pub(crate) fn forget(&mut self, name: &Path) {
-        self.trees.remove(name);
-        for homes in self.homes.values_mut() {
-            homes.retain(|home| super::paths::path(home.clone()) != name);
+    /// Forgets what is spoilt: it is about to be unpacked again.
+    pub(crate) fn forget_spoilt(&mut self) {
+        for name in std::mem::take(&mut self.spoilt) {
+            self.trees.remove(&name);
+            for homes in self.homes.values_mut() {
+                homes.retain(|home| super::paths::path(home.clone()) != name);
+            }
         }
     }
 
-    /// Forgets where a package is.
+    /// Forgets where a package is, and what its units are made from: they go the next time.
     pub(super) fn unlearn(&mut self, id: &str) {
         self.homes.remove(id);
+        self.sums.remove(id);
     }
 
-    /// Takes in the packages that were nowhere to be found before.
-    pub(super) fn learn(&mut self, newer: Self) -> usize {
+    /// Whether units of a package that were started at a moment may have been made from something else than it is now,
+    /// after the command; `before` is what it was before that.
+    pub(super) fn is_doubtful(&self, id: &str, made: Option<Moment>, before: &Self) -> bool {
+        let differs = |(name, tree): (PathBuf, &Tree)| {
+            let known = before.trees.get(&name);
+            let was_touched = !known.is_some_and(|known| tree.restamped_since(known).is_empty());
+            let changed = tree.iter().map(|(_, entry)| entry.stamp.ctime).max();
+            self.spoilt.contains(&name)
+                || (is_download(&name)
+                    && was_touched
+                    && made.is_some_and(|made| changed > Some(made)))
+        };
+        self.sums.contains_key(id) && self.places_of(id).any(differs)
+    }
+
+    /// Takes in those of a lock file's packages that were nowhere to be found before.
+    pub(super) fn learn(&mut self, lock: &Lockfile, newer: &Self) -> usize {
         let mut learned = 0;
-        for (id, homes) in newer.homes {
-            if homes.is_empty() || self.has(&id) {
+        for id in lock.packages.iter().map(Package::id) {
+            if self.has(&id) || !newer.has(&id) {
                 continue;
             }
             learned += 1;
-            self.homes.insert(id, homes);
-        }
-        self.sums.extend(newer.sums);
-        for (name, tree) in newer.trees {
-            self.trees.entry(name).or_insert(tree);
+            self.sums.extend(newer.sums.get(&id).map(|sum| (id.clone(), sum.clone())));
+            for (name, tree) in newer.places_of(&id) {
+                self.trees.entry(name).or_insert_with(|| tree.clone());
+            }
+            self.homes.extend(newer.homes.get(&id).map(|homes| (id.clone(), homes.clone())));
         }
         learned
     }
 
     /// Whether a package, by `name version`, was found anywhere.
-    pub(super) fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         self.homes.get(id).is_some_and(|homes| !homes.is_empty())
     }
 
@@ -196,9 +235,31 @@ impl Packages {
     }
 }
 
-/// Whether something in an unpacked package changed after Cargo was done with it.
+/// Whether a place is one of Cargo's downloads, and not a directory source.
+fn is_download(name: &Path) -> bool {
+    name.starts_with("registry") || name.starts_with("git")
+}
+
+/// Whether what was seen at a place is what a package's checksum or commit says.
+fn is_what_it_says(place: &Where, package: &Package, sum: &str, name: &Path, tree: &Tree) -> bool {
+    let here = place.place_of_package(name);
+    if package.checksum.is_none() {
+        return match git::check(tree, &here, sum, archive::MARK) {
+            Checked::Same => true,
+            Checked::Other => false,
+            Checked::Unknown => !was_changed(tree),
+        };
+    }
+    let top = PathBuf::from(format!("{}-{}", package.name, package.version));
+    let index = here.parent().and_then(Path::file_name).unwrap_or_default();
+    let archive = place.downloads.registry.join("cache").join(index);
+    archive::is_unpacked(tree, &archive.join(format!("{}.crate", top.display())), &top, sum)
+}
+
+/// Whether something in an unpacked package changed after Cargo was done with it: all that is to be had where there is
+/// no git to ask.
 fn was_changed(tree: &Tree) -> bool {
-    let done = tree.get(Path::new(".cargo-ok")).map(|done| done.stamp.ctime);
+    let done = tree.get(Path::new(archive::MARK)).map(|done| done.stamp.ctime);
     done.is_none_or(|done| tree.iter().any(|(_, entry)| entry.stamp.ctime > done))
 }
 

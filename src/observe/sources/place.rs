@@ -36,8 +36,8 @@ pub(crate) struct Downloads {
     pub registry: PathBuf,
     /// Cargo's `git` directory.
     pub git: PathBuf,
-    /// Whether these two are the store's, where nobody but Cargo has any business.
-    pub shared: bool,
+    /// Whether these two are a kept directory's own, where nobody but Cargo has any business.
+    pub kept: bool,
 }
 
 /// Where to look. All paths are absolute.

@@ -1,6 +1,6 @@
 //! By behaviour, with the real git.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -51,7 +51,7 @@ impl Scene {
             downloads: Downloads {
                 registry: self.path("cargo/registry"),
                 git: self.path("cargo/git"),
-                shared: false,
+                kept: false,
             },
             root: PathBuf::from("/"),
             ..Where::default()
@@ -367,7 +367,7 @@ fn what_the_build_itself_brings_is_no_change() {
     scene.write("late", "1");
     let inputs = ["input", "late"].map(|name| scene.path(name)).into_iter().collect();
     let place = Where { inputs, ..place };
-    assert!(state.learn(&place, Attempt { started, first_unit }).unwrap());
+    assert!(state.learn(&place, Attempt { started, first_unit }, &BTreeMap::new()).unwrap());
     assert_eq!(state.lock.as_ref().unwrap().packages.len(), 3);
     let new = observe(&place, Some(&state)).unwrap();
     let expected = SourceChanges {
@@ -381,7 +381,11 @@ fn what_the_build_itself_brings_is_no_change() {
     assert_eq!(changes, expected);
     assert!(
         !state
-            .learn(&Where { inputs: BTreeSet::new(), ..place }, Attempt { started, first_unit })
+            .learn(
+                &Where { inputs: BTreeSet::new(), ..place },
+                Attempt { started, first_unit },
+                &BTreeMap::new()
+            )
             .unwrap()
     );
 }
@@ -398,7 +402,7 @@ fn a_lock_file_that_changed_while_units_were_made_is_a_change() {
     std::thread::sleep(std::time::Duration::from_millis(20));
     scene.write("source/Cargo.lock", LOCK);
     let this = Attempt { started, first_unit };
-    assert!(!state.learn(&scene.place(), this).unwrap());
+    assert!(!state.learn(&scene.place(), this, &BTreeMap::new()).unwrap());
     let changes = look(&scene.place()).changes_since(&state).checkout;
     assert_eq!(changes[0].path, Path::new("Cargo.lock"));
     assert_eq!(changes[0].kind, ChangeKind::Added);

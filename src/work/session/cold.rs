@@ -65,6 +65,7 @@ impl Session<'_> {
             fault::point("session.make");
             fs::create_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
+        self.renew_archives()?;
         let source = self.copied(number);
         let mut mounts = match &source {
             Some(copy) => self.attach_copy(number, copy, &home)?,

@@ -35,9 +35,9 @@ impl<'a> Session<'a> {
         let outside = |path: &Path| project.place.outside(path, &project.source);
         let target = surroundings.target.as_deref().filter(|_| has_cargo).map(outside);
         target.as_deref().map_or(Ok(()), link::check)?;
-        let home = || Home::new(store, outside(&surroundings.cargo_home), project.way);
-        let home = has_cargo.then(home);
         let paths = store.entry(&project.name, identity.id());
+        let home = || Home::new(paths.cargo(), outside(&surroundings.cargo_home), project.way);
+        let home = has_cargo.then(home);
         let caches = Caches::new(&paths, &surroundings, project, output);
         let nowhere = || paths.dir.join("none");
         let built = Built {
@@ -49,7 +49,7 @@ impl<'a> Session<'a> {
         let downloads = Downloads {
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
             git: home.as_ref().map_or_else(nowhere, Home::git),
-            shared: home.as_ref().is_some_and(Home::is_shared),
+            kept: home.as_ref().is_some_and(|home| home.kept().is_some()),
         };
         let sources = Where { built, downloads, ..sources(project, &surroundings) };
         let source = project.place.inside(&project.source);
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
         }
         let (way, wait) = (project.way, project.settings.wait);
         let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
-        let shares = home.as_ref().is_some_and(Home::is_shared);
+        let shares = home.as_ref().is_some_and(|home| home.kept().is_some());
         let busy = |holder: &str| {
             output.note(&format!("waiting for the downloads in the store: in use by {holder}"));
         };
@@ -84,7 +84,6 @@ impl<'a> Session<'a> {
             caches,
             broken,
             beside: Vec::new(),
-            wait,
             is_given_up: false,
         })
     }

@@ -135,7 +135,8 @@ impl<'a> Origin<'a> {
         fault::point("start.make");
         fs::create_dir(staging).at("make", staging)?;
         let records = [self.paths.state(), self.paths.manifest(), self.paths.kept()];
-        for part in [self.paths.target(), self.paths.caches()].iter().chain(&records) {
+        let trees = [self.paths.target(), self.paths.cargo(), self.paths.caches()];
+        for part in trees.iter().chain(&records) {
             if part.symlink_metadata().is_ok() {
                 copy(part, &in_staging(staging, part), &[])?;
             }

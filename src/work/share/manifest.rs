@@ -19,7 +19,7 @@ use crate::base::moment::Moment;
 use crate::base::tree::{Node, Tree};
 
 /// The number of the encoding.
-const PUSH_FORMAT: u32 = 2;
+const PUSH_FORMAT: u32 = 3;
 
 /// No manifest is longer.
 pub const LONGEST: u64 = 128 * 1024 * 1024;

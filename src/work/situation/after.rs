@@ -1,6 +1,6 @@
 //! What a build left: looked at after the command, for the records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -70,6 +70,8 @@ pub(crate) struct Aftermath {
     pub compiled: usize,
     /// When the first unit was started.
     pub first_unit: Option<Moment>,
+    /// The packages of which units were made, and when the first of them was started.
+    pub made: BTreeMap<String, Moment>,
     /// Whether the directory holds any unit.
     pub has_units: bool,
 }
@@ -105,8 +107,13 @@ pub(crate) fn look_after(
         }
     };
     let Written { made, edited } = written(layout, place, view, begun, started)?;
-    let starts = layout.units().filter_map(|unit| unit.started);
-    let first_unit = starts.filter(|at| *at >= started).min();
+    let starts = layout.units().filter_map(|unit| Some((&unit.package, unit.started?)));
+    let mut starting: BTreeMap<String, Moment> = BTreeMap::new();
+    for (package, at) in starts.filter(|(_, at)| *at >= started) {
+        let first = starting.entry(package.clone()).or_insert(at);
+        *first = at.min(*first);
+    }
+    let first_unit = starting.values().min().copied();
     let has_units = layout.units().next().is_some();
     let mut tampered = tampered(layout)?;
     // Whose documentation rustdoc makes it does not say.
@@ -139,7 +146,7 @@ pub(crate) fn look_after(
         needed,
         traces,
     };
-    Ok(Aftermath { manifest, compiled, first_unit, has_units })
+    Ok(Aftermath { manifest, compiled, first_unit, made: starting, has_units })
 }
 
 /// The traces of what was made by this use, and of what was there before and is.
@@ -284,7 +291,8 @@ pub(crate) fn learn(
 ) -> Result<bool, LookError> {
     place.inputs = to_paths(&aftermath.manifest.inputs).collect();
     place.inputs.extend(mentioned(place, &aftermath.manifest.mentions, state, view));
-    Ok(state.learn(place, Attempt { started, first_unit: aftermath.first_unit })?)
+    let this = Attempt { started, first_unit: aftermath.first_unit };
+    Ok(state.learn(place, this, &aftermath.made)?)
 }
 
 /// Whether an uplifted file that shares no inode is one of Cargo's all the same: dep-info, or an

@@ -84,9 +84,10 @@ pub fn registry_with(lab: &Lab<'_>, number: &str, more: impl FnOnce(&str)) {
 
 /// Where the downloads are kept between two builds.
 fn downloads(lab: &Lab<'_>) -> String {
-    let dir =
-        if lab.is_larder() { lab.store().join("cargo-home") } else { lab.home().join(".cargo") };
-    dir.display().to_string()
+    if lab.is_larder() {
+        return lab.sh(&format!("ls -d '{}'/projects/*/*/cargo", lab.store().display()));
+    }
+    lab.home().join(".cargo").display().to_string()
 }
 
 /// The first path that fits a pattern below the downloads.

@@ -250,7 +250,7 @@ impl World {
         let place = Where {
             source: self.source.clone(),
             built: Built::at(self.source.join("target")),
-            downloads: Downloads { registry: none.clone(), git: none.clone(), shared: false },
+            downloads: Downloads { registry: none.clone(), git: none.clone(), kept: false },
             root: PathBuf::from("/"),
             ..Where::default()
         };
