@@ -8,6 +8,7 @@ pub(crate) mod encoding;
 pub(crate) mod environment;
 pub(crate) mod fault;
 pub(crate) mod frozen;
+pub(crate) mod key;
 pub(crate) mod moment;
 pub(crate) mod names;
 pub(crate) mod path_error;

@@ -7,6 +7,7 @@
 //!   moving.lock                    held by who waits to have `lock` alone; who comes later gives way
 //!   moving.json                    where a move that was begun leads, only meanwhile
 //!   moved-from.json                where a copied store was before, until that is gone
+//!   key                            by which values are hidden: 0600, made once, in nothing that is pushed
 //!   larder.toml                    policy
 //!   bin/larder                     the static binary that runs inside the sandbox
 //!   mkosi*.conf, larder.sh         the include files, one for each kind of image, and the snippet
@@ -28,7 +29,7 @@
 //!     <toolchain id>.cold/         copies of the sources for a comparison, only meanwhile
 //!     <toolchain id>/
 //!       entry.json                 the record: small, because collection reads that of every directory
-//!       identity.json              the identity, canonical: its BLAKE3 is the directory's name
+//!       identity.json              the identity, with digests by the store's key for what nobody is to know
 //!       state                      what the last attempt compiled
 //!       manifest                   what the last close left in target/
 //!       sweep                      what is being removed from target/, only meanwhile
@@ -61,6 +62,7 @@ pub(crate) mod evict;
 mod foreign;
 mod guard;
 pub(crate) mod history;
+mod key;
 mod layout;
 mod listing;
 mod lock;
@@ -87,4 +89,4 @@ pub(crate) use share::SeenBy;
 pub(crate) use target::{TargetManifest, restore_times, rewrite, unshare, watch_reads};
 
 /// The number of the store's format that this larder writes.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
@@ -55,7 +56,7 @@ pub(crate) fn write_cache(path: &Path, value: &impl Serialize) -> Result<(), Rec
     Ok(put(path, 0o644, false, |file| fill(file, value)).at("write", path)?)
 }
 
-/// Puts `bytes` at `path`, durably and in one step, readable by all who may enter the directory.
+/// Puts `bytes` at `path`, durably and in one step. Of the mode that is kept which the directory grants too.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RecordError> {
     Ok(put(path, mode, true, |file| file.write_all(bytes)).at("write", path)?)
 }
@@ -80,12 +81,12 @@ fn put(
     durably: bool,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap_or(Path::new("."));
     fault::point("store.create");
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
     fault::point("store.write");
     fill(file.as_file_mut())?;
+    let mode = granted(mode, parent)?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if durably {
         fault::point("store.sync");
@@ -114,6 +115,42 @@ pub(crate) fn put_in_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
         }
         _ => Err(refused.error),
     }
+}
+
+/// Of a mode, what is left of it in a directory: nobody else reads a record, or enters a directory, who may not read and
+/// enter what it is in. So the mode of a store's own directory says who may read what is in it (decision 113).
+pub(crate) fn granted(mode: u32, parent: &Path) -> io::Result<u32> {
+    let parent = std::fs::metadata(parent)?.mode();
+    let others = [(0o050, 0o070), (0o005, 0o007)];
+    let granted = others.iter().filter(|(needed, _)| parent & needed == *needed);
+    Ok(mode & granted.fold(0o700, |all, (_, bits)| all | bits))
+}
+
+/// Makes a directory in one that is there, for whom that is open to.
+pub(crate) fn make_inner(path: &Path) -> io::Result<()> {
+    let mode = granted(0o755, path.parent().unwrap_or(Path::new("/")))?;
+    fault::point("store.make");
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+/// Puts `bytes` at a path where nothing is, durably, for nobody but their owner; what is there stays.
+pub(crate) fn write_first(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fault::point("store.create");
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(parent)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        fault::point("store.rename");
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => sync_directory(parent),
+        }
+    };
+    Ok(write().at("write", path)?)
 }
 
 /// Makes a directory for what is going to be written, and those above it.

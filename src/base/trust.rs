@@ -8,9 +8,13 @@ use super::environment;
 
 /// The user who runs this, or who became root by sudo for it.
 pub(crate) fn caller() -> u32 {
-    let runs = rustix::process::geteuid();
-    let before = if runs.is_root() { environment::text("SUDO_UID") } else { None };
-    before.and_then(|uid| uid.parse().ok()).unwrap_or(runs.as_raw())
+    before_sudo().unwrap_or_else(|| rustix::process::geteuid().as_raw())
+}
+
+/// Who became root by sudo, by number.
+pub(crate) fn before_sudo() -> Option<u32> {
+    let before = environment::text("SUDO_UID").filter(|_| rustix::process::geteuid().is_root());
+    before.and_then(|uid| uid.parse().ok())
 }
 
 /// Whether all of these are the caller's own, root's, or theirs who became root by sudo: git judges in the same way
@@ -19,6 +23,11 @@ pub(crate) fn is_trusted(paths: &[&Path]) -> bool {
     let (runs, caller) = (rustix::process::geteuid().as_raw(), caller());
     let is_ours = |metadata: Metadata| [0, runs, caller].contains(&metadata.uid());
     paths.iter().all(|path| path.symlink_metadata().is_ok_and(is_ours))
+}
+
+/// Whether a file is a user's.
+pub(crate) fn is_owner(user: u32, path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == user)
 }
 
 /// Whether a file is of a user who has no number here: of root, for one, in a user namespace (`user_namespaces(7)`).

@@ -60,6 +60,8 @@ pub(crate) struct Difference {
     pub succeeded: bool,
     /// What the last build wrote into its sources, and what is not there as it wrote it.
     pub unmade: Vec<PathBuf>,
+    /// Extras that were not pulled with the rest, and the packages that may have made them.
+    pub unsent: BTreeMap<PathBuf, BTreeSet<String>>,
     /// Packages of which the last build changed an artifact in place after Cargo finished it.
     pub tampered: BTreeSet<String>,
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(crate) use host::{clock, mounting, user_namespaces, watching};
 pub(crate) use sandbox::{binary, texts};
 pub(crate) use sharing::sharing;
-pub(crate) use store::{budgets, domain, filesystem, foreign, free, leftovers, opened};
+pub(crate) use store::{budgets, domain, filesystem, foreign, free, leftovers, opened, readers};
 pub(crate) use timer::{Places, timer};
 
 /// How a check ended.

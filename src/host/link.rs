@@ -137,6 +137,14 @@ pub(crate) fn leave_copies(
     place_copies(place, kept, artifacts)
 }
 
+/// Leaves a directory at the name with no way to the kept directory, for who may not go it.
+pub(crate) fn leave_no_way(place: &Path) -> Result<(), LinkError> {
+    make_mount_point(place)?;
+    let own = names_in(place)?.into_iter().map(|name| place.join(name));
+    let own = own.filter(|link| own_link(link).is_some());
+    own.into_iter().try_for_each(|link| Ok(evict::remove_symlink(&link)?))
+}
+
 /// Puts copies of artifacts, by path relative to the kept directory, where users take them and where somebody
 /// else's directory stands. Each in one step; what is the same already is left alone.
 pub(crate) fn place_copies(

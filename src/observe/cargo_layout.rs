@@ -204,6 +204,13 @@ impl Layout {
         self.foreign.iter().chain(inner)
     }
 
+    /// Of these, what is neither a note of Cargo's nor documentation that units make.
+    pub(crate) fn foreign_to_cargo(&self) -> impl Iterator<Item = &PathBuf> {
+        self.beside().filter(|path| {
+            !is_harmless(path) && **path != Self::rustc_info() && self.docs_above(path).is_none()
+        })
+    }
+
     /// The directory of documentation that a path is, or is in: `doc/` or `<target>/doc/`, while
     /// there are units that make one.
     pub(crate) fn docs_above<'p>(&self, path: &'p Path) -> Option<&'p Path> {

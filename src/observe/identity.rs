@@ -5,8 +5,9 @@
 //! host, through one `mkosi-chroot larder probe` inside mkosi. So it always looks at `/`, and at
 //! nothing of the host that the compiler would not see.
 //!
-//! The answer is canonical JSON (sorted keys, no floats); the BLAKE3 over it is the toolchain id.
-//! The JSON is kept beside the directory, so that two can be compared ([`compare`]).
+//! The answer is canonical JSON (sorted keys, no floats); the BLAKE3 over it is the toolchain id. Beside the directory
+//! a record of it is kept ([`IdentityRecord`]), so that two can be compared ([`compare`]), without what is nobody's
+//! business ([`Veil`]).
 //!
 //! Not in it: the number of jobs, the host's name, the kernel. Bytes that depend on those nobody
 //! else could reproduce either.
@@ -26,6 +27,7 @@ mod libraries;
 mod named;
 mod packages;
 mod places;
+mod record;
 mod rust;
 mod search;
 mod seldom;
@@ -34,6 +36,7 @@ mod strangers;
 mod surroundings;
 mod toolchains;
 mod tools;
+mod veil;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,14 +60,16 @@ pub(crate) use inputs::Identity;
 use inputs::Inputs;
 pub(crate) use inputs::THROWAWAY;
 pub(crate) use packages::owners;
+pub(crate) use record::IdentityRecord;
 pub(crate) use seldom::{Mentions, Text};
+pub(crate) use veil::Veil;
 pub(crate) use words::words;
 
 /// A directory with more files than this is refused, because it would be read at every build (decision 17).
 const TOO_MANY: usize = 50_000;
 
 /// Raised whenever the same inputs would be described otherwise.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// How the target directory reaches the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub verify_every: u64,
     /// Variables that no build depends on.
     pub ignore_env: Vec<String>,
+    /// Variables whose values anybody may know, besides those that larder knows to be harmless.
+    pub show_env: Vec<String>,
     /// Part of every identity.
     pub salt: String,
     /// How long to wait for a lock.
@@ -69,6 +71,7 @@ struct Keys {
     fidelity: Option<Fidelity>,
     verify_every: Option<u64>,
     ignore_env: Option<Vec<String>>,
+    show_env: Option<Vec<String>>,
     salt: Option<String>,
     #[serde(default, deserialize_with = "deserialize_wait")]
     wait: Option<Wait>,
@@ -147,6 +150,7 @@ impl File {
             fidelity: own.fidelity.or(general.fidelity).unwrap_or_default(),
             verify_every: own.verify_every.or(general.verify_every).unwrap_or(0),
             ignore_env: own.ignore_env.or(general.ignore_env).unwrap_or_default(),
+            show_env: own.show_env.or(general.show_env).unwrap_or_default(),
             salt: own.salt.or(general.salt).unwrap_or_default(),
             wait: own.wait.or(general.wait).unwrap_or_default(),
         }

@@ -13,7 +13,7 @@ use crate::base::quantity::Usage;
 use crate::decide::policy::Unused;
 use crate::decide::remade::Remade;
 use crate::decide::verdict::Verdict;
-use crate::observe::identity::{CacheKind, Fidelity, Identity};
+use crate::observe::identity::{CacheKind, Fidelity, IdentityRecord};
 
 /// How the command of a use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ pub(crate) struct Shared {
 
 impl EntryRecord {
     /// The record of a directory that is about to be made.
-    pub(crate) fn new(project: ProjectName, identity: &Identity) -> Self {
+    pub(crate) fn new(project: ProjectName, identity: &IdentityRecord) -> Self {
         Self {
             format: FORMAT,
             project,
@@ -153,7 +153,7 @@ impl EntryRecord {
     }
 
     /// The record of a directory that begins with what this one's left, in another domain.
-    pub(crate) fn begun_from(&self, identity: &Identity) -> Self {
+    pub(crate) fn begun_from(&self, identity: &IdentityRecord) -> Self {
         Self {
             uses: self.uses,
             size: self.size,

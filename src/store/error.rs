@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::FORMAT;
 use crate::base::atomic::RecordError;
 use crate::base::path_error::PathError;
+use crate::observe::identity::CanonicalError;
 
 /// A directory that is not a store that may be used this way.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,15 @@ pub enum StoreError {
         /// The numeric id of who asks.
         user: u32,
     },
+    /// The file with the store's key holds something else.
+    #[error("{} holds no key; remove it, and another is made: values of before can then not be compared with later ones", .0.display())]
+    NoKey(PathBuf),
     /// A later larder made the store.
     #[error("the store {} has format {format}, newer than {FORMAT}, the newest this larder writes; upgrade larder ({})", path.display(), env!("CARGO_PKG_VERSION"))]
     Newer { path: PathBuf, format: u32 },
+    /// An identity that has no form.
+    #[error(transparent)]
+    Identity(#[from] CanonicalError),
     /// The store cannot be written.
     #[error("the store {} cannot be written; remount it read-write or mend its permissions", path.display())]
     ReadOnly {

@@ -3,10 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "makes a store")]
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -28,6 +28,8 @@ const LARGEST_POLICY: u64 = 1024 * 1024;
 
 /// What identification saw of a whole toolchain is not a tenth of this.
 const LARGEST_OBSERVED: u64 = 128 * 1024 * 1024;
+/// The mode of a store of which nobody said otherwise (decision 113).
+pub(super) const PRIVATE: u32 = 0o700;
 
 /// A directory that was found to be a store.
 #[derive(Clone, Debug)]
@@ -194,7 +196,11 @@ impl Store {
         if store.format == FORMAT {
             return Ok(store);
         }
-        // What an older larder recorded is not understood, and set aside where it is come across.
+        // What an older larder recorded is not understood, and set aside where it is come across; it may hold values
+        // that are nobody's business, and larder made it open to everybody.
+        fault::point("store.take-over");
+        let private = Permissions::from_mode(PRIVATE);
+        fs::set_permissions(&store.root, private).at("change the mode of", &store.root)?;
         store.write_tag()?;
         Ok(Self { format: FORMAT, ..store })
     }
@@ -202,7 +208,7 @@ impl Store {
     /// Makes a store at `path`, or completes the one that is there, and opens it.
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         match Self::open_writable(path) {
-            Err(StoreError::Missing(_)) => make_dir(path)?,
+            Err(StoreError::Missing(_)) => make_root(path)?,
             Err(StoreError::NotAStore(root)) if !is_vacant(&root)? => {
                 return Err(StoreError::Occupied(root));
             }
@@ -212,6 +218,10 @@ impl Store {
         let root = fs::canonicalize(path).at("open", path)?;
         for dir in ["bin", "cargo-home", "observed", "projects", "trash"] {
             make_dir(&root.join(dir))?;
+        }
+        // These are mounted elsewhere, for whoever the command becomes.
+        for dir in ["cargo-home/registry", "cargo-home/git"] {
+            make_shown(&root.join(dir))?;
         }
         if !root.join("larder.toml").exists() {
             atomic::write(&root.join("larder.toml"), POLICY.as_bytes(), 0o644)?;
@@ -369,9 +379,27 @@ impl Store {
     }
 }
 
-fn make_dir(path: &Path) -> Result<(), StoreError> {
+/// Makes the directory of a store, for its owner alone. Whoever wants others to read it gives it another mode, or makes it
+/// beforehand.
+fn make_root(path: &Path) -> Result<(), StoreError> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_shown(parent)?;
+    }
     fault::point("store.make");
-    let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
+    made(path, fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(path))
+}
+
+/// Makes a directory, and those above it, as programs do.
+fn make_shown(path: &Path) -> Result<(), StoreError> {
+    fault::point("store.make");
+    made(path, fs::create_dir_all(path))
+}
+
+fn make_dir(path: &Path) -> Result<(), StoreError> {
+    made(path, atomic::make_inner(path))
+}
+
+fn made(path: &Path, made: io::Result<()>) -> Result<(), StoreError> {
     made.map_err(|error| match error.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             StoreError::NotADirectory(path.to_owned())

@@ -16,7 +16,7 @@ use super::lock::{self, Lock};
 use crate::base::atomic::{self, RecordError};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
-use crate::observe::identity::{Identity, differences};
+use crate::observe::identity::{IdentityRecord, differences};
 
 /// A target directory as its record shows it.
 #[derive(Clone, Debug)]
@@ -175,8 +175,8 @@ impl Store {
     pub(crate) fn nearest_sibling(
         &self,
         project: &ProjectName,
-        identity: &Identity,
-    ) -> Option<(ToolchainId, Identity)> {
+        identity: &IdentityRecord,
+    ) -> Option<(ToolchainId, IdentityRecord)> {
         let records = self.rows(project).ok()?.into_iter().filter_map(|row| row.record.ok());
         let mut others: Vec<EntryRecord> =
             records.filter(|record| record.toolchain != identity.id()).collect();
@@ -187,7 +187,11 @@ impl Store {
     }
 
     /// What a directory was compiled with, where its record can be read.
-    pub(crate) fn identity(&self, project: &ProjectName, id: ToolchainId) -> Option<Identity> {
+    pub(crate) fn identity(
+        &self,
+        project: &ProjectName,
+        id: ToolchainId,
+    ) -> Option<IdentityRecord> {
         atomic::read_json(&self.entry(project, id).identity()).ok().flatten()
     }
 }

@@ -23,7 +23,7 @@ use crate::base::{atomic, fault, regular};
 use crate::decide::policy::Unused;
 use crate::decide::remade::Remade;
 use crate::decide::verdict::Verdict;
-use crate::observe::identity::Identity;
+use crate::observe::identity::IdentityRecord;
 use crate::store::evict::{self, EvictError, Trash};
 
 /// The tag that Cargo writes only into a target directory that it made itself
@@ -40,7 +40,7 @@ const SYNCING: usize = 16;
 pub(crate) struct OpenEntry {
     paths: EntryPaths,
     record: EntryRecord,
-    identity: Identity,
+    identity: IdentityRecord,
     lock: Lock,
     is_new: bool,
     /// Whether the use before came to its end, and its size with it.
@@ -66,7 +66,7 @@ impl OpenEntry {
     pub(crate) fn open(
         store: &Store,
         project: &ProjectName,
-        identity: Identity,
+        identity: IdentityRecord,
         lock: Lock,
     ) -> Result<(Self, Option<String>), OpenError> {
         let paths = store.entry(project, identity.id());
@@ -100,7 +100,7 @@ impl OpenEntry {
     }
 
     /// What the directory is compiled with.
-    pub(crate) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &IdentityRecord {
         &self.identity
     }
 
@@ -197,7 +197,7 @@ impl OpenEntry {
     /// Record first, then the directory: a directory without a record is never trusted.
     fn make(&self) -> Result<(), StoreError> {
         fault::point("store.make-entry");
-        fs::create_dir_all(&self.paths.dir).at("make", &self.paths.dir)?;
+        atomic::make_inner(&self.paths.dir).at("make", &self.paths.dir)?;
         self.save_identity()?;
         self.save()?;
         fault::point("store.make-target");
@@ -211,16 +211,14 @@ impl OpenEntry {
 impl OpenEntry {
     /// The identity is known, whatever became of its record: the directory bears its digest.
     fn mend_identity(&self) -> Result<(), StoreError> {
-        let canonical = self.identity.canonical();
         match regular::read_own(&self.paths.identity(), regular::TEXT) {
-            Ok(recorded) if recorded == canonical => Ok(()),
+            Ok(recorded) if recorded == self.identity.encoded()? => Ok(()),
             _ => self.save_identity(),
         }
     }
 
-    /// The canonical form and nothing else, so that the directory's name is the file's digest.
     fn save_identity(&self) -> Result<(), StoreError> {
-        Ok(atomic::write(&self.paths.identity(), self.identity.canonical(), 0o644)?)
+        Ok(atomic::write(&self.paths.identity(), &self.identity.encoded()?, 0o644)?)
     }
 }
 

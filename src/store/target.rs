@@ -31,6 +31,8 @@ pub(crate) struct TargetManifest {
     /// What is beside Cargo's files, single files and whole directories, relative, as bytes; and the
     /// packages in whose units' runs it may have been made. Where that is none, the command made it.
     pub extras: BTreeMap<Vec<u8>, BTreeSet<String>>,
+    /// The same of extras that a push left out, where this was pulled: they are not there.
+    pub unsent: BTreeMap<Vec<u8>, BTreeSet<String>>,
     /// Packages of which an artifact was changed in place after Cargo finished it.
     pub tampered: BTreeSet<String>,
     /// Absolute inputs that the units name, as the compiler sees them, as bytes.
@@ -62,6 +64,7 @@ impl TargetManifest {
     /// if it says something else.
     pub(crate) fn outdated_in(&self, other: &Self) -> Option<usize> {
         let same = self.extras == other.extras
+            && self.unsent == other.unsent
             && self.tampered == other.tampered
             && self.inputs == other.inputs
             && self.mentions == other.mentions

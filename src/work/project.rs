@@ -12,7 +12,7 @@ use crate::base::names::{DomainName, ProjectName, ToolchainId};
 use crate::base::{atomic, environment};
 use crate::host::attach;
 use crate::host::place::Place;
-use crate::observe::identity::{self, Answer, CacheKind, Request, THROWAWAY, Way};
+use crate::observe::identity::{self, Answer, CacheKind, Request, THROWAWAY, Veil, Way};
 use crate::output::Output;
 use crate::store::config::{Domains, Settings};
 use crate::store::{Claim, Lock, Store};
@@ -131,6 +131,11 @@ impl Project {
             domain: self.domain(),
         };
         Ok(self.place.identify(&request)?)
+    }
+
+    /// What hides what nobody is to know.
+    pub(crate) fn veil(&self, store: &Store) -> Result<Veil> {
+        Ok(Veil::new(store.key()?, self.settings.show_env.clone()))
     }
 
     /// Takes the lock of a target directory, saying so if it has to wait.

@@ -22,14 +22,14 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use crate::base::moment::Moment;
-use crate::base::{atomic, tree};
+use crate::base::{atomic, tree, trust};
 use crate::decide::reconcile::{self, Removals};
 use crate::host::attach::Mounts;
 use crate::host::command::{CommandError, Ended};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
-use crate::observe::identity::{Identity, Way, compare, differences};
+use crate::observe::identity::{IdentityRecord, Way, compare, differences};
 use crate::observe::sources::{Lockfile, Where};
 use crate::observe::trace::Recorder;
 use crate::output::{Output, Progress, Stopwatch};
@@ -349,12 +349,25 @@ impl Session<'_> {
     fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
         let Some(target) = &self.checkout.target else { return };
         let kept = other.unwrap_or(&layout.target);
+        // Who became root by sudo is to have what he built, and the store may be root's alone.
+        let is_for_others = trust::before_sudo().is_some_and(|user| {
+            self.store.is_closed() && trust::is_owner(user, &self.checkout.sources.source)
+        });
         let uplifted = || layout.profiles.iter().flat_map(|profile| &profile.uplifted);
         let left = if self.is_throwaway() {
             link::leave_copies(target, kept, &uplifted().cloned().collect::<Vec<_>>())
         } else {
-            link::leave(target, kept).and_then(|hidden| {
-                let is_hidden = |path: &&PathBuf| hidden.iter().any(|name| path.starts_with(name));
+            let hidden = if is_for_others {
+                link::leave_no_way(target).map(|()| None)
+            } else {
+                link::leave(target, kept).map(Some)
+            };
+            hidden.and_then(|hidden| {
+                let is_hidden = |path: &&PathBuf| {
+                    hidden
+                        .as_ref()
+                        .is_none_or(|names| names.iter().any(|name| path.starts_with(name)))
+                };
                 let copies: Vec<PathBuf> = uplifted().filter(is_hidden).cloned().collect();
                 if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
             })
@@ -398,7 +411,7 @@ impl Session<'_> {
     }
 }
 
-fn new_toolchain(old: &Identity, new: &Identity) -> Vec<String> {
+fn new_toolchain(old: &IdentityRecord, new: &IdentityRecord) -> Vec<String> {
     let lines = compare::lines(&differences(old, new), REASONS);
     lines.into_iter().map(|line| format!("new toolchain: {line}")).collect()
 }

@@ -20,6 +20,7 @@
 //!
 //! Whatever fails on the way is said in one line, and the build is cold.
 
+mod content;
 mod counter;
 mod deadline;
 pub(crate) mod engine;
@@ -43,7 +44,7 @@ pub(crate) use counter::patterns;
 pub use engine::FullId;
 pub(crate) use error::ShareError;
 pub(crate) use gc::Tidied;
-pub(crate) use pull::Pulled;
+pub(crate) use pull::{Own, Pulled};
 pub(crate) use push::{Captured, Pushed};
 pub(crate) use select::{AcceptedPush, Whose};
 pub(crate) use status::{ScopeRow, Status};
@@ -51,12 +52,13 @@ pub(crate) use status::{ScopeRow, Status};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::key::Key;
 use crate::base::usage;
 use crate::observe::cargo_layout::CargoLocks;
 use crate::output::Output;
-use crate::store::Store;
 use crate::store::config::{self, Sharing};
 use crate::store::evict::Trash;
+use crate::store::{Store, StoreError};
 use crate::work::situation::LookError;
 
 use self::deadline::Deadline;
@@ -151,6 +153,12 @@ impl<'a> Share<'a> {
             // If it cannot be moved now, the next push or pull does it.
             let _ = Trash::new(self.store).take(&cache);
         }
+    }
+
+    /// The key by which all is hidden that this store pushes to a repository: its own, so that nobody learns from two
+    /// repositories what they have in common.
+    fn key(&self, repository: &FullId) -> Result<Key, StoreError> {
+        Ok(self.store.key()?.derived(&format!("repository {repository}")))
     }
 
     /// Where the repository is, without what is secret.

@@ -154,7 +154,7 @@ pub(crate) fn look(
     let layout = Layout::scan(&paths.target())?;
     let had_leftovers = leftovers(&layout).next().is_some();
     let extras: BTreeMap<PathBuf, BTreeSet<String>> =
-        manifest.iter().flat_map(extras::recorded).collect();
+        manifest.iter().flat_map(|known| extras::by_path(&known.extras)).collect();
     let kept = extras.keys().cloned().collect();
     let tree = observe_target(&layout, &kept, manifest.as_ref().map(|known| &known.tree))?;
     state.retain_packages(|name| layout.units().any(|unit| unit.package == name));
@@ -166,6 +166,7 @@ pub(crate) fn look(
     let difference = Difference {
         damage: known.map(|known| tree.changes_since(&known.tree)),
         unmade: known.map(|known| state.unmade(&known.made)).unwrap_or_default(),
+        unsent: known.map(|known| extras::by_path(&known.unsent).collect()).unwrap_or_default(),
         tampered: known.map(|known| known.tampered.clone()).unwrap_or_default(),
         changes,
         succeeded,
@@ -253,7 +254,8 @@ impl Seen {
             recorded: self.recorded,
             succeeded: self.difference.succeeded,
             was_whole: self.difference.damage.as_ref().is_some_and(Vec::is_empty)
-                && self.difference.tampered.is_empty(),
+                && self.difference.tampered.is_empty()
+                && self.difference.unsent.is_empty(),
             manifest: self.manifest,
             had_leftovers: self.had_leftovers,
             tree: self.tree,

@@ -65,7 +65,7 @@ fn a_store_that_is_missing_newer_or_somebody_elses_fails() {
     let text = fs::read_to_string(&tag).unwrap();
     fs::write(&tag, text.replace("format ", "format 9")).unwrap();
     finds(&world, "store", "failed", &["newer", "upgrade"]);
-    fs::write(&tag, text.replace("format 3", "format 1")).unwrap();
+    fs::write(&tag, text.replace("format 4", "format 1")).unwrap();
     finds(&world, "store", "warning", &["format 1"]);
     let kept = fs::read_to_string(&tag).unwrap();
     assert!(kept.contains("format 1"), "doctor changed the store");

@@ -30,6 +30,7 @@ mod refusals;
 mod report;
 mod revisions;
 mod safety;
+mod secrets;
 mod share;
 mod share_attacks;
 mod share_data;

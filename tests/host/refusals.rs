@@ -101,7 +101,7 @@ fn a_store_of_a_newer_format_is_read_and_not_written() {
     let world = World::new();
     world.build();
     let tag = world.store().join("CACHEDIR.TAG");
-    let text = fs::read_to_string(&tag).unwrap().replace("format 3", "format 9");
+    let text = fs::read_to_string(&tag).unwrap().replace("format 4", "format 9");
     fs::write(&tag, text).unwrap();
     world.run(&BUILD).refuses(125, &["format 9", "upgrade"]);
     assert!(world.larder(&["status"]).succeeds().stdout.contains("bread"));

@@ -217,10 +217,17 @@ fn safety_nobody_collects_the_store_of_somebody_else() {
     let verbs: [&[&str]; 4] = [&["gc"], &["gc", "--dry-run"], &["gc", "--rescan"], &["rm", "p"]];
     for verb in verbs {
         run(&mut larder(verb, &mine)).refuses(1, &["belongs to user 12345, not to 0"]);
+        run(as_somebody(&mut larder(verb, &world.store()))).refuses(1, &["Permission denied"]);
+    }
+    assert_eq!((look(&mine), look(&world.store())), before);
+    // Nor one that he may read.
+    fs::set_permissions(world.store(), fs::Permissions::from_mode(0o755)).unwrap();
+    let before = look(&world.store());
+    for verb in verbs {
         run(as_somebody(&mut larder(verb, &world.store())))
             .refuses(1, &["belongs to user 0, not to 12345"]);
     }
-    assert_eq!((look(&mine), look(&world.store())), before);
+    assert_eq!(look(&world.store()), before);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn what_is_pulled_compiles_nothing_and_is_what_a_cold_build_makes() {
     assert_eq!(a.file_name(), b.file_name());
     assert!(!b.join("target/release/bread").exists(), "what users take is linked by cargo itself");
     let mode = |path: &str| fs::metadata(b.join(path)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(""), mode("target")), (0o755, 0o755));
+    assert_eq!((mode(""), mode("target")), (0o700, 0o755));
     assert_eq!(lab.build("b"), 0, "{}", lab.record("b")["last"]["why"]);
     assert_eq!(lab.record("b")["last"]["why"], Value::Array(Vec::new()));
     assert!(lab.binary() == cold, "not the bytes of a cold build");

@@ -58,6 +58,13 @@ impl Situation<'_> {
         if !names.is_empty() {
             doomed.add(damaged, format!("not as the last build left it: {}", some_of(names)));
         }
+        let unsent = self.difference.unsent.iter().filter(|(_, makers)| !makers.is_empty());
+        let (names, makers): (Vec<_>, Vec<_>) =
+            unsent.map(|(path, makers)| (path.display().to_string(), makers.clone())).unzip();
+        if !names.is_empty() {
+            let why = format!("not pushed, because it is no unit's: {}", some_of(names));
+            doomed.add(makers.into_iter().flatten(), why);
+        }
         if !self.difference.tampered.is_empty() {
             let packages = self.difference.tampered.iter().cloned();
             let why = format!("changed in place after it was built: {}", some_of(packages.clone()));

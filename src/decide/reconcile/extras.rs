@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Doomed, Situation};
 use crate::observe::affected::concerns_cargo;
-use crate::observe::cargo_layout::{Layout, UnitKind, is_harmless};
+use crate::observe::cargo_layout::UnitKind;
 use crate::observe::sources::SourceChanges;
 
 impl Situation<'_> {
@@ -67,11 +67,6 @@ impl Situation<'_> {
     fn beside(&self) -> impl Iterator<Item = &PathBuf> {
         let uplifted = self.layout.profiles.iter().flat_map(|profile| &profile.uplifted);
         let uplifted = uplifted.filter(|path| self.suspects.extras.contains_key(*path));
-        let foreign = self.layout.beside().filter(|path| {
-            !is_harmless(path)
-                && **path != Layout::rustc_info()
-                && self.layout.docs_above(path).is_none()
-        });
-        foreign.chain(uplifted)
+        self.layout.foreign_to_cargo().chain(uplifted)
     }
 }

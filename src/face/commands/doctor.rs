@@ -51,6 +51,7 @@ pub(super) fn doctor(store: Option<PathBuf>, arguments: &DoctorArgs, output: Out
 
 fn look_at(store: &Store, checks: &mut Vec<Check>, output: Output) {
     checks.extend(doctor::filesystem(store));
+    checks.push(doctor::readers(store));
     checks.push(doctor::binary(store));
     checks.push(doctor::domain(store, environment::text));
     checks.push(doctor::texts(store));

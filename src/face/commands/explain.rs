@@ -12,7 +12,7 @@ use super::{DONE, named};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::decide::remade::Remade;
 use crate::face::cli::ExplainArgs;
-use crate::observe::identity::{Difference, Identity, differences};
+use crate::observe::identity::{Difference, IdentityRecord, differences};
 use crate::output::{Output, Report, Screen, wrapped};
 use crate::store::config::StorePath;
 use crate::store::{EntryRecord, Store, UseRecord};
@@ -92,7 +92,7 @@ fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explan
     })
 }
 
-fn identity(store: &Store, record: &EntryRecord) -> Result<Identity> {
+fn identity(store: &Store, record: &EntryRecord) -> Result<IdentityRecord> {
     store.identity(&record.project, record.toolchain).with_context(|| {
         let id = record.toolchain.short();
         format!(

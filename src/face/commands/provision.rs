@@ -47,7 +47,7 @@ pub(super) fn provision(
     let summary = answer.identity.summary();
     let entry = match arguments.command.as_slice() {
         [] => None,
-        _ => Some(make_entry(&store, &project, answer.identity, output)?),
+        _ => Some(make_entry(&store, &project, &answer.identity, output)?),
     };
     let store = store.root().to_owned();
     let report = Provisioned { store, project: project.name, summary, entry };
@@ -60,9 +60,10 @@ pub(super) fn provision(
 fn make_entry(
     store: &Store,
     project: &Project,
-    identity: Identity,
+    identity: &Identity,
     output: Output,
 ) -> Result<Made> {
+    let identity = identity.recorded(&project.veil(store)?)?;
     let lock = project.lock(store, identity.id(), output)?;
     let (entry, _) = OpenEntry::open(store, &project.name, identity, lock)?;
     Ok(Made {

@@ -15,7 +15,7 @@ use crate::output::{self, Output, Report, seconds, size};
 use crate::store::config::domains;
 use crate::store::{Store, history};
 use crate::work::project::Project;
-use crate::work::share::{AcceptedPush, Pulled, Share, ShareError, Whose};
+use crate::work::share::{AcceptedPush, Own, Pulled, Share, ShareError, Whose};
 
 #[derive(Serialize)]
 struct PullReport {
@@ -49,9 +49,12 @@ fn take_newest(
     let domains = domains(store, domain.clone(), None)?;
     let project = Project::find(store, project.clone(), source.clone(), &[], command, domains)?;
     let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(store));
-    let (looked, identity) = (looked?, answer?.identity);
-    let whose =
-        if command.is_empty() { Whose::Place(&identity) } else { Whose::Command(&identity) };
+    let (looked, answer) = (looked?, answer?);
+    let veil = project.veil(store)?;
+    let variables = veil.marks(&answer.surroundings.variables);
+    let own = Own { identity: answer.identity.recorded(&veil)?, variables };
+    let identity = &own.identity;
+    let whose = if command.is_empty() { Whose::Place(identity) } else { Whose::Command(identity) };
     let mut report = PullReport {
         project: project.name.clone(),
         pulled: None,
@@ -69,7 +72,7 @@ fn take_newest(
         other => other?,
     };
     for found in found {
-        match take(store, share, &project, &found, output) {
+        match take(store, share, &project, &found, &own, output) {
             Err(error @ ShareError::Refused { .. }) => {
                 return refuse(report, error, arguments, output);
             }
@@ -103,6 +106,7 @@ fn take(
     share: &Share<'_>,
     project: &Project,
     found: &AcceptedPush,
+    own: &Own,
     output: Output,
 ) -> Result<Option<Pulled>, ShareError> {
     let id = found.toolchain();
@@ -113,7 +117,7 @@ fn take(
     if found.is_there_already(store, &paths) {
         return Ok(None);
     }
-    let pulled = share.take(found, &paths, &lock)?;
+    let pulled = share.take(found, own, &paths, &lock)?;
     history::remember(store, pulled.event(&project.name), output);
     Ok(Some(pulled))
 }

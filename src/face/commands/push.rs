@@ -8,7 +8,7 @@ use super::named::named;
 use super::run::empty_scraps;
 use super::{DONE, existing_store};
 use crate::face::cli::PushArgs;
-use crate::observe::identity::Identity;
+use crate::observe::identity::IdentityRecord;
 use crate::output::{Output, Report, seconds, size};
 use crate::store::config::Settings;
 use crate::store::{EntryRecord, Lock, Row, Store, history};
@@ -31,7 +31,7 @@ pub(super) fn push(store: Option<PathBuf>, arguments: &PushArgs, output: Output)
 }
 
 fn push_row(store: &Store, share: &Share<'_>, row: &Row, output: Output) -> Result<Pushed> {
-    let identity: Identity = store
+    let identity: IdentityRecord = store
         .identity(&row.project, row.toolchain)
         .filter(|identity| identity.id() == row.toolchain)
         .context("its identity.json cannot be read; build once more")?;
@@ -53,6 +53,9 @@ impl Report for Pushed {
         let Self { project, toolchain, counter, bytes_added, bytes_total, .. } = self;
         let (added, total) = (size(*bytes_added), size(*bytes_total));
         let (id, time) = (toolchain.short(), seconds(self.seconds));
-        format!("pushed {project} {id}: push {counter}, {added} sent for {total}, {time}\n")
+        let left_out = self.left_out().map(|text| format!("{text}\n")).unwrap_or_default();
+        format!(
+            "pushed {project} {id}: push {counter}, {added} sent for {total}, {time}\n{left_out}"
+        )
     }
 }

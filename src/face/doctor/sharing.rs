@@ -28,7 +28,9 @@ pub(crate) fn sharing(share: &Share<'_>) -> Vec<Check> {
         let role = match (&settings.signing_key, &settings.allowed_signers) {
             (_, None) => "no allowed-signers: nothing is pulled or pushed",
             (None, Some(_)) => "no signing-key: this machine pulls only",
-            (Some(_), Some(_)) => "this machine pulls and pushes",
+            (Some(_), Some(_)) => {
+                "this machine pulls and pushes; whoever has the repository's password reads what is pushed"
+            }
         };
         checks.push(Check::ok("sharing keys", role));
     }

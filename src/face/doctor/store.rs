@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -44,6 +45,39 @@ fn check_writable(store: &Store) -> Result<(), StoreError> {
     let path = store.root().to_owned();
     rustix::fs::access(&path, Access::WRITE_OK)
         .map_err(|error| StoreError::ReadOnly { path, source: error.into() })
+}
+
+/// Who can read what is in the store: what its own directory grants, and nobody more.
+pub(crate) fn readers(store: &Store) -> Check {
+    const NAME: &str = "privacy";
+    let root = store.root().display();
+    let key = store.key_file();
+    let key_mode = std::fs::symlink_metadata(&key).map_or(0o600, |found| found.mode() & 0o777);
+    if key_mode & 0o077 != 0 {
+        let found = format!("others may read {}, by which values are hidden", key.display());
+        return Check::failed(NAME, found, "remove it, and the next build makes another");
+    }
+    let mode = store.mode();
+    let grants = |bits: u32| mode & bits == bits;
+    let who = match (grants(0o050), grants(0o005)) {
+        _ if mode & 0o022 != 0 => {
+            return Check::failed(
+                NAME,
+                format!("others may write into {root} (mode {mode:o})"),
+                "chmod go-w it: whoever writes there decides what is built",
+            );
+        }
+        (_, true) => "everybody on this machine can",
+        (true, false) => "its group can",
+        (false, false) if mode & 0o011 != 0 => "only you can; others can go through it",
+        (false, false) => "only you can",
+    };
+    let found = format!("{who} read its records, and what builds left (mode {mode:o})");
+    if grants(0o005) {
+        Check::warning(NAME, found, "chmod 700 the store, unless it is meant to be so")
+    } else {
+        Check::ok(NAME, found)
+    }
 }
 
 /// Filesystems that lie on another machine, or that do not behave like a local one: their magic

@@ -117,6 +117,16 @@ impl CcacheQuestion {
     }
 }
 
+impl Ccache {
+    /// The same with what becomes of its settings.
+    pub(super) fn with(
+        &self,
+        settings: impl Fn(&BTreeMap<String, String>) -> BTreeMap<String, String>,
+    ) -> Self {
+        Self { settings: settings(&self.settings), ..self.clone() }
+    }
+}
+
 /// A line of `ccache --show-config`: `(environment) direct_mode = false`.
 struct Setting<'a> {
     origin: &'a str,

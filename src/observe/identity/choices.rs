@@ -28,7 +28,7 @@ pub(crate) enum Fidelity {
 /// What is kept warm for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum CacheKind {
+pub(crate) enum CacheKind {
     /// Cargo's target directory and downloads
     Cargo,
     /// Go's build cache and module cache
@@ -39,7 +39,7 @@ pub enum CacheKind {
 
 impl CacheKind {
     /// What the command line names it by.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cargo => "cargo",
             Self::Go => "go",

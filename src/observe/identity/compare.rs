@@ -6,10 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Identity;
+use super::IdentityRecord;
+use super::veil::masked;
 
 /// The longest value that is shown whole; of longer ones both ends.
 const SHOWN: usize = 100;
+
+/// What stands for a value that was hidden by another key than the one that it is compared with.
+const NOT_COMPARABLE: &str = "not comparable, because it is hidden by another key";
 
 /// One part of an identity that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,14 +22,15 @@ pub(crate) struct Difference {
     pub part: String,
     /// Which of that part, such as `rustc` or `RUSTFLAGS`; empty where there is only one.
     pub name: String,
-    /// The old value, or nothing if it is new.
+    /// The old value as far as it may be shown, or nothing if it is new.
     pub old: Option<String>,
-    /// The new value, or nothing if it is gone.
+    /// The new value as far as it may be shown, or nothing if it is gone.
     pub new: Option<String>,
 }
 
 /// All differences, in the order in which they explain most: packages and versions first.
-pub(crate) fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
+/// What cannot be compared comes last: which keys hid it is of no use to anybody.
+pub(crate) fn differences(old: &IdentityRecord, new: &IdentityRecord) -> Vec<Difference> {
     let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else {
         return Vec::new();
     };
@@ -58,6 +63,7 @@ pub(crate) fn differences(old: &Identity, new: &Identity) -> Vec<Difference> {
     ] {
         compare(part, "", old.get(key), new.get(key), &mut all);
     }
+    all.sort_by_key(Difference::is_not_comparable);
     all
 }
 
@@ -78,12 +84,34 @@ fn compare(
             }
         }
         (old, new) if old == new => {}
-        (old, new) => all.push(Difference {
-            part: part.to_owned(),
-            name: name.to_owned(),
-            old: old.and_then(text),
-            new: new.and_then(text),
-        }),
+        (old, new) => {
+            all.push(Difference::of(
+                part,
+                name,
+                old.and_then(text).as_deref(),
+                new.and_then(text).as_deref(),
+            ));
+        }
+    }
+}
+
+impl Difference {
+    /// Of texts as they are kept: what is hidden in them stays so.
+    fn of(part: &str, name: &str, old: Option<&str>, new: Option<&str>) -> Self {
+        let (part, name) = (part.to_owned(), name.to_owned());
+        let (old, mut new) = (old.map(masked), new.map(masked));
+        if let (Some((old, by)), Some((new, by_another))) = (&old, &mut new) {
+            if old == new && by != by_another {
+                NOT_COMPARABLE.clone_into(new);
+            }
+        }
+        let text = |shown: Option<(String, _)>| shown.map(|(text, _)| text);
+        Self { part, name, old: text(old), new: text(new) }
+    }
+
+    /// Whether nobody here can tell if it is one.
+    fn is_not_comparable(&self) -> bool {
+        self.new.as_deref() == Some(NOT_COMPARABLE)
     }
 }
 
@@ -110,6 +138,8 @@ impl fmt::Display for Difference {
             }
             (None, Some(new)) if is_digest(new) => f.write_str(": new"),
             (Some(old), None) if is_digest(old) => f.write_str(": gone"),
+            _ if self.is_not_comparable() => write!(f, ": {NOT_COMPARABLE}"),
+            (Some(old), Some(new)) if old == new => f.write_str(": another value"),
             (old, new) => {
                 let (old, new) = apart(old.as_deref(), new.as_deref());
                 write!(f, ": {old} → {new}")
@@ -183,6 +213,21 @@ mod tests {
             "package rustc: content changed"
         );
         assert_eq!(difference(Some(&digest), None), "package rustc: gone");
+    }
+
+    #[test]
+    fn what_is_hidden_is_told_as_another_value_or_not_compared() {
+        let token = |key: &str, digest: &str| format!("«{}:{}»", key.repeat(8), digest.repeat(32));
+        let said = |old: &str, new: &str| {
+            Difference::of("environment", "DB_PASS", Some(old), Some(new)).to_string()
+        };
+        let (one, other) = (token("a", "1"), token("a", "2"));
+        assert_eq!(said(&one, &other), "environment DB_PASS: another value");
+        assert_eq!(said(&one, "plain"), "environment DB_PASS: *** → plain");
+        let text = said(&format!("-DX={one} -O1"), &format!("-DX={other} -O2"));
+        assert_eq!(text, "environment DB_PASS: -DX=*** -O1 → -DX=*** -O2");
+        let text = said(&one, &token("b", "1"));
+        assert!(text.contains("not comparable"), "{text}");
     }
 
     #[test]

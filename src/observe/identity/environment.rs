@@ -257,10 +257,6 @@ const DECIDING: &[&str] = &[
 /// Shorter names, and those of one word, stand in every text.
 const SHORT: usize = 6;
 
-/// Parts of names whose values are kept as a digest only (decision 18).
-const SECRET: &[&str] =
-    &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE", "_KEY", "APIKEY"];
-
 /// The variables that count.
 pub(super) fn counting(environment: &Environment, ignored: &[String]) -> Environment {
     let ignores = |name: &OsStr| {
@@ -323,7 +319,8 @@ pub(crate) fn is_of_services(name: &str) -> bool {
     SERVICES.iter().any(|pattern| matches(pattern, name.as_bytes()))
 }
 
-fn matches(pattern: &str, name: &[u8]) -> bool {
+/// Whether a name fits a pattern; a `*` at an end of it matches anything.
+pub(super) fn matches(pattern: &str, name: &[u8]) -> bool {
     match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
         (Some(start), Some(_)) => memchr::memmem::find(name, &start.as_bytes()[1..]).is_some(),
         (Some(start), None) => name.starts_with(start.as_bytes()),
@@ -332,17 +329,10 @@ fn matches(pattern: &str, name: &[u8]) -> bool {
     }
 }
 
-/// The variables as text; what may be secret as a digest.
+/// The variables as text.
 pub(super) fn shown(counting: &Environment) -> BTreeMap<String, String> {
-    let text = |(name, value): (&std::ffi::OsString, &std::ffi::OsString)| {
-        let name = super::shown(name.as_bytes());
-        let upper = name.to_uppercase();
-        let value = if SECRET.iter().any(|part| upper.contains(part)) {
-            format!("blake3 {}", Digest::of(value.as_bytes()))
-        } else {
-            super::shown(value.as_bytes())
-        };
-        (name, value)
+    let text = |(name, value): (&OsString, &OsString)| {
+        (super::shown(name.as_bytes()), super::shown(value.as_bytes()))
     };
     counting.iter().map(text).collect()
 }
@@ -394,12 +384,5 @@ mod tests {
         assert_eq!(names, ["APP_REVISION"]);
         assert_eq!(for_all.len(), 11);
         assert_eq!(split(&all, [config].into_iter(), false).0, all);
-    }
-
-    #[test]
-    fn secrets_are_kept_as_digests_that_still_tell_values_apart() {
-        let of = |value| shown(&environment(&[("MY_TOKEN", value)]))["MY_TOKEN"].clone();
-        assert!(!of("hunter2").contains("hunter2"));
-        assert_ne!(of("hunter2"), of("hunter3"));
     }
 }

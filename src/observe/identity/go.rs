@@ -162,6 +162,14 @@ fn place(settings: &BTreeMap<String, String>, request: &Request) -> Result<GoPla
 }
 
 impl Go {
+    /// The same with what becomes of its settings.
+    pub(super) fn with(
+        &self,
+        settings: impl Fn(&BTreeMap<String, String>) -> BTreeMap<String, String>,
+    ) -> Self {
+        Self { settings: settings(&self.settings), ..self.clone() }
+    }
+
     /// Such as `1.19.8`.
     pub(super) fn release(&self) -> &str {
         let version = self.settings.get("GOVERSION").map_or("unknown", String::as_str);

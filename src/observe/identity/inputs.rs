@@ -50,12 +50,12 @@ pub(super) struct Inputs {
     pub domain: String,
 }
 
-/// The same in its canonical form, with the name of the directory that follows from it.
+/// The same as it is, with the name of the directory that follows from its canonical form: JSON, fields in the order in
+/// which [`Inputs`] has them, maps sorted by key. It is in memory only; what is kept of it is a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Inputs", into = "Inputs")]
-pub struct Identity {
+pub(crate) struct Identity {
     inputs: Inputs,
-    canonical: Vec<u8>,
     id: ToolchainId,
 }
 
@@ -77,31 +77,20 @@ impl Identity {
     pub(super) fn of(inputs: Inputs) -> Result<Self, CanonicalError> {
         let canonical = serde_json::to_vec(&inputs)?;
         let id = ToolchainId(Digest::of(&canonical));
-        Ok(Self { inputs, canonical, id })
-    }
-
-    /// The canonical form: JSON, fields in the order in which [`Inputs`] has them, maps sorted by key.
-    pub fn canonical(&self) -> &[u8] {
-        &self.canonical
+        Ok(Self { inputs, id })
     }
 
     /// The name of the directory that this identity gets: the digest of the canonical form.
-    pub fn id(&self) -> ToolchainId {
+    pub(crate) fn id(&self) -> ToolchainId {
         self.id
     }
 
-    /// The source directory, as the compiler sees it.
-    pub fn source(&self) -> &str {
-        &self.inputs.source
-    }
-
-    /// Cargo's home, as the compiler sees it.
-    pub fn cargo_home(&self) -> &str {
-        &self.inputs.cargo_home
+    pub(super) fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// The same for no command: what all commands of one place have in common.
-    pub fn without_command(&self) -> Result<Self, CanonicalError> {
+    pub(super) fn without_command(&self) -> Result<Self, CanonicalError> {
         Self::of(Inputs { command: Vec::new(), ..self.inputs.clone() })
     }
 
@@ -111,55 +100,65 @@ impl Identity {
     }
 
     /// The words of the command that decide what is built.
-    pub fn command(&self) -> &[String] {
+    pub(crate) fn command(&self) -> &[String] {
         &self.inputs.command
     }
 
-    /// What is attached.
-    pub fn with(&self) -> &BTreeSet<CacheKind> {
-        &self.inputs.with
-    }
-
-    /// Whether it is of one use that is thrown away.
-    pub(crate) fn is_throwaway(&self) -> bool {
-        self.inputs.domain.contains(THROWAWAY)
-    }
-
-    /// Whether builds with it are bit for bit those of a cold one.
-    pub fn is_exact(&self) -> bool {
-        self.inputs.fidelity == Fidelity::Exact
-    }
-
     /// In words: `rustc 1.85.1 · trixie · 2 flags`.
-    pub fn summary(&self) -> String {
-        let rust = self.inputs.rust.iter().map(|rust| format!("rustc {}", rust.release()));
-        let go = self.inputs.go.iter().map(|go| format!("go {}", go.release()));
-        let ccache = self.inputs.ccache.iter().map(|ccache| format!("ccache {}", ccache.version));
-        let mut words: Vec<String> = rust.chain(go).chain(ccache).collect();
-        if !self.inputs.distribution.is_empty() {
-            words.push(self.inputs.distribution.clone());
+    pub(crate) fn summary(&self) -> String {
+        self.inputs.summary()
+    }
+}
+
+impl Inputs {
+    /// The same with another command, and with what becomes of each value that a user or a tool set, by its name.
+    pub(super) fn with(&self, command: Vec<String>, value: impl Fn(&str, &str) -> String) -> Self {
+        let values = |values: &BTreeMap<String, String>| {
+            values.iter().map(|(name, text)| (name.clone(), value(name, text))).collect()
+        };
+        Self {
+            command,
+            environment: values(&self.environment),
+            go: self.go.as_ref().map(|go| go.with(values)),
+            ccache: self.ccache.as_ref().map(|ccache| ccache.with(values)),
+            ..self.clone()
         }
-        let flags = self
-            .inputs
-            .environment
-            .get("RUSTFLAGS")
-            .map_or(0, |text| text.split_whitespace().count());
+    }
+
+    pub(super) fn is_throwaway(&self) -> bool {
+        self.domain.contains(THROWAWAY)
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.fidelity == Fidelity::Exact
+    }
+
+    pub(super) fn summary(&self) -> String {
+        let rust = self.rust.iter().map(|rust| format!("rustc {}", rust.release()));
+        let go = self.go.iter().map(|go| format!("go {}", go.release()));
+        let ccache = self.ccache.iter().map(|ccache| format!("ccache {}", ccache.version));
+        let mut words: Vec<String> = rust.chain(go).chain(ccache).collect();
+        if !self.distribution.is_empty() {
+            words.push(self.distribution.clone());
+        }
+        let flags = self.environment.get("RUSTFLAGS");
+        let flags = flags.map_or(0, |text| text.split_whitespace().count());
         match flags {
             0 => {}
             1 => words.push("1 flag".to_owned()),
             count => words.push(format!("{count} flags")),
         }
-        if self.inputs.fidelity == Fidelity::Cargo {
+        if self.fidelity == Fidelity::Cargo {
             words.push("fidelity cargo".to_owned());
         }
-        if self.inputs.way == Way::Symlink {
+        if self.way == Way::Symlink {
             words.push("symlink".to_owned());
         }
-        match self.inputs.domain.split_once(THROWAWAY) {
+        match self.domain.split_once(THROWAWAY) {
             Some(("", _)) => words.push("to be discarded".to_owned()),
             Some((domain, _)) => words.push(format!("domain {domain}, to be discarded")),
-            None if self.inputs.domain.is_empty() => {}
-            None => words.push(format!("domain {}", self.inputs.domain)),
+            None if self.domain.is_empty() => {}
+            None => words.push(format!("domain {}", self.domain)),
         }
         words.join(" · ")
     }
@@ -171,7 +170,7 @@ mod tests {
 
     /// As a directory of today has it. If this has to change, every directory becomes cold: raise the format.
     const GOLDEN: &str = concat!(
-        r#"{"format":5,"salt":"","way":"bind","fidelity":"exact","with":["cargo"],"source":"/work/src","#,
+        r#"{"format":8,"salt":"","way":"bind","fidelity":"exact","with":["cargo"],"source":"/work/src","#,
         r#""cargo_home":"/root/.cargo","store":null,"command":["cargo","build"],"rust":null,"go":null,"#,
         r#""ccache":null,"distribution":"trixie","package_manager":"dpkg","package_mode":"build","#,
         r#""packages":{"a":"1","b":"2"},"tools":{},"libraries":{},"places":{},"named_paths":{},"#,
@@ -181,11 +180,13 @@ mod tests {
     #[test]
     fn the_canonical_form_is_that_of_the_directories_that_are_there() {
         let identity: Identity = serde_json::from_str(GOLDEN).unwrap();
-        assert_eq!(String::from_utf8_lossy(identity.canonical()), GOLDEN);
         assert_eq!(identity.id(), ToolchainId(Digest::of(GOLDEN.as_bytes())));
         assert_eq!(serde_json::to_string(&identity).unwrap(), GOLDEN);
         let other = identity.without_command().unwrap();
         assert!(other.command().is_empty() && other.id() != identity.id());
-        assert_eq!(other.source(), "/work/src");
+        assert_ne!(
+            identity.id(),
+            Identity::of(Inputs { salt: "x".into(), ..identity.inputs }).unwrap().id()
+        );
     }
 }

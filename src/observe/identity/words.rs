@@ -62,6 +62,23 @@ pub(super) fn deciding(command: &[Vec<u8>]) -> Vec<&[u8]> {
     kept
 }
 
+/// How many words of a command that is Cargo itself, from the first one on, are known to be Cargo's own.
+pub(super) fn cargos(command: &[Vec<u8>]) -> usize {
+    let Some(start) = cargo_at(command) else { return 0 };
+    let mut own = start + 1;
+    own += usize::from(command.get(own).is_some_and(|word| word.starts_with(b"+")));
+    let mut stage = Stage::Before;
+    while let Some(word) = command.get(own) {
+        stage = stage.after(word);
+        match stage {
+            Stage::Over => break,
+            Stage::Before if takes_value(word) => own += 2,
+            Stage::Before | Stage::Behind { .. } => own += 1,
+        }
+    }
+    own
+}
+
 /// Whether a command does nothing but have Cargo compile, in the environment that it was given.
 ///
 /// A short name may be an alias of the user's, and tests and programs that are run may call Cargo again.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::base::digest::Digest;
+use crate::base::key::Mark;
 
 /// Symlinks followed in one path before it counts as a loop, as in Linux (`path_resolution(7)`).
 const LINKS: usize = 40;
@@ -60,7 +60,7 @@ pub(crate) struct Where {
     /// The variable `SOURCE_DATE_EPOCH` of the command.
     pub source_date_epoch: Option<String>,
     /// Variables of the command that a directory does not depend on.
-    pub variables: BTreeMap<String, Digest>,
+    pub variables: BTreeMap<String, Mark>,
     /// The home directory of the command, as the compiler sees it.
     pub home: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use super::outside::Outside;
 use super::packages::Packages;
 use super::paths;
 use super::place::Where;
-use crate::base::digest::Digest;
+use crate::base::key::{Key, Mark};
 use crate::base::moment::Moment;
 use crate::base::regular;
 use crate::base::tree::{Change, ChangeKind, Node, ObserveError, Tree};
@@ -35,7 +35,7 @@ pub(crate) struct SourceState {
     /// The variable of that name.
     pub source_date_epoch: Option<String>,
     /// Variables that a directory does not depend on, and that single programs may read.
-    pub variables: BTreeMap<String, Digest>,
+    pub variables: BTreeMap<String, Mark>,
     /// The packages of `Cargo.lock`, or of the last one; nothing if none could be read yet.
     pub lock: Option<Lockfile>,
     manifests: Manifests,
@@ -197,6 +197,21 @@ impl SourceState {
         self.outside.unsettle();
         self.packages.unsettle();
         self.inputs.values_mut().for_each(Tree::unsettle);
+    }
+
+    /// Hides what is hidden by another key besides, for others to have.
+    pub(crate) fn hide_by(&mut self, key: &Key) {
+        for mark in self.variables.values_mut() {
+            *mark = mark.hidden_by(key);
+        }
+    }
+
+    /// Takes over, from a state that was hidden by another key besides, which variables are as they are here.
+    pub(crate) fn compare_by(&mut self, key: &Key, here: &BTreeMap<String, Mark>) {
+        for (name, mark) in &mut self.variables {
+            let here = here.get(name).filter(|here| here.hidden_by(key) == *mark);
+            *mark = here.copied().unwrap_or(*mark);
+        }
     }
 
     fn variables_since(&self, old: &Self) -> Vec<String> {

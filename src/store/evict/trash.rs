@@ -138,7 +138,7 @@ fn make_bag(store: &Store) -> Result<OwnedFd, EvictError> {
     let path = store.trash();
     let fail = |errno| EvictError::new(&*path, errno);
     loop {
-        match rustix::fs::mkdirat(&root, c"trash", Mode::from_raw_mode(0o755)) {
+        match rustix::fs::mkdirat(&root, c"trash", Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(fail(errno)),
         }
@@ -154,7 +154,7 @@ fn make_bag(store: &Store) -> Result<OwnedFd, EvictError> {
 fn make_in(trash: &OwnedFd) -> Result<OwnedFd, Errno> {
     let name = CString::new(fresh_name()).map_err(|_| Errno::INVAL)?;
     fault::point("evict.make");
-    rustix::fs::mkdirat(trash, &name, Mode::from_raw_mode(0o755))?;
+    rustix::fs::mkdirat(trash, &name, Mode::RWXU)?;
     below::open_dir(trash, &name)
 }
 

@@ -23,6 +23,7 @@ pub(super) fn copy_beside(moving: &Moving, progress: &dyn Fn(u64)) -> Result<(),
     let staging = beside(to, "new");
     evict::remove_staging(&staging)?;
     make_dir(&staging)?;
+    give(&staging, &fs::metadata(from).at("read", from)?)?;
     let aside = beside(from, "old");
     Origin { from: from.clone(), aside, token: token.clone() }.begin(&staging)?;
     Copy { from, to: &staging, links: HashMap::new(), progress }.run()?;

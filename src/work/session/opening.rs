@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::sharing::pull_when_cold;
+use super::sharing::{Own, pull_when_cold};
 use super::waiting::wait_for_cargo;
 use super::{Checkout, Held, Session, start};
 use crate::host::home::Home;
 use crate::host::link;
-use crate::observe::identity::{Answer, Identity, Surroundings};
+use crate::observe::identity::{Answer, IdentityRecord, Surroundings, Veil};
 use crate::observe::sources::{Built, Downloads, Where};
 use crate::output::Output;
-use crate::store::{Guard, Lock, OpenEntry, Store};
+use crate::store::{Guard, Lock, OpenEntry, Store, Wait};
 use crate::work::caches::Caches;
 use crate::work::project::Project;
 use crate::work::situation::View;
@@ -28,6 +28,7 @@ impl<'a> Session<'a> {
         output: Output,
     ) -> Result<Self> {
         let Answer { identity, surroundings } = answer;
+        let veil = project.veil(store)?;
         let has_cargo = project.keeps_cargo();
         if let Some(note) = surroundings.note.as_ref().filter(|_| has_cargo) {
             output.note(note);
@@ -51,17 +52,19 @@ impl<'a> Session<'a> {
             git: home.as_ref().map_or_else(nowhere, Home::git),
             kept: home.as_ref().is_some_and(|home| home.kept().is_some()),
         };
-        let sources = Where { built, downloads, ..sources(project, &surroundings) };
+        let sources = Where { built, downloads, ..sources(project, &surroundings, &veil) };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
         let known = [source.clone()].into_iter().chain(surroundings.target).chain(downloads);
         let view = View { known: known.collect(), source, command: identity.command().to_vec() };
-        let lock = start::lock(store, project, &identity, output)?;
+        let lock = start::lock(store, project, &identity, &veil, output)?;
+        let identity = identity.recorded(&veil)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
         let (place, claim) = project.claim(&place, output)?;
         target.as_deref().map_or(Ok(()), link::check)?;
         end_sweep(store, project, &identity, output)?;
-        let (entry, broken) = open_entry(store, project, identity, lock, output)?;
+        let own = Own { identity, variables: sources.variables.clone() };
+        let (entry, broken) = open_entry(store, project, own, lock, output)?;
         if let Some(reason) = &broken {
             output.note(&format!(
                 "the kept directory of {} was set aside, because {reason}; building cold",
@@ -71,10 +74,7 @@ impl<'a> Session<'a> {
         let (way, wait) = (project.way, project.settings.wait);
         let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
         let shares = home.as_ref().is_some_and(|home| home.kept().is_some());
-        let busy = |holder: &str| {
-            output.note(&format!("waiting for the downloads in the store: in use by {holder}"));
-        };
-        let downloads = shares.then(|| store.hold_downloads(wait, busy)).transpose()?;
+        let downloads = shares.then(|| hold_downloads(store, wait, output)).transpose()?;
         Ok(Self {
             store,
             output,
@@ -89,8 +89,16 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Keeps the downloads in the store from who would remove them, saying so if it has to wait.
+fn hold_downloads(store: &Store, wait: Wait, output: Output) -> Result<Guard> {
+    let busy = |holder: &str| {
+        output.note(&format!("waiting for the downloads in the store: in use by {holder}"));
+    };
+    Ok(store.hold_downloads(wait, busy)?)
+}
+
 /// Where the sources are, as far as the tools do not matter.
-fn sources(project: &Project, surroundings: &Surroundings) -> Where {
+fn sources(project: &Project, surroundings: &Surroundings, veil: &Veil) -> Where {
     let outside = |path: &PathBuf| project.place.outside(path, &project.source);
     Where {
         source: project.source.clone(),
@@ -98,7 +106,7 @@ fn sources(project: &Project, surroundings: &Surroundings) -> Where {
         vendor: surroundings.vendor.iter().map(outside).collect(),
         extra_roots: surroundings.extra_roots.iter().map(outside).collect(),
         source_date_epoch: surroundings.source_date_epoch.clone(),
-        variables: surroundings.variables.clone(),
+        variables: veil.marks(&surroundings.variables),
         home: surroundings.home.clone(),
         ..Where::default()
     }
@@ -108,16 +116,21 @@ fn sources(project: &Project, surroundings: &Surroundings) -> Where {
 fn open_entry(
     store: &Store,
     project: &Project,
-    identity: Identity,
+    own: Own,
     lock: Lock,
     output: Output,
 ) -> Result<(OpenEntry, Option<String>)> {
-    pull_when_cold(store, project, &identity, &lock, output);
-    Ok(OpenEntry::open(store, &project.name, identity, lock)?)
+    pull_when_cold(store, project, &own, &lock, output);
+    Ok(OpenEntry::open(store, &project.name, own.identity, lock)?)
 }
 
 /// Ends a sweep that was cut off: only then is the directory what its records say.
-fn end_sweep(store: &Store, project: &Project, identity: &Identity, output: Output) -> Result<()> {
+fn end_sweep(
+    store: &Store,
+    project: &Project,
+    identity: &IdentityRecord,
+    output: Output,
+) -> Result<()> {
     let kept = store.entry(&project.name, identity.id());
     if sweep::is_pending(&kept) {
         let _cargo = wait_for_cargo(&kept.target(), project.settings.wait, output)?;

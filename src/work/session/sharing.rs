@@ -2,12 +2,13 @@
 
 use super::Session;
 use crate::base::atomic;
-use crate::observe::identity::Identity;
 use crate::output::{Output, one_line, seconds, size};
 use crate::store::config::{PullWhen, PushWhen};
 use crate::store::{EntryPaths, EntryRecord, Lock, Store, boot_id, history};
 use crate::work::project::Project;
 use crate::work::share::{Captured, Share, ShareError, Whose};
+
+pub(super) use crate::work::share::Own;
 
 /// Sharing, if it is configured and can be; what is wrong is said.
 pub(crate) fn configured(store: &Store, output: Output) -> Option<Share<'_>> {
@@ -21,10 +22,11 @@ pub(crate) fn configured(store: &Store, output: Output) -> Option<Share<'_>> {
 pub(super) fn pull_when_cold(
     store: &Store,
     project: &Project,
-    identity: &Identity,
+    own: &Own,
     lock: &Lock,
     output: Output,
 ) {
+    let identity = &own.identity;
     let paths = store.entry(&project.name, identity.id());
     if !identity.is_exact() || !project.keeps_cargo() || project.with.len() > 1 || !is_cold(&paths)
     {
@@ -42,7 +44,7 @@ pub(super) fn pull_when_cold(
             why = share.why_nothing(&looked, name, whose);
         }
         let found = found?.pop().ok_or(ShareError::Nothing)?;
-        share.take(&found, &paths, lock)
+        share.take(&found, own, &paths, lock)
     });
     match pulled {
         Ok(pulled) => {
@@ -102,6 +104,7 @@ pub(crate) fn publish(store: &Store, captured: Captured<'_, '_>, output: Output)
             let (added, time) = (size(pushed.bytes_added), seconds(pushed.seconds));
             let (name, counter) = (&pushed.project, pushed.counter);
             output.note(&format!("pushed {name}: push {counter}, {added} sent in {time}"));
+            pushed.left_out().into_iter().for_each(|left_out| output.note(&left_out));
             history::remember(store, pushed.event(), output);
         }
         Err(error) => warn(&error.into(), output),

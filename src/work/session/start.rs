@@ -17,7 +17,7 @@ use super::waiting::wait_for_cargo;
 use crate::base::names::DomainName;
 use crate::base::path_error::At;
 use crate::base::{atomic, fault};
-use crate::observe::identity::{Identity, Way};
+use crate::observe::identity::{Identity, IdentityRecord, Veil, Way};
 use crate::output::{Output, Progress, seconds, size};
 use crate::store::evict::Trash;
 use crate::store::{EntryPaths, EntryRecord, Lock, Store, boot_id};
@@ -38,6 +38,7 @@ pub(super) fn lock(
     store: &Store,
     project: &Project,
     identity: &Identity,
+    veil: &Veil,
     output: Output,
 ) -> Result<Lock> {
     let paths = store.entry(&project.name, identity.id());
@@ -58,7 +59,8 @@ pub(super) fn lock(
             return Ok(lock);
         }
         if let Some(theirs) = Lock::try_acquire(&origin.paths.lock(), "larder run")? {
-            origin.copy(store, project, &paths, identity, (&lock, &theirs), output)?;
+            let identity = identity.recorded(veil)?;
+            origin.copy(store, project, &paths, &identity, (&lock, &theirs), output)?;
             return Ok(lock);
         }
         drop(lock);
@@ -96,7 +98,7 @@ impl<'a> Origin<'a> {
         store: &Store,
         project: &Project,
         to: &EntryPaths,
-        identity: &Identity,
+        identity: &IdentityRecord,
         (lock, _theirs): (&Lock, &Lock),
         output: Output,
     ) -> Result<()> {
@@ -128,7 +130,7 @@ impl<'a> Origin<'a> {
         &self,
         store: &Store,
         staging: &Path,
-        identity: &Identity,
+        identity: &IdentityRecord,
         record: &EntryRecord,
     ) -> Result<()> {
         Trash::new(store).take(staging)?;
@@ -142,7 +144,7 @@ impl<'a> Origin<'a> {
             }
         }
         let place = in_staging(staging, &self.paths.identity());
-        atomic::write(&place, identity.canonical(), 0o644)?;
+        atomic::write(&place, &identity.encoded()?, 0o644)?;
         if !record.throwaway {
             let directory = fs::File::open(staging).at("open", staging)?;
             fault::point("start.sync");

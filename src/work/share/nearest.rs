@@ -55,7 +55,7 @@ impl Share<'_> {
         }
         let differences = match whose {
             Whose::Command(ours) => differences(&theirs, ours),
-            Whose::Place(ours) => differences(&theirs.without_command().ok()?, ours),
+            Whose::Place(ours) => differences(&theirs.without_command(), ours),
         };
         Some(Nearest { counter: manifest.counter, signer: manifest.signer, differences })
     }

@@ -1,5 +1,6 @@
 //! Pulling: what was found is listed, restored, looked at, and put in its place.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -12,11 +13,20 @@ use super::manifest::{PushEntry, PushManifest};
 use super::select::AcceptedPush;
 use super::staging::Staging;
 use crate::base::atomic;
+use crate::base::key::Mark;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::At;
+use crate::observe::identity::IdentityRecord;
 use crate::output::Stopwatch;
 use crate::store::history::{Event, Transfer};
 use crate::store::{EntryPaths, EntryRecord, Lock, Store};
+
+/// What a directory is pulled for, as this store keeps it.
+pub(crate) struct Own {
+    pub identity: IdentityRecord,
+    /// Variables that the directory does not depend on.
+    pub variables: BTreeMap<String, Mark>,
+}
 
 /// What was pulled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,6 +84,7 @@ impl Share<'_> {
     pub(crate) fn take(
         &self,
         found: &AcceptedPush,
+        own: &Own,
         paths: &EntryPaths,
         lock: &Lock,
     ) -> Result<Pulled, ShareError> {
@@ -105,7 +116,9 @@ impl Share<'_> {
         watch.step("sync");
         let tree = staging.verify(&settled)?;
         watch.step("verify");
-        staging.complete(&found.identity, tree)?;
+        let identity = own.identity.as_that_of(&found.identity);
+        let key = self.key(&manifest.repository)?;
+        staging.complete(&identity, tree, |state| state.compare_by(&key, &own.variables))?;
         self.trim_cache();
         watch.step("complete");
         self.output.detail(&watch.summary());

@@ -6,22 +6,21 @@ use std::time::{Instant, SystemTime};
 use serde::Serialize;
 
 use super::Share;
+use super::content::Content;
 use super::engine::{Engine, FullId, Stored};
 use super::error::ShareError;
-use super::manifest::{PushEntry, PushManifest, Records, check_entries, entries, totals};
+use super::manifest::{PushEntry, PushManifest, Records, check_entries, totals};
 use super::replica::Replica;
 use super::scope::{DATA, OURS, Scope};
 use super::select::{NAME, first_opened, seconds_now, tags};
 use super::signature::{self, Signed, SignedBy, Trust, is_principal};
 use crate::base::atomic;
 use crate::base::names::{ProjectName, ToolchainId};
-use crate::base::tree::Tree;
-use crate::observe::cargo_layout::Layout;
-use crate::observe::identity::{CacheKind, Fidelity, Identity};
+use crate::decide::reconcile::some_of;
+use crate::observe::identity::{CacheKind, Fidelity, IdentityRecord};
 use crate::observe::sources::SourceState;
 use crate::store::history::{Event, Transfer};
 use crate::store::{self, EntryPaths, EntryRecord, Lock, Shared};
-use crate::work::situation::{LookError, observe_target};
 use crate::work::sweep;
 
 /// What was pushed.
@@ -43,9 +42,20 @@ pub(crate) struct Pushed {
     pub seconds: f64,
     /// Of this, how long the directory was locked.
     pub locked_seconds: f64,
+    /// What of the directory was not pushed, because it is no unit's and no uplifted file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl Pushed {
+    /// What was not pushed, in words.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let names = some_of(self.left_out.iter().cloned());
+        (!names.is_empty()).then(|| {
+            format!("what is no unit's is not pushed, and made again where it is pulled: {names}")
+        })
+    }
+
     /// For the store's history.
     pub(crate) fn event(&self) -> Event {
         Event::Push(Transfer {
@@ -64,7 +74,7 @@ impl Pushed {
 pub(crate) struct Pushing<'s, 'a> {
     share: &'s Share<'a>,
     scope: Scope,
-    identity: Identity,
+    identity: IdentityRecord,
     key: PathBuf,
     signer: String,
     trust: Trust,
@@ -77,6 +87,9 @@ pub(crate) struct Captured<'s, 'a> {
     data: Data<'a>,
     before: Before,
     entries: Vec<PushEntry>,
+    left_out: Vec<String>,
+    state: SourceState,
+    /// What the records say besides identity and state, which others get as the repository's key hides them.
     records: Records,
     locked_seconds: f64,
 }
@@ -102,7 +115,7 @@ impl<'a> Share<'a> {
     pub(crate) fn begin_push<'s>(
         &'s self,
         project: &ProjectName,
-        identity: &Identity,
+        identity: &IdentityRecord,
     ) -> Result<Pushing<'s, 'a>, ShareError> {
         let started = Instant::now();
         let lacks =
@@ -136,7 +149,7 @@ impl<'s, 'a> Pushing<'s, 'a> {
         let left =
             atomic::undamaged(atomic::read_binary::<store::TargetManifest>(&paths.manifest()))?;
         let state = atomic::undamaged(atomic::read_binary::<SourceState>(&paths.state()))?;
-        let Content { entries, gone, left } = content(paths, left.ok_or_else(no)?)?;
+        let Content { entries, gone, left_out, left } = Content::of(paths, left.ok_or_else(no)?)?;
         check_entries(&entries).map_err(ShareError::NotPushable)?;
         let data = match Replica::make(self.share.store, paths, lock, &entries)? {
             Some(replica) => Data::Replica(replica),
@@ -145,8 +158,8 @@ impl<'s, 'a> Pushing<'s, 'a> {
         let before = Before { created: record.created, shared: record.shared };
         let closed = record.last.and_then(|last| last.closed);
         let records = Records {
-            identity: self.identity.canonical().to_owned(),
-            state: encoded(&state.ok_or_else(no)?)?,
+            identity: Vec::new(),
+            state: Vec::new(),
             left: encoded(&left)?,
             successes: record.successes,
             cold_seconds: record.cold_seconds,
@@ -154,7 +167,17 @@ impl<'s, 'a> Pushing<'s, 'a> {
         };
         records.check().map_err(ShareError::NotPushable)?;
         let locked_seconds = locked.elapsed().as_secs_f64();
-        Ok(Captured { pushing: self, data, before, entries, records, locked_seconds })
+        let state = state.ok_or_else(no)?;
+        Ok(Captured {
+            pushing: self,
+            data,
+            before,
+            entries,
+            left_out,
+            state,
+            records,
+            locked_seconds,
+        })
     }
 
     /// The repository, and the highest counter of the scope that is in it or was seen here.
@@ -177,7 +200,8 @@ impl<'s, 'a> Pushing<'s, 'a> {
 impl Captured<'_, '_> {
     /// Stores what is not stored yet, looks whether what was stored is what was seen, signs the manifest, and stores that.
     pub(crate) fn publish(self) -> Result<Pushed, ShareError> {
-        let Self { pushing, data, before, entries, records, locked_seconds } = self;
+        let Self { pushing, data, before, entries, left_out, mut state, records, locked_seconds } =
+            self;
         let share = pushing.share;
         let data = match data {
             Data::Stored(stored) => stored,
@@ -190,6 +214,10 @@ impl Captured<'_, '_> {
         let no = |why: &str| ShareError::NotPushable(why.to_owned());
         let (files, bytes) = totals(&entries).ok_or_else(|| no("it is too large"))?;
         let created = seconds_now();
+        let key = share.key(&repository)?;
+        state.hide_by(&key);
+        let identity = pushing.identity.hidden_by(&key).encoded()?;
+        let records = Records { identity, state: encoded(&state)?, ..records };
         let manifest = PushManifest {
             scope: pushing.scope.clone(),
             repository,
@@ -204,7 +232,7 @@ impl Captured<'_, '_> {
             records,
         };
         let (bytes, signed_by) = pushing.signed(&manifest)?;
-        let place = Scope::place_tag(&manifest.scope.project, &pushing.identity)?;
+        let place = Scope::place_tag(&manifest.scope.project, pushing.identity.place());
         let mut tags = tags(&manifest.scope, &place, manifest.counter, &manifest.snapshot);
         tags.push(OURS.to_owned());
         crate::base::fault::point("share.publish");
@@ -223,6 +251,7 @@ impl Captured<'_, '_> {
             files: manifest.files,
             seconds: pushing.started.elapsed().as_secs_f64(),
             locked_seconds,
+            left_out,
         })
     }
 }
@@ -303,43 +332,4 @@ fn record(paths: &EntryPaths) -> Result<EntryRecord, ShareError> {
         return no("a collection of it was cut off; run `larder gc`");
     }
     Ok(record)
-}
-
-/// What of a target directory is pushed.
-struct Content {
-    entries: Vec<PushEntry>,
-    /// What is left out, relative to the target directory.
-    gone: Vec<PathBuf>,
-    /// What the last close left, as it will be without that, and without the tree.
-    left: store::TargetManifest,
-}
-
-/// Looks at the directory: it has to be what the last close left, and dead units are left out.
-fn content(paths: &EntryPaths, mut left: store::TargetManifest) -> Result<Content, ShareError> {
-    use std::os::unix::ffi::OsStrExt;
-    let layout = Layout::scan(&paths.target()).map_err(LookError::from)?;
-    let to_path = |bytes: &Vec<u8>| PathBuf::from(std::ffi::OsStr::from_bytes(bytes));
-    let extras = left.extras.keys().map(to_path).collect();
-    let mut tree = observe_target(&layout, &extras, Some(&left.tree))?;
-    if let Some(change) = tree.changes_since(&left.tree).first() {
-        let path = change.path.display();
-        let why = format!("{path} is not as the last build left it; run the build again");
-        return Err(ShareError::NotPushable(why));
-    }
-    let names = crate::work::situation::names(&layout);
-    let is_dead = |(_, name): &(usize, &&[u8])| left.needed.since.contains_key(**name);
-    let dead = names.iter().enumerate().filter(is_dead).map(|(index, _)| index).collect();
-    let gone = sweep::chosen(&layout, &dead).map_err(LookError::from)?;
-    for path in &gone {
-        tree.forget(path);
-    }
-    left.needed.since.clear();
-    left.tree = Tree::default();
-    let mut gone: Vec<PathBuf> = gone.into_iter().collect();
-    for profile in &layout.profiles {
-        gone.extend(profile.uplifted.iter().filter(|path| tree.get(path).is_none()).cloned());
-        gone.extend(profile.incremental.iter().cloned());
-    }
-    let entries = entries(&tree).map_err(ShareError::NotPushable)?;
-    Ok(Content { entries, gone, left })
 }

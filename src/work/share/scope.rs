@@ -2,7 +2,7 @@
 
 use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::names::{ProjectName, ToolchainId};
-use crate::observe::identity::{CanonicalError, Identity};
+use crate::observe::identity::IdentityRecord;
 
 /// What a directory is shared by: the same project, identity, source path and path of Cargo's home.
 ///
@@ -26,7 +26,7 @@ pub(crate) const DATA: &str = "data";
 
 impl Scope {
     /// The scope of a directory with an identity.
-    pub fn of(project: &ProjectName, identity: &Identity) -> Self {
+    pub(crate) fn of(project: &ProjectName, identity: &IdentityRecord) -> Self {
         Self {
             project: project.clone(),
             toolchain: identity.id(),
@@ -44,11 +44,10 @@ impl Scope {
     }
 
     /// The tag by which manifests of all commands of the same project, tools and paths are found.
-    pub fn place_tag(project: &ProjectName, identity: &Identity) -> Result<String, CanonicalError> {
+    pub(crate) fn place_tag(project: &ProjectName, place: ToolchainId) -> String {
         let mut builder = DigestBuilder::default();
-        let id = identity.without_command()?.id();
-        builder.field(project.as_str().as_bytes()).field(id.0.as_bytes());
-        Ok(format!("place-{}", builder.finish()))
+        builder.field(project.as_str().as_bytes()).field(place.0.as_bytes());
+        format!("place-{}", builder.finish())
     }
 
     /// The tag of all manifests of a project, wherever and with whatever it is built.

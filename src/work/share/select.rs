@@ -12,7 +12,7 @@ use super::manifest::{LONGEST, PushManifest};
 use super::scope::Scope;
 use super::signature::{Signed, SignedBy, Trust};
 use crate::base::names::{ProjectName, ToolchainId};
-use crate::observe::identity::Identity;
+use crate::observe::identity::IdentityRecord;
 
 /// The name of the only file of a manifest's snapshot.
 pub(super) const NAME: &str = "manifest";
@@ -36,16 +36,16 @@ const AHEAD_TIME: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy)]
 pub(crate) enum Whose<'a> {
     /// Those of one command.
-    Command(&'a Identity),
+    Command(&'a IdentityRecord),
     /// Those of all commands; the identity is that of none.
-    Place(&'a Identity),
+    Place(&'a IdentityRecord),
 }
 
 /// A manifest that is accepted.
 #[derive(Debug)]
 pub(crate) struct AcceptedPush {
     pub(super) manifest: PushManifest,
-    pub(super) identity: Identity,
+    pub(super) identity: IdentityRecord,
     pub(super) by: SignedBy,
     /// Others of the same scope that came before it and were not accepted, in words.
     pub(super) passed_over: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) struct AcceptedPush {
 /// A manifest whose signature counts, and that is what it claims to be.
 pub(super) struct Opened {
     pub manifest: PushManifest,
-    pub identity: Identity,
+    pub identity: IdentityRecord,
     pub by: SignedBy,
 }
 
@@ -189,7 +189,7 @@ impl Share<'_> {
         let trust = self.trust("pulled")?;
         let tag = match whose {
             Whose::Command(identity) => Scope::of(project, identity).tag(),
-            Whose::Place(identity) => Scope::place_tag(project, identity)?,
+            Whose::Place(identity) => Scope::place_tag(project, identity.place()),
         };
         let mut found = Vec::new();
         let mut refused = None;
@@ -285,9 +285,10 @@ impl Share<'_> {
         }
         manifest.check_times(seconds_now()).map_err(refused)?;
         manifest.check_entries().map_err(refused)?;
-        let identity: Option<Identity> = serde_json::from_slice(&manifest.records.identity).ok();
-        let is_its_own = |identity: &Identity| {
-            identity.canonical() == manifest.records.identity
+        let identity: Option<IdentityRecord> =
+            serde_json::from_slice(&manifest.records.identity).ok();
+        let is_its_own = |identity: &IdentityRecord| {
+            identity.encoded().is_ok_and(|encoded| encoded == manifest.records.identity)
                 && Scope::of(&manifest.scope.project, identity) == manifest.scope
         };
         match identity.filter(is_its_own) {
@@ -298,14 +299,14 @@ impl Share<'_> {
 
     fn check_whose(
         manifest: &PushManifest,
-        identity: &Identity,
+        identity: &IdentityRecord,
         project: &ProjectName,
         whose: Whose<'_>,
     ) -> Result<(), ShareError> {
         let fits = match whose {
             Whose::Command(own) => Scope::of(project, own) == manifest.scope,
             Whose::Place(own) => {
-                manifest.scope.project == *project && identity.without_command()? == *own
+                manifest.scope.project == *project && identity.place() == own.place()
             }
         };
         if fits {

@@ -20,7 +20,7 @@ use crate::base::path_error::{At, PathError};
 use crate::base::tree::Tree;
 use crate::base::{atomic, fault, usage};
 use crate::decide::remade::Remade;
-use crate::observe::identity::Identity;
+use crate::observe::identity::IdentityRecord;
 use crate::observe::sources::SourceState;
 use crate::store::evict::Trash;
 use crate::store::{
@@ -193,7 +193,13 @@ impl<'a> Staging<'a> {
     }
 
     /// Writes the records, as if the close of the machine that pushed had happened here, and puts all in its place.
-    pub(super) fn complete(mut self, identity: &Identity, tree: Tree) -> Result<(), ShareError> {
+    /// `settle` makes the state one of this store's.
+    pub(super) fn complete(
+        mut self,
+        identity: &IdentityRecord,
+        tree: Tree,
+        settle: impl FnOnce(&mut SourceState),
+    ) -> Result<(), ShareError> {
         let damaged = |what: &str| {
             ShareError::refused(format!("the {what} in the manifest"), "it is damaged")
         };
@@ -201,17 +207,19 @@ impl<'a> Staging<'a> {
         let mut state: SourceState =
             postcard::from_bytes(&records.state).map_err(|_| damaged("state"))?;
         state.unsettle();
+        settle(&mut state);
         let mut left: store::TargetManifest =
             postcard::from_bytes(&records.left).map_err(|_| damaged("record"))?;
         left.traces.unsettle();
         let place = |path: &Path| self.dir.join(path.file_name().unwrap_or_default());
-        atomic::write(&place(&self.paths.identity()), identity.canonical(), 0o644)?;
+        atomic::write(&place(&self.paths.identity()), &identity.encoded()?, 0o644)?;
         atomic::write_binary(&place(&self.paths.state()), &state)?;
         atomic::write_binary(
             &place(&self.paths.manifest()),
             &store::TargetManifest { tree, ..left },
         )?;
-        set_mode(&self.dir, 0o755)?;
+        let above = self.dir.parent().unwrap_or(Path::new("/"));
+        set_mode(&self.dir, atomic::granted(0o755, above).at("read", above)?)?;
         let usage = usage::measure(&self.dir);
         let record =
             EntryRecord { size: usage.bytes, inodes: usage.inodes, ..self.record(identity) };
@@ -221,7 +229,7 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    fn record(&self, identity: &Identity) -> EntryRecord {
+    fn record(&self, identity: &IdentityRecord) -> EntryRecord {
         let PushManifest { scope, counter, signer, snapshot, records, .. } = self.manifest;
         let opened = Opened { at: SystemTime::now(), boot: store::boot_id() };
         let closed = Closed {

@@ -137,6 +137,7 @@ pub(crate) fn look_after(
     let manifest = TargetManifest {
         tree,
         extras,
+        unsent: BTreeMap::new(),
         tampered,
         inputs,
         made,

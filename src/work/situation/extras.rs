@@ -19,14 +19,12 @@ use crate::base::moment::Moment;
 use crate::base::tree::{Entry, Node, Tree};
 use crate::observe::affected::may_write;
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit, UnitKind};
-use crate::store::TargetManifest;
 
 /// What a manifest has about extras, by path.
-pub(super) fn recorded(
-    manifest: &TargetManifest,
+pub(super) fn by_path(
+    extras: &BTreeMap<Vec<u8>, BTreeSet<String>>,
 ) -> impl Iterator<Item = (PathBuf, BTreeSet<String>)> + '_ {
-    let all = manifest.extras.iter();
-    all.map(|(path, makers)| (PathBuf::from(OsStr::from_bytes(path)), makers.clone()))
+    extras.iter().map(|(path, makers)| (PathBuf::from(OsStr::from_bytes(path)), makers.clone()))
 }
 
 /// Who may have made what is beside Cargo's files after a use that began at `started`; `uplifted` are
