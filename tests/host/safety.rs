@@ -221,7 +221,10 @@ fn safety_nobody_collects_the_store_of_somebody_else() {
     }
     assert_eq!((look(&mine), look(&world.store())), before);
     // Nor one that he may read.
-    fs::set_permissions(world.store(), fs::Permissions::from_mode(0o755)).unwrap();
+    for (path, mode) in [("", 0o755), ("CACHEDIR.TAG", 0o644)] {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(world.store().join(path), mode).unwrap();
+    }
     let before = look(&world.store());
     for verb in verbs {
         run(as_somebody(&mut larder(verb, &world.store())))
