@@ -111,6 +111,12 @@ soak: mkosi-setup test-setup share-setup staleness-trixie power-loss
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 	LARDER_CRASH=all cargo test $(CARGO_FLAGS) --test host -- --nocapture crash::
 	LARDER_STORM=300 cargo test $(CARGO_FLAGS) --test host -- --nocapture storm::
+	$(MAKE) attack
+
+# Builds that leave anything anywhere, and end in any way; clean ones after each of them.
+.PHONY: attack
+attack: test-setup
+	LARDER_ATTACKS=300 cargo test $(CARGO_FLAGS) --test host -- --nocapture attack::
 
 # What else of tests/host only root can do.
 AS_ROOT = cargo test $(CARGO_FLAGS) --test host -- --ignored --test-threads=1 root_

@@ -4,6 +4,7 @@ mod cold;
 mod copies;
 mod copy;
 mod downloads;
+mod links;
 mod opening;
 pub(crate) mod sharing;
 mod start;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use crate::base::moment::Moment;
-use crate::base::{atomic, tree, trust};
+use crate::base::{atomic, tree};
 use crate::decide::reconcile::{self, Removals};
 use crate::host::attach::Mounts;
 use crate::host::command::{CommandError, Ended};
@@ -342,41 +343,6 @@ impl Session<'_> {
             after.manifest.tampered.insert(trespass.package);
         }
         Ok(after)
-    }
-
-    /// Leaves at `target` the way to what is kept, or to another directory. That it cannot be left takes
-    /// nothing from a build that succeeded.
-    fn leave_links(&self, other: Option<&Path>, layout: &Layout) {
-        let Some(target) = &self.checkout.target else { return };
-        let kept = other.unwrap_or(&layout.target);
-        // Who became root by sudo is to have what he built, and the store may be root's alone.
-        let is_for_others = trust::before_sudo().is_some_and(|user| {
-            self.store.is_closed() && trust::is_owner(user, &self.checkout.sources.source)
-        });
-        let uplifted = || layout.profiles.iter().flat_map(|profile| &profile.uplifted);
-        let left = if self.is_throwaway() {
-            link::leave_copies(target, kept, &uplifted().cloned().collect::<Vec<_>>())
-        } else {
-            let hidden = if is_for_others {
-                link::leave_no_way(target).map(|()| None)
-            } else {
-                link::leave(target, kept).map(Some)
-            };
-            hidden.and_then(|hidden| {
-                let is_hidden = |path: &&PathBuf| {
-                    hidden
-                        .as_ref()
-                        .is_none_or(|names| names.iter().any(|name| path.starts_with(name)))
-                };
-                let copies: Vec<PathBuf> = uplifted().filter(is_hidden).cloned().collect();
-                if other.is_none() { link::place_copies(target, kept, &copies) } else { Ok(()) }
-            })
-        };
-        if let Err(error) = left {
-            let kept = kept.display();
-            let error = crate::output::one_line(&error.into());
-            self.output.warning(&format!("{error}; what the build left is in {kept}"));
-        }
     }
 
     /// Whether what the command leaves is thrown away.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
+mod attack;
 mod beside;
 mod browser;
 mod builds;
