@@ -26,7 +26,7 @@ impl Claim {
         wait: Wait,
         announce: impl FnOnce(&str),
     ) -> Result<Self, LockError> {
-        let directory = regular::open_directory(path).at("lock", path)?;
+        let directory = open(path).at("lock", path)?;
         let is_free = || try_for(&directory, How::Alone, Duration::ZERO);
         until(path, wait, is_free, || Ok(owner(&directory)), announce)?;
         Ok(Self { _directory: directory })
@@ -58,6 +58,14 @@ impl Claim {
         };
         let is_free = try_for(&directory, How::Alone, Duration::ZERO).at("lock", path)?;
         Ok(is_free.then_some(Self { _directory: directory }))
+    }
+}
+
+/// A directory, or a record that is claimed by whoever settles it.
+fn open(path: &Path) -> io::Result<File> {
+    match regular::open_directory(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => regular::open_own(path),
+        other => other,
     }
 }
 
