@@ -103,6 +103,8 @@ pub(crate) enum Gap {
     OtherRoot,
     /// It read and changed a file that was there before.
     ReadAndWrote,
+    /// A path of more directories than are followed.
+    Deep,
 }
 
 impl Gap {
@@ -115,6 +117,7 @@ impl Gap {
             Self::Foreign => "a program of another architecture ran",
             Self::OtherRoot => "a process had a root of its own",
             Self::ReadAndWrote => "a file was read and changed",
+            Self::Deep => "a path had too many directories",
         }
     }
 }

@@ -18,8 +18,10 @@ use crate::image::mkosi::{FOR_EPHEMERAL, Include};
 /// The ELF program header type that names a dynamic loader (`PT_INTERP`, elf.h).
 const INTERPRETER: u32 = 3;
 
-/// The mode of a binary: nobody but its owner may change it.
+/// The mode of a binary, as far as the store is open: nobody but its owner may change it.
 const MODE: u32 = 0o755;
+
+const OTHERS_WRITE: u32 = 0o022;
 
 /// The larder that runs.
 const OWN: &str = "/proc/self/exe";
@@ -43,6 +45,7 @@ impl Store {
     /// those who see the directory.
     pub(crate) fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        self.make_inner(&name)?;
         self.make_inner(&format!("{name}/bin"))?;
         check_directory(dir)?;
         install(&own_binary()?, &dir.join("bin/larder"))?;
@@ -80,7 +83,7 @@ pub(crate) fn is_installed(own: &[u8], path: &Path) -> bool {
     let is_closed = found.is_file()
         && found.nlink() == 1
         && found.uid() == rustix::process::geteuid().as_raw()
-        && found.mode() & 0o7777 == MODE
+        && found.mode() & (0o7000 | OTHERS_WRITE | 0o700) == 0o700
         && found.len() == own.len() as u64;
     is_closed && regular::read(path, own.len() as u64).is_ok_and(|bytes| bytes == own)
 }

@@ -58,7 +58,7 @@ fn verify(world: &World, manager: &str, binary: &Path, store: &Path) {
 fn systemd_understands_the_units() {
     let world = World::new();
     let (plain, odd) = (fake(&world, "larder"), fake(&world, "100% a$b;d"));
-    for store in [world.store(), world.path(ODD), users_store(&world)] {
+    for store in [world.store(), world.path(&format!("{ODD} store")), users_store(&world)] {
         for binary in [&plain, &odd] {
             verify(&world, "--system", binary, &store);
             verify(&world, "--user", binary, &store);
@@ -72,7 +72,7 @@ fn systemd_understands_the_units() {
 fn cron_starts_what_the_line_says() {
     let world = World::new();
     let binary = fake(&world, ODD);
-    let (ours, theirs) = (world.path(ODD), users_store(&world));
+    let (ours, theirs) = (world.path(&format!("{ODD} store")), users_store(&world));
     for store in [&ours, &theirs] {
         let text = emit(&world, "cron", &binary, store);
         let line = text.lines().find(|line| !line.starts_with('#')).unwrap();

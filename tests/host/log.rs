@@ -32,10 +32,10 @@ fn json_lines_hold_the_error_its_causes_and_the_exit_code() {
     assert_eq!((&error["schema"], &error["level"]), (&1.into(), &"error".into()));
     assert_eq!(error["exit_code"], 1);
     let message = error["message"].as_str().unwrap();
-    let what = format!("cannot read {}: Is a directory", policy.display());
+    let what = format!("cannot read {}: it is no regular file", policy.display());
     assert!(message.starts_with(&what), "{message}");
     let (_, remedy) = message.split_once("; ").unwrap();
-    assert!(remedy.starts_with("move away the directory"), "{message}");
+    assert!(remedy.starts_with("put one there"), "{message}");
     assert_eq!(error["causes"].as_array().unwrap().len(), 1, "{error}");
     let time = humantime::parse_rfc3339(error["time"].as_str().unwrap()).unwrap();
     assert!(time <= SystemTime::now(), "{error}");

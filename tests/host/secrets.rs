@@ -213,11 +213,10 @@ fn a_store_is_its_owners_alone_unless_its_directory_says_otherwise() {
     assert_eq!(mode(&world.store()), 0o700);
     let is_others = |path: &Path| {
         let inside = path.strip_prefix(world.store()).unwrap();
-        inside.starts_with("cargo-home/registry")
-            || inside.starts_with("cargo-home/git")
-            || inside.starts_with("cargo-home/.package-cache")
-            || inside.starts_with("cargo-home/.package-cache-mutate")
-            || inside.components().any(|name| name.as_os_str() == "target")
+        inside.starts_with("cargo-home")
+            || inside
+                .components()
+                .any(|it| ["target", "cargo"].iter().any(|own| it.as_os_str() == *own))
     };
     let mut seen = 0;
     for item in walkdir::WalkDir::new(world.store()).into_iter().map(Result::unwrap) {

@@ -22,6 +22,9 @@ const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
 /// Interpreters of interpreters, as many as the kernel follows (`fs/exec.c`).
 const INTERPRETERS: usize = 5;
 
+/// A path of more directories is not followed: each of them may be a link, and is asked for.
+const DEEPEST: usize = 256;
+
 const LINK: How = How { names: false, link: true };
 
 /// Files of anybody's among the devices.
@@ -145,6 +148,9 @@ impl Recorder {
         }
         if self.is_known(who, path, seen) {
             return;
+        }
+        if memchr::memchr_iter(b'/', path).count() > DEEPEST {
+            return self.missed(who, Gap::Deep);
         }
         let text = Path::new(OsStr::from_bytes(path));
         let flat = plain(text);
