@@ -186,7 +186,7 @@ impl Case {
                 lab.build();
             }
             let again = lab.build();
-            if again.compiled > 0 || again.code != 0 {
+            if (again.compiled > 0) != self.never_settles || again.code != 0 {
                 return Err(format!("nothing changed, and yet: {}", again.text));
             }
             if again.artifacts != built.artifacts {

@@ -39,6 +39,8 @@ pub struct Case {
     /// The build itself changes its sources, so that one more build comes before the one that has
     /// nothing to do.
     pub settles: bool,
+    /// Each build changes what the next one may not believe, which is made again.
+    pub never_settles: bool,
     pub prepare: Box<dyn Fn(&Lab<'_>) + Send + Sync>,
     pub change: Box<dyn Fn(&Lab<'_>) + Send + Sync>,
 }
@@ -51,7 +53,8 @@ fn case(
     change: impl Fn(&Lab<'_>) + Send + Sync + 'static,
 ) -> Case {
     let (prepare, change) = (Box::new(prepare), Box::new(change));
-    Case { class: "", name, plain, nothing_to_do: false, settles: false, prepare, change }
+    let (nothing_to_do, settles, never_settles) = (false, false, false);
+    Case { class: "", name, plain, nothing_to_do, settles, never_settles, prepare, change }
 }
 
 /// A case in which larder may compile nothing.
@@ -72,6 +75,16 @@ fn settling(
     change: impl Fn(&Lab<'_>) + Send + Sync + 'static,
 ) -> Case {
     Case { settles: true, ..case(name, plain, prepare, change) }
+}
+
+/// A case in which each build makes something again, because the one before left what may not be believed.
+fn never_settling(
+    name: &'static str,
+    plain: Plain,
+    prepare: impl Fn(&Lab<'_>) + Send + Sync + 'static,
+    change: impl Fn(&Lab<'_>) + Send + Sync + 'static,
+) -> Case {
+    Case { never_settles: true, ..case(name, plain, prepare, change) }
 }
 
 /// The lab as it is.

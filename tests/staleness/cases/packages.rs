@@ -1,7 +1,7 @@
 //! Packages from outside: vendored, from git, from a registry, from a path; and `Cargo.lock`.
 
 use super::Plain::{Any, Right, Stale};
-use super::{Case, case, unchanged};
+use super::{Case, case, never_settling, unchanged};
 use crate::lab::Lab;
 
 /// A crate `grain` of which `weight()` gives a number, and which contains `extra`.
@@ -320,7 +320,7 @@ pub fn cases() -> Vec<Case> {
                 lab.remove("target");
             }
         }),
-        case(
+        never_settling(
             "a crate whose build script writes into its own sources",
             Stale,
             |lab| {
