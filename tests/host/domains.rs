@@ -135,7 +135,8 @@ fn what_is_discarded_leaves_its_artifacts_and_nothing_else() {
 #[test]
 fn what_is_discarded_where_nothing_is_kept_leaves_no_directory() {
     let world = World::new();
-    run(&world, &["--discard"], &CARGO);
+    let said = run(&world, &["--discard"], &CARGO);
+    assert!(said.stderr.contains("nothing is kept of bread in domain default"), "{said:?}");
     assert_eq!(directories(&world), 0);
     assert!(world.source().join("target/release/bread").is_file());
     let failed = Said::of(&command(&world, &["--discard"], &["false"]).output().unwrap());

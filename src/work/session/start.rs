@@ -48,6 +48,12 @@ pub(super) fn lock(
             return Ok(lock);
         }
         let Some(origin) = Origin::find(store, project, identity)? else {
+            if let Some(nearest) = project.begins_from().first() {
+                output.note(&format!(
+                    "nothing is kept of {} in domain {nearest} that fits here; building cold",
+                    project.name
+                ));
+            }
             return Ok(lock);
         };
         if project.way == Way::Symlink {
