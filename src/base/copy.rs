@@ -7,18 +7,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::base::regular;
-
 /// So many bytes are copied before it is said how far it is.
 const PIECE: u64 = 8 * 1024 * 1024;
 
 /// For callers of [`fill`] that do not want to know how far it is.
 pub(crate) fn unwatched(_: u64) {}
-
-/// Opens a file to copy it: no symlink is followed, and no FIFO waited for.
-pub(crate) fn open(from: &Path) -> io::Result<File> {
-    regular::open_own(from)
-}
 
 /// Makes a file where nothing is, which only its owner may read.
 pub(crate) fn make(to: &Path) -> io::Result<File> {

@@ -1,7 +1,8 @@
 //! Files and directories that were made unchangeable (`chattr(1)`, `+i` and `+a`): a build that may do that can leave
 //! what nobody renames or unlinks. Whoever takes something of the store away takes that from it first.
 //!
-//! Only what larder is about to replace or to remove is changed, and only where larder may.
+//! Only what larder is about to replace or to remove is changed, and only where larder may; no file that has another
+//! name, which may be somebody's outside of the store.
 
 #![expect(clippy::disallowed_methods, reason = "changes attributes of files that are about to go")]
 
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, IFlags, Mode, OFlags};
+use rustix::fs::{CWD, FileType, IFlags, Mode, OFlags, Stat};
 use rustix::path::Arg;
 
 use crate::base::fault;
@@ -38,7 +39,10 @@ pub(crate) fn thaw_in(dir: impl AsFd, name: impl Arg + Copy) -> bool {
 /// The same of what is open.
 pub(crate) fn thaw_open(file: impl AsFd) -> bool {
     let Ok(flags) = rustix::fs::ioctl_getflags(&file) else { return false };
-    if !flags.intersects(FROZEN) {
+    let is_ours = |stat: Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::Directory || stat.st_nlink == 1
+    };
+    if !flags.intersects(FROZEN) || !rustix::fs::fstat(&file).is_ok_and(is_ours) {
         return false;
     }
     fault::point("store.thaw");

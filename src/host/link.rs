@@ -19,7 +19,7 @@ use filetime::FileTime;
 use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
-use crate::base::{copy, fault};
+use crate::base::{copy, fault, regular};
 use crate::store::evict::{self, EvictError};
 
 /// A `target` that larder cannot take.
@@ -173,7 +173,7 @@ pub(crate) fn place_copies(
         fs::create_dir_all(beside).at("make", beside)?;
         let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
         let new = new.at("make", &to)?;
-        let source = copy::open(&from).at("make", &to)?;
+        let source = regular::open_own(&from).at("make", &to)?;
         copy::fill(&source, new.as_file(), &copy::unwatched).at("make", &to)?;
         new.as_file().set_permissions(metadata.permissions()).at("make", &to)?;
         filetime::set_file_mtime(new.path(), time).at("make", &to)?;

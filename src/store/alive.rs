@@ -20,8 +20,8 @@ use rustix::io::Errno;
 
 use super::error::StoreError;
 use super::layout::Store;
-use crate::base::fault;
 use crate::base::names::{ProjectName, ToolchainId};
+use crate::base::{fault, regular};
 
 /// The ending of a file's name that shows that something of a directory's command runs.
 pub(super) const ENDING: &str = "alive";
@@ -44,11 +44,12 @@ impl Sign {
 
     /// Whether something of a directory's last command runs.
     pub(crate) fn is_shown(path: &Path) -> io::Result<bool> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let file = match regular::open_own(path) {
+            // What else is there was made by no larder, and nobody has a sign of it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || regular::is_odd(&error) => {
+                return Ok(false);
+            }
+            other => other?,
         };
         match flock(file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),

@@ -51,7 +51,7 @@ impl Store {
 
     fn read_key(&self) -> Result<Option<Key>, StoreError> {
         let path = self.key_file();
-        let bytes = match regular::read(&path, LONGEST) {
+        let bytes = match regular::read_own(&path, LONGEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.at("read", &path)?,
         };

@@ -107,10 +107,6 @@ impl Store {
         for dir in ["bin", "cargo-home", "observed", "projects", "trash"] {
             make_dir(&root.join(dir))?;
         }
-        // These are mounted elsewhere, for whoever the command becomes.
-        for dir in ["cargo-home/registry", "cargo-home/git"] {
-            make_shown(&root.join(dir))?;
-        }
         if !root.join("larder.toml").exists() {
             atomic::write(&root.join("larder.toml"), POLICY.as_bytes(), 0o644)?;
         }

@@ -18,7 +18,7 @@ use crate::base::digest::Digest;
 use crate::base::moment::Moment;
 use crate::base::path_error::{At, PathError};
 use crate::base::tree::{Made, Tree};
-use crate::base::{copy, fault};
+use crate::base::{copy, fault, regular};
 use crate::decide::needed::Needed;
 use crate::observe::identity::Mentions;
 use crate::observe::trace::Traces;
@@ -89,7 +89,7 @@ pub(crate) fn unshare(path: &Path, beside: &Path) -> Result<bool, PathError> {
     fault::point("store.copy");
     let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside).at("copy", path)?;
     fault::point("store.fill-copy");
-    let source = copy::open(path).at("copy", path)?;
+    let source = regular::open_own(path).at("copy", path)?;
     copy::fill(&source, new.as_file(), &copy::unwatched).at("copy", path)?;
     new.as_file().set_permissions(metadata.permissions()).at("copy", path)?;
     let mtime = FileTime::from_last_modification_time(&metadata);

@@ -276,13 +276,18 @@ fn safety_immutable_files_go_with_the_rest_and_nobody_elses_are_made_changeable(
         bag=store/trash/bag; mkdir -p $bag/0/{a,b,closed} mine
         touch $bag/0/a/{1..30} $bag/0/b/{1..30} $bag/0/closed/{1..3} mine/file
         trap 'chattr -R -i mine; [ ! -e $bag ] || chattr -R -i $bag' EXIT
-        ln mine/file $bag/0/a/link; ln -s ../../../../../mine/file $bag/0/a/symlink
+        ln -s ../../../../../mine/file $bag/0/a/symlink
         chattr +i $bag/0/a/{7,9} $bag/0/closed mine
         code=0; ./larder gc || code=$?
         echo code $code; find store/trash -mindepth 1 | sort; lsattr -d mine | cut -c 5
+        # One with a name outside is somebody's, and stays.
+        mkdir -p $bag/1; chattr -i mine; ln mine/file $bag/1/link; touch $bag/1/other; chattr +i mine/file
+        code=0; ./larder gc || code=$?
+        echo code $code; find store/trash -type f | sort; lsattr mine/file | cut -c 5
     ";
     let said = run(&mut script(&world, text)).succeeds();
-    assert!(said.stdout.ends_with("code 0\ni\n"), "{said:#?}");
+    assert!(said.stdout.contains("code 0\ni\n"), "{said:#?}");
+    assert!(said.stdout.ends_with("code 1\nstore/trash/bag/1/link\ni\n"), "{said:#?}");
     canaries_live(&world);
 }
 

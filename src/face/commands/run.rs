@@ -33,38 +33,16 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     watch.step("open");
     room::make(&store, output);
     watch.step("make room");
-    let command = project.words();
-    let mut is_due = warm.is_due(project.settings.verify_every) && copy_sources(&mut warm, output);
-    let done = warm.carry_out(&command, &mut watch);
-    let is_for_nothing = done.as_ref().is_ok_and(|done| done.is_for_nothing);
-    let is_discarded = warm.is_throwaway();
-    let code = done.and_then(|done| exit_code(done, output));
-    if is_due && !matches!(code, Ok(DONE)) {
-        // What went wrong is to be said; what cannot be removed now, a collection removes.
-        let _ = warm.clear_cold();
+    let built = build(&mut warm, &project, &mut watch, output);
+    if warm.is_throwaway() || built.as_ref().is_ok_and(|built| built.is_for_nothing) {
+        let discarded = warm.discard();
+        empty_scraps(&store, output);
+        output.detail(&watch.summary());
+        // Where the build itself failed that is to be said; what cannot be removed now, a collection removes.
+        let code = built?.code;
+        return discarded.map(|()| code);
     }
-    let mut code = match code {
-        Err(error) if is_discarded => {
-            let _ = warm.discard();
-            return Err(error);
-        }
-        other => other?,
-    };
-    if is_for_nothing {
-        say_where(&project, output);
-        return throw_away(&store, warm, code, &watch, output);
-    }
-    if warm.is_given_up() {
-        is_due = false;
-        let _ = warm.clear_cold();
-    }
-    if code == DONE && is_due {
-        code = verify_by_itself(&mut warm, &command, &project, output)?;
-        watch.step("verify");
-    }
-    if is_discarded {
-        return throw_away(&store, warm, code, &watch, output);
-    }
+    let code = built?.code;
     room::make(&store, output);
     watch.step("make room");
     let share = if code == DONE { sharing::configured(&store, output) } else { None };
@@ -80,18 +58,39 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     Ok(code)
 }
 
-/// Removes the directory of a use of which nothing stays.
-fn throw_away(
-    store: &Store,
-    warm: Session<'_>,
+/// What came of a command, and of the comparison that was due after it.
+struct Built {
     code: u8,
-    watch: &Stopwatch,
+    /// Whether a directory was made, and nothing built in it.
+    is_for_nothing: bool,
+}
+
+/// Runs the command, and compares what it left with a cold build, if that is due.
+fn build(
+    warm: &mut Session<'_>,
+    project: &Project,
+    watch: &mut Stopwatch,
     output: Output,
-) -> Result<u8> {
-    warm.discard()?;
-    empty_scraps(store, output);
-    output.detail(&watch.summary());
-    Ok(code)
+) -> Result<Built> {
+    let command = project.words();
+    let is_due = warm.is_due(project.settings.verify_every) && copy_sources(warm, output);
+    let done = warm.carry_out(&command, watch);
+    let is_for_nothing = done.as_ref().is_ok_and(|done| done.is_for_nothing);
+    let code = done.and_then(|done| exit_code(done, output));
+    let is_compared = is_due && matches!(code, Ok(DONE)) && !warm.is_given_up();
+    if is_due && !is_compared {
+        // What went wrong is to be said; what cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
+    }
+    let mut code = code?;
+    if is_for_nothing {
+        say_where(project, output);
+    }
+    if is_compared {
+        code = verify_by_itself(warm, &command, project, output)?;
+        watch.step("verify");
+    }
+    Ok(Built { code, is_for_nothing })
 }
 
 /// A cargo that was started beside the sources finds none: this is said by nobody else.

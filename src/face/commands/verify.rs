@@ -12,6 +12,7 @@ use crate::base::names::ProjectName;
 use crate::decide::verdict::Verdict;
 use crate::face::cli::VerifyArgs;
 use crate::output::{Output, Report, Stopwatch};
+use crate::work::project::Project;
 use crate::work::session::Session;
 use crate::work::verify::{self, Comparison, NOTHING};
 
@@ -36,33 +37,43 @@ pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Outp
     watch.step("identify");
     let mut warm = Session::open(&store, &guard, &project, answer, output)?;
     watch.step("open");
-    let command = project.words();
-    let code = build_warm(&mut warm, &command, &mut watch, output);
-    if !matches!(code, Ok(DONE)) {
-        // Whatever went wrong is to be said; what cannot be removed now, a collection removes.
-        let _ = warm.clear_cold();
-    }
-    let code = code?;
-    let code = if code == DONE {
-        let Some(comparison) = verify::compare(&mut warm, &command)? else {
-            bail!("{NOTHING}; give verify the command that builds, and let it build in target/");
-        };
-        let verdict = comparison.verdict;
-        let report = Verified { project: project.name, comparison };
-        output.report(&report, arguments.json)?;
-        if verdict == Verdict::Same { DONE } else { DIFFERENT }
-    } else {
-        output.warning("the command failed, so nothing was compared; mend the build first");
-        code
-    };
-    if warm.is_throwaway() {
-        warm.discard()?;
-    }
+    let compared = build_and_compare(&mut warm, project, arguments.json, &mut watch, output);
+    let discarded = if warm.is_throwaway() { warm.discard() } else { Ok(()) };
+    let code = compared?;
+    discarded?;
     watch.step("compare");
     run::empty_scraps(&store, output);
     watch.step("empty trash");
     output.detail(&watch.summary());
     Ok(code)
+}
+
+/// The warm build, and what came of the comparison.
+fn build_and_compare(
+    warm: &mut Session<'_>,
+    project: Project,
+    json: bool,
+    watch: &mut Stopwatch,
+    output: Output,
+) -> Result<u8> {
+    let command = project.words();
+    let code = build_warm(warm, &command, watch, output);
+    if !matches!(code, Ok(DONE)) {
+        // Whatever went wrong is to be said; what cannot be removed now, a collection removes.
+        let _ = warm.clear_cold();
+    }
+    let code = code?;
+    if code != DONE {
+        output.warning("the command failed, so nothing was compared; mend the build first");
+        return Ok(code);
+    }
+    let Some(comparison) = verify::compare(warm, &command)? else {
+        bail!("{NOTHING}; give verify the command that builds, and let it build in target/");
+    };
+    let verdict = comparison.verdict;
+    let report = Verified { project: project.name, comparison };
+    output.report(&report, json)?;
+    Ok(if verdict == Verdict::Same { DONE } else { DIFFERENT })
 }
 
 /// The build that is compared, with copies of the sources made before it.

@@ -5,16 +5,14 @@
 //! Cargo 1.95), and where `.cargo-ok` is there nothing is unpacked at all.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use sha2::{Digest as _, Sha256};
 
-use crate::base::copy;
 use crate::base::digest::Digest;
 use crate::base::encoding::hexadecimal;
+use crate::base::regular;
 use crate::base::tree::{Entry, Node, Tree};
 
 /// A tar is made of blocks of so many bytes.
@@ -47,19 +45,8 @@ struct Header {
 
 /// The bytes of an archive, if it is a regular file with this SHA-256 in hexadecimal digits.
 pub(crate) fn read_true(path: &Path, sum: &str) -> Option<Vec<u8>> {
-    let bytes = read(path).ok()?;
+    let bytes = regular::read_own(path, LARGEST).ok()?;
     (hexadecimal(&Sha256::digest(&bytes)) == sum).then_some(bytes)
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file: File = copy::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > LARGEST {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Whether a tree is what is unpacked from an archive with this checksum; `name` is the directory in it.

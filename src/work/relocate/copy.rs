@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 use super::{MoveError, beside, sync_parent};
 use crate::base::path_error::{At, PathError};
-use crate::base::{copy, fault};
+use crate::base::{copy, fault, regular};
 use crate::store::moving::{MOVING, Moving, ORIGIN, Origin};
 use crate::store::{Store, TAG, evict};
 use crate::work::collect::rescan;
@@ -127,7 +127,8 @@ impl Copy<'_> {
 fn copy_file(from: &Path, to: &Path, progress: &dyn Fn(u64)) -> Result<(), PathError> {
     let metadata = fs::symlink_metadata(from).at("read", from)?;
     fault::point("relocate.copy");
-    let done = copy::open(from).and_then(|source| copy::fill(&source, &copy::make(to)?, progress));
+    let done =
+        regular::open_own(from).and_then(|source| copy::fill(&source, &copy::make(to)?, progress));
     done.at("copy", from)?;
     give(to, &metadata)
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use filetime::FileTime;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::base::{copy, fault};
+use crate::base::{copy, fault, regular};
 
 /// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`. Returns every `.git` in
 /// it, relative to it.
@@ -99,7 +99,7 @@ impl Copy {
             }
             self.links.insert(inode, to.to_owned());
         }
-        let source = match copy::open(from) {
+        let source = match regular::open_own(from) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
             other => Some(other?),
         };

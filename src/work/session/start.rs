@@ -1,24 +1,18 @@
 //! A directory that begins with a copy of what a more trusted domain left (decision 107).
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "makes the directory that the copy is put together in"
-)]
-
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::copy::copy;
 use super::sharing::is_cold;
 use super::waiting::wait_for_cargo;
 use crate::base::names::DomainName;
 use crate::base::path_error::At;
-use crate::base::{atomic, fault};
+use crate::base::{atomic, fault, regular};
 use crate::observe::identity::{Identity, IdentityRecord, Veil, Way};
-use crate::output::{Output, Progress, seconds, size};
+use crate::output::{Output, Progress, one_line, seconds, size};
 use crate::store::evict::Trash;
 use crate::store::{EntryPaths, EntryRecord, Lock, Store, boot_id};
 use crate::work::project::{Project, in_identity};
@@ -66,7 +60,14 @@ pub(super) fn lock(
         }
         if let Some(theirs) = Lock::try_acquire(&origin.paths.lock(), "larder run")? {
             let identity = identity.recorded(veil)?;
-            origin.copy(store, project, &paths, &identity, (&lock, &theirs), output)?;
+            let locks = (&lock, &theirs);
+            if let Err(error) = origin.copy(store, project, &paths, &identity, locks, output) {
+                let (name, domain) = (&project.name, origin.domain);
+                output.warning(&format!(
+                    "{name} does not begin with what domain {domain} left, building cold: {}",
+                    one_line(&error)
+                ));
+            }
             return Ok(lock);
         }
         drop(lock);
@@ -117,14 +118,11 @@ impl<'a> Origin<'a> {
         let _cargo = wait_for_cargo(&self.paths.target(), project.settings.wait, output)?;
         let record = record.begun_from(identity);
         let made = self.fill(store, &to.staging(), identity, &record);
-        if let Err(error) = made {
+        if let Err(error) = made.and_then(|()| Ok(store.adopt(to, lock)?)) {
             // If it cannot be moved now, a collection does it.
             let _ = Trash::new(store).take(&to.staging());
-            return Err(error).with_context(|| {
-                format!("cannot begin with what domain {} left of {}", self.domain, project.name)
-            });
+            return Err(error);
         }
-        store.adopt(to, lock)?;
         let (all, time) = (size(record.size), seconds(started.elapsed().as_secs_f64()));
         let (name, domain) = (&project.name, self.domain);
         output.note(&format!("{name} begins with what domain {domain} left: {all} in {time}"));
@@ -141,7 +139,7 @@ impl<'a> Origin<'a> {
     ) -> Result<()> {
         Trash::new(store).take(staging)?;
         fault::point("start.make");
-        fs::create_dir(staging).at("make", staging)?;
+        atomic::make_inner(staging).at("make", staging)?;
         let records = [self.paths.state(), self.paths.manifest(), self.paths.kept()];
         let trees = [self.paths.target(), self.paths.cargo(), self.paths.caches()];
         for part in trees.iter().chain(&records) {
@@ -152,7 +150,7 @@ impl<'a> Origin<'a> {
         let place = in_staging(staging, &self.paths.identity());
         atomic::write(&place, &identity.encoded()?, 0o644)?;
         if !record.throwaway {
-            let directory = fs::File::open(staging).at("open", staging)?;
+            let directory = regular::open_directory(staging).at("open", staging)?;
             fault::point("start.sync");
             rustix::fs::syncfs(&directory).at("sync", staging)?;
         }

@@ -10,7 +10,7 @@ use filetime::FileTime;
 
 use crate::base::moment::Moment;
 use crate::base::path_error::{At, PathError};
-use crate::base::{copy, fault};
+use crate::base::{copy, fault, regular};
 
 /// Makes a directory that nobody else may enter.
 pub(super) fn make_dir(dir: &Path) -> Result<(), PathError> {
@@ -34,7 +34,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), PathError> {
 /// Opens a regular file, and a new one that only its owner may read.
 fn open_both(from: &Path, to: &Path) -> Result<(File, File), PathError> {
     fault::point("share.copy");
-    let source = copy::open(from).at("read", from)?;
+    let source = regular::open_own(from).at("read", from)?;
     Ok((source, copy::make(to).at("make", to)?))
 }
 

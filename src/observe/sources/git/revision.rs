@@ -5,20 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sha1::{Digest as _, Sha1};
 
 use super::command::WorkTree;
-use crate::base::copy;
 use crate::base::digest::Digest;
 use crate::base::encoding::hexadecimal;
+use crate::base::regular;
 use crate::base::tree::{Entry, Node, Tree};
 
 /// SHA-1, as git names objects by it.
 type Name = [u8; 20];
+
+/// No file of a checkout is read that has more bytes: it counts as another one.
+const LARGEST: u64 = 1 << 30;
 
 /// What is known of a checkout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +120,7 @@ fn directory(lines: &Lines) -> Name {
 
 /// The name of a file's content, which has to be what was seen.
 fn file_name(path: &Path, seen: Digest) -> Option<Name> {
-    let mut bytes = Vec::new();
-    copy::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    let bytes = regular::read_own(path, LARGEST).ok()?;
     (Digest::of(&bytes) == seen).then(|| object("blob", &bytes))
 }
 
