@@ -159,6 +159,22 @@ fn what_a_killed_use_would_have_discarded_is_collected() {
 }
 
 #[test]
+fn what_cannot_be_copied_makes_a_cold_build_and_no_failed_one() {
+    let world = World::new();
+    assert_eq!(build(&world, &[]), 2);
+    // Files may be as long as records are, and programs may not.
+    let script = "trap '' XFSZ; ulimit -f 256; exec \"$@\"";
+    let requests = ["--domain", "requests", "--from", "default"];
+    let larder = command(&world, &requests, &CARGO);
+    let mut limited = world.command("sh");
+    limited.args(["-c", script, "sh"]).arg(larder.get_program()).args(larder.get_args());
+    let said = Said::of(&limited.current_dir(world.source()).output().unwrap());
+    assert!(said.stderr.contains("domain default left, building cold: cannot copy"), "{said:?}");
+    assert_eq!(said.code, 101, "cargo's own end, which may write no program either: {said:?}");
+    assert_eq!(build(&world, &requests), 0);
+}
+
+#[test]
 fn domains_that_begin_from_each_other_do_not_wait_for_each_other() {
     let world = World::new();
     let start = |options: &[&str]| -> Child {

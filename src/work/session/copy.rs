@@ -1,4 +1,4 @@
-//! A copy of the sources for a cold build: times, modes, names and symlinks are those of the sources, as with
+//! A copy of a tree, of the sources for a cold build or of what a domain left: times, modes, names and symlinks are those of the original, as with
 //! `cp -a --reflink=auto`.
 //!
 //! What is mounted in the checkout comes along as files. What cannot be read is there, empty, and cannot be
@@ -29,7 +29,9 @@ pub(super) fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<Pa
         let item = match item {
             Ok(item) => item,
             Err(error) if is_passed_over(&error) => continue,
-            Err(error) => return Err(error).context("cannot copy the sources to build them cold"),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot copy {}", from.display()));
+            }
         };
         let below = item.path().strip_prefix(from).unwrap_or(Path::new(""));
         let place = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
@@ -46,9 +48,7 @@ pub(super) fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<Pa
             Err(error) => {
                 let path = item.path().display();
                 return Err(error).with_context(|| {
-                    format!(
-                        "cannot copy {path} to build it cold; make room or mend its permissions"
-                    )
+                    format!("cannot copy {path}; make room or mend its permissions")
                 });
             }
         }
