@@ -1,5 +1,5 @@
-//! A copy of a tree, of the sources for a cold build or of what a domain left: times, modes, names and symlinks are those of the original, as with
-//! `cp -a --reflink=auto`.
+//! A copy of a tree, of the sources for a cold build or of what a domain left: times, modes, names and symlinks are
+//! those of the original, as with `cp -a --reflink=auto`.
 //!
 //! What is mounted in the checkout comes along as files. What cannot be read is there, empty, and cannot be
 //! read in the copy either. Sockets, FIFOs and devices mean nothing without who made them.
