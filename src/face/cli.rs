@@ -157,8 +157,9 @@ pub(crate) struct ProvisionArgs {
     /// What is kept warm; can be given more than once [default: cargo]
     #[arg(long, value_enum, value_name = "CACHE")]
     pub with: Vec<CacheKind>,
-    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
-    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    /// For whom it is built: builds of other domains never use what this one leaves [default:
+    /// `$LARDER_DOMAIN`, else as in larder.toml]
+    #[arg(long, value_name = "NAME")]
     pub domain: Option<DomainName>,
     /// Print the report as JSON
     #[arg(long)]
@@ -188,13 +189,14 @@ pub(crate) struct RunArgs {
     /// How long to wait for a directory in use: `10m`, or `forever` [default: as in larder.toml]
     #[arg(long, value_name = "TIME", value_parser = crate::store::config::parse_wait)]
     pub wait: Option<Wait>,
-    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
-    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    /// For whom it is built: builds of other domains never use what this one leaves [default:
+    /// `$LARDER_DOMAIN`, else as in larder.toml]
+    #[arg(long, value_name = "NAME")]
     pub domain: Option<DomainName>,
     /// Begin with a copy of what this domain left, where nothing is kept yet [default: as in larder.toml]
     #[arg(long, value_name = "NAME")]
     pub from: Option<DomainName>,
-    /// Build in a copy of what is kept, leave the artifacts in target/, and throw the rest away
+    /// Build in a copy of what is kept, leave programs and libraries in target/, and throw the rest away
     #[arg(long)]
     pub discard: bool,
     /// The command and its arguments

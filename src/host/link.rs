@@ -6,7 +6,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "makes the name `target`, and what it leads to")]
 
-use std::collections::BTreeSet;
+mod left;
+
+pub(crate) use self::left::leave_copies;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use filetime::FileTime;
 
+use crate::base::atomic::RecordError;
 use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
@@ -28,6 +32,9 @@ pub(crate) enum LinkError {
     /// Something else is there.
     #[error("{} was not made by larder; move it away or remove it, then try again", .0.display())]
     Occupied(PathBuf),
+    /// What says which copies are larder's could not be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The name could not be made.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -62,6 +69,7 @@ pub(crate) fn make_mount_point(place: &Path) -> Result<(), LinkError> {
 pub(crate) fn make_whole_link(place: &Path, kept: &Path) -> Result<(), LinkError> {
     check(place)?;
     evict_whole_link(place)?;
+    left::take_back(place)?;
     if place.is_symlink() {
         return Err(LinkError::Occupied(place.to_owned()));
     }
@@ -93,6 +101,7 @@ pub(crate) fn leads_to(place: &Path) -> Option<PathBuf> {
 /// command then finds a place of its own for what larder does not keep.
 pub(crate) fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkError> {
     make_mount_point(place)?;
+    left::take_back(place)?;
     let theirs = names_in(place)?;
     let kept_names: Vec<OsString> =
         names_in(kept)?.into_iter().filter(|name| is_shown(name)).collect();
@@ -120,65 +129,63 @@ pub(crate) fn leave(place: &Path, kept: &Path) -> Result<Vec<OsString>, LinkErro
     Ok(hidden)
 }
 
-/// Leaves copies of artifacts at the name, of a kept directory that goes. What led to another one where they
-/// belong goes first: what is written there would be written into that.
-pub(crate) fn leave_copies(
-    place: &Path,
-    kept: &Path,
-    artifacts: &[PathBuf],
-) -> Result<(), LinkError> {
-    make_mount_point(place)?;
-    let tops: BTreeSet<_> = artifacts.iter().filter_map(|path| path.iter().next()).collect();
-    for link in tops.into_iter().map(|top| place.join(top)) {
-        if own_link(&link).is_some() {
-            evict::remove_symlink(&link)?;
-        }
-    }
-    place_copies(place, kept, artifacts)
-}
-
 /// Leaves a directory at the name with no way to the kept directory, for who may not go it.
 pub(crate) fn leave_no_way(place: &Path) -> Result<(), LinkError> {
     make_mount_point(place)?;
+    left::take_back(place)?;
     let own = names_in(place)?.into_iter().map(|name| place.join(name));
     let own = own.filter(|link| own_link(link).is_some());
     own.into_iter().try_for_each(|link| Ok(evict::remove_symlink(&link)?))
 }
 
 /// Puts copies of artifacts, by path relative to the kept directory, where users take them and where somebody
-/// else's directory stands. Each in one step; what is the same already is left alone.
+/// else's directory stands. Each in one step; what is the same already is left alone. What cannot be put there keeps
+/// nothing else from it; the first error is told.
 pub(crate) fn place_copies(
     place: &Path,
     kept: &Path,
     artifacts: &[PathBuf],
 ) -> Result<(), LinkError> {
+    let mut first = Ok(());
     for path in artifacts {
-        let (from, to) = (kept.join(path), place.join(path));
-        let metadata = fs::symlink_metadata(&from).at("make", &from)?;
-        let time = FileTime::from_last_modification_time(&metadata);
-        if !metadata.is_file() {
-            continue;
-        }
-        // Size and time alone would take what somebody else made within the same tick of the clock.
-        let is_same = fs::symlink_metadata(&to).is_ok_and(|there| {
-            there.is_file()
-                && there.len() == metadata.len()
-                && FileTime::from_last_modification_time(&there) == time
-        });
-        if is_same && same_content(&from, &to).at("make", &to)? {
-            continue;
-        }
-        let beside = to.parent().unwrap_or(place);
-        fault::point("link.copy");
-        fs::create_dir_all(beside).at("make", beside)?;
-        let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
-        let new = new.at("make", &to)?;
-        let source = regular::open_own(&from).at("make", &to)?;
-        copy::fill(&source, new.as_file(), &copy::unwatched).at("make", &to)?;
-        new.as_file().set_permissions(metadata.permissions()).at("make", &to)?;
-        filetime::set_file_mtime(new.path(), time).at("make", &to)?;
-        new.persist(&to).at("make", &to)?;
+        let placed = place_copy(&kept.join(path), &place.join(path));
+        first = first.and(placed);
     }
+    first
+}
+
+/// Whether something is in the place of an artifact, and not the artifact: users would take it for that.
+pub(crate) fn is_another(place: &Path, kept: &Path, artifact: &Path) -> bool {
+    let (from, to) = (kept.join(artifact), place.join(artifact));
+    let is_file = fs::symlink_metadata(&from).is_ok_and(|from| from.is_file());
+    is_file && to.symlink_metadata().is_ok() && !same_content(&from, &to).unwrap_or(false)
+}
+
+fn place_copy(from: &Path, to: &Path) -> Result<(), LinkError> {
+    let metadata = fs::symlink_metadata(from).at("make", from)?;
+    let time = FileTime::from_last_modification_time(&metadata);
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    // Size and time alone would take what somebody else made within the same tick of the clock.
+    let is_same = fs::symlink_metadata(to).is_ok_and(|there| {
+        there.is_file()
+            && there.len() == metadata.len()
+            && FileTime::from_last_modification_time(&there) == time
+    });
+    if is_same && same_content(from, to).at("make", to)? {
+        return Ok(());
+    }
+    let beside = to.parent().unwrap_or(Path::new("/"));
+    fault::point("link.copy");
+    fs::create_dir_all(beside).at("make", beside)?;
+    let new = tempfile::Builder::new().prefix(".larder-").tempfile_in(beside);
+    let new = new.at("make", to)?;
+    let source = regular::open_own(from).at("make", to)?;
+    copy::fill(&source, new.as_file(), &copy::unwatched).at("make", to)?;
+    new.as_file().set_permissions(metadata.permissions()).at("make", to)?;
+    filetime::set_file_mtime(new.path(), time).at("make", to)?;
+    new.persist(to).at("make", to)?;
     Ok(())
 }
 

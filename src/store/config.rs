@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::environment;
-use crate::base::names::{DomainName, ProjectName};
+use crate::base::names::{DomainName, ParseDomainNameError, ProjectName};
 use crate::base::quantity::{Amount, ByteSize, ParseLimitError, Span};
 use crate::decide::policy::{self, Limits};
 use crate::observe::identity::{Fidelity, PackageMode};
@@ -49,6 +49,9 @@ pub(crate) enum ConfigError {
         #[source]
         source: io::Error,
     },
+    /// The environment names a domain that cannot be one.
+    #[error("LARDER_DOMAIN cannot be used; correct it, it is {0}")]
+    Domain(ParseDomainNameError),
     /// The file says something that larder does not know.
     #[error("{} cannot be used: {why}; correct it, or remove the line", path.display())]
     Parse { path: PathBuf, why: String },
@@ -124,8 +127,7 @@ impl File {
             let why = format!("min-free is of the whole store, and cannot be set for {name} alone");
             return Err(serde::de::Error::custom(why));
         }
-        let domains = table.remove("domain").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
-        domains::check(&domains).map_err(serde::de::Error::custom)?;
+        let domains = table.remove("domain").map_or(Ok(BTreeMap::new()), domains::read)?;
         let share = table.remove("share").map(toml::Value::try_into).transpose()?;
         Ok(Self { general: keys("", table)?, projects, domains, share })
     }

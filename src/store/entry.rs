@@ -155,7 +155,6 @@ impl EntryRecord {
     /// The record of a directory that begins with what this one's left, in another domain.
     pub(crate) fn begun_from(&self, identity: &IdentityRecord) -> Self {
         Self {
-            uses: self.uses,
             size: self.size,
             inodes: self.inodes,
             successes: self.successes,

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::base::digest::Digest;
 use crate::base::names::ProjectName;
 use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
@@ -170,6 +171,16 @@ pub(crate) fn remove_unchanged(path: &Path, written: &[u8]) -> Result<(), EvictE
         )));
     }
     fault::point("evict.unlink-added");
+    rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
+        .map_err(|errno| EvictError::new(path, errno))
+}
+
+/// Removes a file outside the store, no symlink, that still has the content with which larder left it.
+pub(crate) fn remove_left(path: &Path, digest: Digest) -> Result<(), EvictError> {
+    if !Digest::of_file(path).is_ok_and(|found| found == digest) {
+        return Ok(());
+    }
+    fault::point("evict.unlink-left");
     rustix::fs::unlinkat(rustix::fs::CWD, path, AtFlags::empty())
         .map_err(|errno| EvictError::new(path, errno))
 }

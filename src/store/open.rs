@@ -127,9 +127,9 @@ impl OpenEntry {
         self.make().map_err(OpenError::Store)
     }
 
-    /// Removes a directory that was made for nothing, with its lock.
+    /// Removes a directory of which nothing stays, with its lock: what of it is in the trash goes with the next scraps.
     pub(crate) fn discard(self, store: &Store) -> Result<(), OpenError> {
-        Trash::new(store).take(&self.paths.dir)?;
+        Trash::new(store).take_replaced(&self.paths)?;
         evict::remove_lock(store, &self.paths.lock(), self.lock)?;
         Ok(evict::remove_project(store, &self.record.project)?)
     }

@@ -89,6 +89,11 @@ impl Project {
         self.throwaway = Some(format!("{}-{}", std::process::id(), now.0));
     }
 
+    /// Whether what this use leaves is thrown away.
+    pub(crate) fn is_throwaway(&self) -> bool {
+        self.throwaway.is_some()
+    }
+
     /// The domain of its directory, as the identity names it.
     fn domain(&self) -> String {
         let own = in_identity(&self.domains.own);

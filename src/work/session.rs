@@ -125,7 +125,7 @@ impl Session<'_> {
             }
             other => other?,
         };
-        self.bring_archives(&begun)?;
+        self.bring_archives(&begun);
         let mut mounts = self.attach(&self.entry.paths().target())?;
         self.caches.attach(&mut mounts)?;
         watch.step("attach");
@@ -142,8 +142,7 @@ impl Session<'_> {
         let ran = Ran { outcome, seconds, started, recorder, untouched };
         let closed = match self.close(&ran, &begun, &found, led_to.as_deref()) {
             Err(error) if self.is_of_kept(&error) => {
-                self.give_up(&ran, &error, led_to.as_deref());
-                Ok(false)
+                self.give_up(&ran, &error, led_to.as_deref()).map(|()| false)
             }
             other => other,
         };
@@ -285,7 +284,7 @@ impl Session<'_> {
         let after = self.look_after(&layout, ran, begun)?;
         if untouched.is_none() {
             let lock = self.learn(begun, &after, started)?;
-            self.share_archives(lock.as_ref())?;
+            self.share_archives(lock.as_ref());
         }
         let before = begun.manifest.as_ref();
         let outdated = before.and_then(|before| after.manifest.outdated_in(before));
@@ -302,7 +301,7 @@ impl Session<'_> {
         let measured = to_measure.then(held);
         let compiled = after.compiled;
         let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
-        self.leave_links(led_to.filter(|_| built_nothing), &layout);
+        let way = self.leave_links(led_to.filter(|_| built_nothing), &layout);
         self.entry.close(Closed { outcome, seconds, compiled, untouched }, measured, &fresh)?;
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);
@@ -313,7 +312,7 @@ impl Session<'_> {
         if outcome == Outcome::Succeeded && !after.has_units && self.checkout.target.is_some() {
             self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
         }
-        Ok(built_nothing && self.entry.is_new() && self.caches.is_empty())
+        way.map(|()| built_nothing && self.entry.is_new() && self.caches.is_empty())
     }
 
     /// Looks at what the command left, once what users take has inodes of its own.

@@ -144,6 +144,80 @@ fn what_is_discarded_where_nothing_is_kept_leaves_no_directory() {
 }
 
 #[test]
+fn what_was_discarded_passes_for_nothing_that_a_later_use_made() {
+    let world = World::new();
+    let release = world.source().join("target/release");
+    run(
+        &world,
+        &["--discard"],
+        &["sh", "-c", "cargo build --release --offline && echo evil >target/release/libevil.so"],
+    );
+    assert!(release.join("libevil.so").is_file());
+    fs::write(release.join("mine"), "mine").unwrap();
+    assert_eq!(build(&world, &[]), 2);
+    assert!(!release.join("libevil.so").exists());
+    assert_eq!(fs::read_to_string(release.join("mine")).unwrap(), "mine");
+    assert_eq!(world.binary(), world.cold());
+    // Nor does what an ordinary use made pass for that of one that is discarded.
+    fs::remove_dir_all(world.source().join("target")).ok();
+    run(&world, &[], &["cargo", "doc", "--offline"]);
+    assert!(world.source().join("target/doc").exists());
+    run(&world, &["--discard"], &["cargo", "doc", "--offline"]);
+    assert!(!world.source().join("target/doc").exists());
+}
+
+#[test]
+fn an_artifact_that_cannot_be_put_where_another_one_is_fails_the_build() {
+    let world = World::new();
+    let artifact = world.source().join("target/release/bread");
+    let ordinary = (&[] as &[&str], "is not what the build made");
+    for (options, what) in [ordinary, (&["--discard"], "not all that the build made is left")] {
+        fs::create_dir_all(artifact.join("in the way")).unwrap();
+        let said = Said::of(&command(&world, options, &CARGO).output().unwrap());
+        said.refuses(125, &[what, "Is a directory"]);
+        fs::remove_dir_all(&artifact).unwrap();
+        run(&world, options, &CARGO);
+        assert_eq!(fs::read(&artifact).unwrap().len(), world.binary().len());
+        fs::remove_dir_all(world.source().join("target")).unwrap();
+    }
+}
+
+#[test]
+fn a_use_that_was_to_be_discarded_and_could_not_begin_leaves_nothing() {
+    let world = World::new();
+    assert_eq!(build(&world, &[]), 2);
+    let mut other = command(&world, &[], &["sh", "-c", "touch begun; sleep 60"]).spawn().unwrap();
+    wait_until(|| world.source().join("begun").exists());
+    let before = directories(&world);
+    let said =
+        Said::of(&command(&world, &["--discard", "--wait", "200ms"], &CARGO).output().unwrap());
+    said.refuses(125, &["in use by"]);
+    assert_eq!(directories(&world), before);
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn nothing_of_a_discarded_use_waits_in_the_trash() {
+    let world = World::new();
+    assert_eq!(build(&world, &[]), 2);
+    run(&world, &["--discard"], &CARGO);
+    assert_eq!(fs::read_dir(world.store().join("trash")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_variable_that_is_empty_names_no_domain() {
+    let world = World::new();
+    let with = |value: &str| {
+        Said::of(&command(&world, &[], &CARGO).env("LARDER_DOMAIN", value).output().unwrap())
+    };
+    with("").succeeds();
+    assert_eq!(build(&world, &[]), 0, "it was the default domain");
+    with("a/b")
+        .refuses(125, &["LARDER_DOMAIN cannot be used", "not a domain's name; take 1 to 128"]);
+}
+
+#[test]
 fn what_a_killed_use_would_have_discarded_is_collected() {
     let world = World::new();
     assert_eq!(build(&world, &[]), 2);

@@ -350,3 +350,28 @@ fn a_git_dependency_is_what_its_commit_says() {
         assert!(said.stderr.contains("not as it was downloaded"), "{more}: {said:#?}");
     }
 }
+
+#[test]
+fn a_damaged_git_database_stops_no_later_build() {
+    let market = Market::new();
+    market.sh("cp -r grain-0.1.0 grain");
+    market.commit("grain");
+    market.project("bread", &format!("{{ git = 'file://{}' }}", market.path("grain").display()));
+    market.build("bread", RELEASE);
+    // Every object of the database loose, and the one of the source another.
+    let damage = "cd $HOME/.cargo/git/db/*/ && mkdir ../../packs && mv objects/pack/* ../../packs &&
+        for pack in ../../packs/*.pack; do git unpack-objects -q <$pack; done; rm -rf ../../packs
+        blob=$(git rev-parse $(git for-each-ref --format='%(objectname)' | head -n 1):src/lib.rs)
+        object=objects/$(echo $blob | cut -c 1-2)/$(echo $blob | cut -c 3-); chmod u+w $object
+        printf 'blob 5\\0other' | python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.compress(sys.stdin.buffer.read()))' >$object";
+    for (what, more) in [
+        ("and the checkout is gone", "rm -rf ../../checkouts/*"),
+        ("and the checkout is another", "echo more >>$(echo ../../checkouts/*/*)/src/lib.rs"),
+    ] {
+        market.build("bread", &format!("{RELEASE}\n({damage}\n{more})"));
+        let said = market.build("bread", "cargo build; cargo build --release");
+        assert!(said.stderr.contains("git/db/"), "{what}: {said:#?}");
+        assert_eq!(market.says("bread", "release"), "1", "{what}");
+        market.sh(&format!("rm -rf {}/target/debug", market.kept("bread").display()));
+    }
+}

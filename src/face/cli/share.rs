@@ -29,8 +29,9 @@ pub(crate) struct PullArgs {
     /// The directory with the project's Cargo.toml [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
-    /// For whom it is built: builds of other domains never use what this one leaves [default: as in larder.toml]
-    #[arg(long, value_name = "NAME", env = "LARDER_DOMAIN")]
+    /// For whom it is built: builds of other domains never use what this one leaves [default:
+    /// `$LARDER_DOMAIN`, else as in larder.toml]
+    #[arg(long, value_name = "NAME")]
     pub domain: Option<DomainName>,
     /// Print the report as JSON
     #[arg(long)]

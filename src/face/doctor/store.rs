@@ -255,11 +255,7 @@ pub(crate) fn budgets(
 /// In which domain a build that is started here would be.
 pub(crate) fn domain(store: &Store, variable: impl Fn(&str) -> Option<String>) -> Check {
     const NAME: &str = "domain";
-    let named = match variable("LARDER_DOMAIN").map(|name| name.parse()).transpose() {
-        Ok(named) => named,
-        Err(error) => return Check::error(NAME, error),
-    };
-    let domains = match config::domains(store, named, None) {
+    let domains = match config::domains(store, None, None) {
         Ok(domains) => domains,
         Err(error) => return Check::error(NAME, error),
     };

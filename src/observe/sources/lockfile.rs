@@ -39,6 +39,15 @@ impl Package {
         self.checksum.as_deref().or_else(|| commit().map(|(_, commit)| commit))
     }
 
+    /// What Cargo calls the repository that it is from, in small letters, if it is from one: the last part of the address
+    /// (`sources/git/source.rs`, `ident`, Cargo 1.95).
+    pub(crate) fn repository(&self) -> Option<String> {
+        let address = self.source.as_deref()?.strip_prefix("git+")?;
+        let address = address.split(['?', '#']).next()?.trim_end_matches('/').to_lowercase();
+        let name = address.rsplit('/').next()?;
+        Some(name.strip_suffix(".git").unwrap_or(name).to_owned())
+    }
+
     /// `name version`.
     pub(crate) fn id(&self) -> String {
         format!("{} {}", self.name, self.version)

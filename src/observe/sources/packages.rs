@@ -88,6 +88,7 @@ impl Packages {
                 seen.spoilt_of(package, place, before).into_iter().flatten()
             });
             seen.spoilt = spoilt.collect();
+            seen.spoilt.extend(before.map(|before| seen.gone_since(before)).unwrap_or_default());
         }
         seen.remember(before);
         Ok(seen)
@@ -108,6 +109,15 @@ impl Packages {
             is_download(name) && !is_known && !is_what_it_says(place, package, sum, name, tree)
         };
         Some(self.places_of(&id).filter(is_spoilt).map(|(name, _)| name).collect())
+    }
+
+    /// The git checkouts that were there before, and of which nothing is there now: nobody but Cargo makes them, and it
+    /// takes none away that is in use.
+    fn gone_since(&self, before: &Self) -> Vec<PathBuf> {
+        let gone = self.homes.iter().filter(|(_, homes)| homes.is_empty());
+        let known = gone.flat_map(|(id, _)| before.homes.get(id).into_iter().flatten());
+        let known = known.map(|home| super::paths::path(home.clone()));
+        known.filter(|name| name.starts_with("git")).collect()
     }
 
     /// Takes over what was known of packages that a lock file had before: units of theirs may be there still.

@@ -10,6 +10,9 @@ use crate::base::names::DomainName;
 use crate::base::{environment, regular, trust};
 use crate::store::Store;
 
+/// Names the domain where no option does.
+const VARIABLE: &str = "LARDER_DOMAIN";
+
 /// What is said of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -40,7 +43,7 @@ struct Caller<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// The domain that is named, else the one whose rule holds here, else `default`; and those that it may begin from.
+/// The domain that is named, else that of `LARDER_DOMAIN`, else the one whose rule holds here, else `default`; and those that it may begin from.
 /// Who names one to begin from names the only one.
 ///
 /// # Errors
@@ -52,7 +55,9 @@ pub(crate) fn domains(
 ) -> Result<Domains, ConfigError> {
     let rules = File::read(store)?.domains;
     let wrong = |why| ConfigError::Parse { path: store.policy(), why };
-    let own = match named {
+    let said = || environment::text(VARIABLE).filter(|name| !name.is_empty());
+    let said = said().map(|name| name.parse().map_err(ConfigError::Domain)).transpose();
+    let own = match named.map_or(said, |named| Ok(Some(named)))? {
         Some(named) => named,
         None if rules.is_empty() => DomainName::default(),
         None => {
@@ -67,8 +72,26 @@ pub(crate) fn domains(
     Ok(Domains { own, from })
 }
 
+/// Reads the tables; what is wrong is said with the table it is in.
+pub(super) fn read(
+    tables: toml::Value,
+) -> Result<BTreeMap<DomainName, DomainKeys>, toml::de::Error> {
+    let tables: BTreeMap<String, toml::Table> = tables.try_into()?;
+    let read = |(name, table): (String, toml::Table)| {
+        let wrong = |why: &dyn std::fmt::Display| {
+            serde::de::Error::custom(format!("[domain.{name}]: {why}"))
+        };
+        let domain: DomainName = name.parse().map_err(|error| wrong(&error))?;
+        let keys = table.try_into().map_err(|error: toml::de::Error| wrong(&error.message()))?;
+        Ok((domain, keys))
+    };
+    let rules = tables.into_iter().map(read).collect::<Result<_, toml::de::Error>>()?;
+    check(&rules).map_err(serde::de::Error::custom)?;
+    Ok(rules)
+}
+
 /// What is wrong with the rules as they are written.
-pub(super) fn check(rules: &BTreeMap<DomainName, DomainKeys>) -> Result<(), String> {
+fn check(rules: &BTreeMap<DomainName, DomainKeys>) -> Result<(), String> {
     for (name, keys) in rules {
         let is_rule = |text: &&String| text.split_once('=').is_none_or(|(name, _)| name.is_empty());
         if let Some(wrong) = keys.when.iter().find(is_rule) {
@@ -113,9 +136,9 @@ fn matching(
     match (found.next(), found.next()) {
         (None, _) => Ok(DomainName::default()),
         (Some((name, _)), None) => Ok(name.clone()),
-        (Some((one, _)), Some((other, _))) => {
-            Err(format!("this build is of domain {one} and of domain {other}"))
-        }
+        (Some((one, _)), Some((other, _))) => Err(format!(
+            "this build is of domain {one} and of domain {other}, unless --domain names one"
+        )),
     }
 }
 

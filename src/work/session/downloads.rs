@@ -16,6 +16,7 @@ use crate::base::path_error::At;
 use crate::decide::reconcile::some_of;
 use crate::host::home::Home;
 use crate::observe::sources::{Lockfile, Package, SourceState, read_true};
+use crate::output::one_line;
 use crate::store::evict::Trash;
 use crate::work::situation::{Begun, Seen};
 
@@ -32,6 +33,16 @@ impl Session<'_> {
         let Some((home, kept)) = self.kept_home() else { return Ok(()) };
         let packages = &mut seen.state.packages;
         let mut spoilt: Vec<PathBuf> = packages.spoilt().map(|name| kept.join(name)).collect();
+        spoilt.extend(packages.spoilt().filter_map(|name| Some(kept.join(database_of(name)?))));
+        if let Some(lock) =
+            seen.state.lock.as_ref().filter(|_| !self.entry.record().last_succeeded())
+        {
+            let lacks = |package: &&Package| !packages.has(&package.id());
+            let names = lock.packages.iter().filter(lacks).filter_map(Package::repository);
+            spoilt.extend(databases(kept, &names.collect()));
+        }
+        spoilt.sort();
+        spoilt.dedup();
         seen.state_is_recorded &= spoilt.is_empty();
         packages.forget_spoilt();
         if let Some(lock) = &seen.state.lock {
@@ -50,8 +61,16 @@ impl Session<'_> {
         self.take_downloads(&spoilt, &mut Trash::new(self.store))
     }
 
-    /// Gives the directory the archives of its lock file that other builds of the store downloaded.
-    pub(super) fn bring_archives(&self, begun: &Begun) -> Result<()> {
+    /// Gives the directory the archives of its lock file that other builds of the store downloaded. What cannot be had
+    /// so Cargo downloads.
+    pub(super) fn bring_archives(&self, begun: &Begun) {
+        if let Err(error) = self.try_to_bring(begun) {
+            let error = one_line(&error);
+            self.output.warning(&format!("archives in the store are not used: {error}"));
+        }
+    }
+
+    fn try_to_bring(&self, begun: &Begun) -> Result<()> {
         let Some(((home, _), lock)) = self.kept_home().zip(begun.state.lock.as_ref()) else {
             return Ok(());
         };
@@ -72,8 +91,16 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Gives the store what this directory downloaded, as far as its lock file vouches for it.
-    pub(super) fn share_archives(&self, lock: Option<&Lockfile>) -> Result<()> {
+    /// Gives the store what this directory downloaded, as far as its lock file vouches for it. That it cannot takes
+    /// nothing from the build.
+    pub(super) fn share_archives(&self, lock: Option<&Lockfile>) {
+        if let Err(error) = self.try_to_share(lock) {
+            let error = one_line(&error);
+            self.output.warning(&format!("downloaded archives are not shared: {error}"));
+        }
+    }
+
+    fn try_to_share(&self, lock: Option<&Lockfile>) -> Result<()> {
         let Some(((home, _), lock)) = self.kept_home().zip(lock) else { return Ok(()) };
         let mut trash = Trash::new(self.store);
         for index in indexes(&home.registry()) {
@@ -109,6 +136,24 @@ impl Session<'_> {
         self.output.note(&format!("not as it was downloaded, and got anew: {names}"));
         Ok(())
     }
+}
+
+/// The database from which a git checkout was made (`sources/git/source.rs`, Cargo 1.95): both are of one name. Where the
+/// checkout is not what its commit says, or is gone, nothing tells that the database is.
+fn database_of(checkout: &Path) -> Option<PathBuf> {
+    let repository = checkout.strip_prefix("git/checkouts").ok()?.components().next()?;
+    Some(Path::new("git/db").join(repository))
+}
+
+/// The databases of repositories by their names: those of checkouts that were to be made when the last attempt failed.
+fn databases(kept: &Path, names: &BTreeSet<String>) -> Vec<PathBuf> {
+    let found = fs::read_dir(kept.join("git/db")).into_iter().flatten().flatten();
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        let name = name.as_deref().and_then(|name| name.rsplit_once('-'));
+        name.is_some_and(|(name, _)| names.contains(name))
+    };
+    found.map(|entry| entry.path()).filter(is_one).collect()
 }
 
 fn with_sums(lock: &Lockfile) -> impl Iterator<Item = (&Package, &String)> {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::sharing::{Own, pull_when_cold};
+use super::start::{self, Unopened};
 use super::waiting::wait_for_cargo;
-use super::{Checkout, Held, Session, start};
+use super::{Checkout, Held, Session};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::identity::{Answer, IdentityRecord, Surroundings, Veil};
@@ -47,16 +48,18 @@ impl<'a> Session<'a> {
             artifacts: surroundings.artifacts.as_deref().map(outside),
             store: Some(store.root().to_owned()).filter(|root| root.starts_with(&project.source)),
         };
+        let shares = home.as_ref().is_some_and(|home| home.kept().is_some());
         let downloads = Downloads {
             registry: home.as_ref().map_or_else(nowhere, Home::registry),
             git: home.as_ref().map_or_else(nowhere, Home::git),
-            kept: home.as_ref().is_some_and(|home| home.kept().is_some()),
+            kept: shares,
         };
         let sources = Where { built, downloads, ..sources(project, &surroundings, &veil) };
         let source = project.place.inside(&project.source);
         let downloads = ["registry", "git"].map(|name| surroundings.cargo_home.join(name));
         let known = [source.clone()].into_iter().chain(surroundings.target).chain(downloads);
         let view = View { known: known.collect(), source, command: identity.command().to_vec() };
+        let unopened = Unopened::of(store, project, &paths);
         let lock = start::lock(store, project, &identity, &veil, output)?;
         let identity = identity.recorded(&veil)?;
         let place = target.clone().unwrap_or_else(|| project.source.join("target"));
@@ -65,16 +68,10 @@ impl<'a> Session<'a> {
         end_sweep(store, project, &identity, output)?;
         let own = Own { identity, variables: sources.variables.clone() };
         let (entry, broken) = open_entry(store, project, own, lock, output)?;
-        if let Some(reason) = &broken {
-            output.note(&format!(
-                "the kept directory of {} was set aside, because {reason}; building cold",
-                project.name
-            ));
-        }
         let (way, wait) = (project.way, project.settings.wait);
         let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
-        let shares = home.as_ref().is_some_and(|home| home.kept().is_some());
         let downloads = shares.then(|| hold_downloads(store, wait, output)).transpose()?;
+        unopened.opened();
         Ok(Self {
             store,
             output,
@@ -112,7 +109,8 @@ fn sources(project: &Project, surroundings: &Surroundings, veil: &Veil) -> Where
     }
 }
 
-/// Opens the directory; before that, what another machine made of it is pulled where it would be cold.
+/// Opens the directory, saying so if the one that was there was set aside; before that, what another machine made of it is
+/// pulled where it would be cold.
 fn open_entry(
     store: &Store,
     project: &Project,
@@ -121,7 +119,14 @@ fn open_entry(
     output: Output,
 ) -> Result<(OpenEntry, Option<String>)> {
     pull_when_cold(store, project, &own, &lock, output);
-    Ok(OpenEntry::open(store, &project.name, own.identity, lock)?)
+    let (entry, broken) = OpenEntry::open(store, &project.name, own.identity, lock)?;
+    if let Some(reason) = &broken {
+        output.note(&format!(
+            "the kept directory of {} was set aside, because {reason}; building cold",
+            project.name
+        ));
+    }
+    Ok((entry, broken))
 }
 
 /// Ends a sweep that was cut off: only then is the directory what its records say.

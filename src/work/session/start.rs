@@ -25,6 +25,30 @@ struct Origin<'a> {
     paths: EntryPaths,
 }
 
+/// The directory of a use that is not open yet: one of this use alone goes again if that does not come about.
+pub(super) struct Unopened<'a> {
+    store: &'a Store,
+    dir: Option<PathBuf>,
+}
+
+impl<'a> Unopened<'a> {
+    pub(super) fn of(store: &'a Store, project: &Project, paths: &EntryPaths) -> Self {
+        Self { store, dir: project.is_throwaway().then(|| paths.dir.clone()) }
+    }
+
+    /// From here on the session has it.
+    pub(super) fn opened(mut self) {
+        self.dir = None;
+    }
+}
+
+impl Drop for Unopened<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now, a collection removes.
+        let _ = self.dir.iter().try_for_each(|dir| Trash::new(self.store).take(dir));
+    }
+}
+
 /// Locks the directory of an identity. Where nothing was built there yet, it begins with a copy of what is kept
 /// in the nearest domain that it may begin from; that one is only read. Nobody waits for one with the other in
 /// hand.

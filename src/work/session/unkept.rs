@@ -47,7 +47,12 @@ impl Session<'_> {
     }
 
     /// Records that what the command left is not kept. What users take is where they take it until the next use.
-    pub(super) fn give_up(&mut self, ran: &Ran, error: &anyhow::Error, led_to: Option<&Path>) {
+    pub(super) fn give_up(
+        &mut self,
+        ran: &Ran,
+        error: &anyhow::Error,
+        led_to: Option<&Path>,
+    ) -> Result<()> {
         let why = one_line(error);
         let paths = self.entry.paths().clone();
         let layout = Layout::scan(&paths.target());
@@ -55,7 +60,7 @@ impl Session<'_> {
         let compiled = compiled.map_or(0, |compiled| compiled.len());
         let layout = layout.unwrap_or_else(|_| Layout::unknown(&paths.target()));
         let built_nothing = ran.outcome != crate::store::Outcome::Succeeded && compiled == 0;
-        self.leave_links(led_to.filter(|_| built_nothing), &layout);
+        let way = self.leave_links(led_to.filter(|_| built_nothing), &layout);
         let (outcome, seconds) = (ran.outcome, ran.seconds);
         let closed = Closed { outcome, seconds, compiled, untouched: None };
         let noted = self.entry.give_up(closed, why.clone(), usage::measure(&paths.dir));
@@ -69,6 +74,7 @@ impl Session<'_> {
             noted.unwrap_or_default()
         ));
         self.is_given_up = true;
+        way
     }
 
     /// Whether nothing of this use is kept.
