@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::environment;
-use crate::base::names::{DomainName, ParseDomainNameError, ProjectName};
+use crate::base::names::{DomainName, ProjectName};
 use crate::base::quantity::{Amount, ByteSize, ParseLimitError, Span};
 use crate::decide::policy::{self, Limits};
 use crate::observe::identity::{Fidelity, PackageMode};
@@ -50,11 +50,16 @@ pub(crate) enum ConfigError {
         source: io::Error,
     },
     /// The environment names a domain that cannot be one.
-    #[error("LARDER_DOMAIN cannot be used; correct it, it is {0}")]
-    Domain(ParseDomainNameError),
+    #[error(
+        "LARDER_DOMAIN is no domain's name; take 1 to 128 of the letters A-Z a-z 0-9 . _ - with no dot at the beginning"
+    )]
+    Domain,
     /// The file says something that larder does not know.
     #[error("{} cannot be used: {why}; correct it, or remove the line", path.display())]
     Parse { path: PathBuf, why: String },
+    /// The rules of two domains hold for one build.
+    #[error("by {} this build is of domain {one} and of domain {other}; name one with --domain or LARDER_DOMAIN, or let only one hold", path.display())]
+    TwoDomains { path: PathBuf, one: DomainName, other: DomainName },
 }
 
 /// `larder.toml` as it is written.

@@ -18,7 +18,7 @@ pub enum StoreError {
     #[error("the store path {} is not a directory; name another with --store", .0.display())]
     NotADirectory(PathBuf),
     /// The directory has no marker of larder's.
-    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so, or `larder move` has not finished there); mount the store that belongs there, or name another with --store", .0.display())]
+    #[error("{} is not a larder store (its CACHEDIR.TAG does not say so, or `larder move` has not finished there); mount the store that belongs there, make one with `larder provision`, or name another with --store", .0.display())]
     NotAStore(PathBuf),
     /// The directory has other things in it, so no store is made there.
     #[error("{} is not empty and not a larder store; name an empty or a new directory with --store", .0.display())]
@@ -32,6 +32,9 @@ pub enum StoreError {
         /// The numeric id of who asks.
         user: u32,
     },
+    /// Everybody may write into the store, and so decide what is built.
+    #[error("everybody may write {} (mode {mode:o}), and so decide what is built; chmod o-w it, and remove what others may have left", path.display())]
+    OpenToAll { path: PathBuf, mode: u32 },
     /// The file with the store's key holds something else.
     #[error("{} holds no key; remove it, and another is made: values of before can then not be compared with later ones", .0.display())]
     NoKey(PathBuf),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::layout::{PRIVATE, Store};
@@ -19,10 +19,12 @@ const RANDOM: &str = "/dev/urandom";
 const LONGEST: u64 = 1024;
 
 impl Store {
-    /// The mode of its own directory, which says who else may read what is in it; its owner alone where that cannot be
-    /// read.
+    /// The mode of its own directory, as far as `projects/` has it too: who else may read what is in it. Its owner alone
+    /// where that cannot be read.
     pub(crate) fn mode(&self) -> u32 {
-        fs::metadata(self.root()).map_or(PRIVATE, |found| found.mode() & 0o777)
+        let of = |path: &Path| fs::metadata(path).ok().map(|found| found.mode() & 0o777);
+        let inner = of(&self.root().join("projects")).unwrap_or(0o777);
+        of(self.root()).unwrap_or(PRIVATE) & inner
     }
 
     /// Whether nobody but its owner, and root, may go into it.

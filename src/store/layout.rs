@@ -78,6 +78,9 @@ impl Store {
             return Err(StoreError::Newer { path: store.root, format: store.format });
         }
         store.check_owner()?;
+        if let Some((path, mode)) = store.open_to(0o002) {
+            return Err(StoreError::OpenToAll { path, mode });
+        }
         rustix::fs::access(&store.root, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
             StoreError::ReadOnly { path: store.root.clone(), source: error.into() }
         })?;
@@ -246,6 +249,17 @@ impl Store {
             Some(format) => Err(StoreError::Newer { path: self.root.clone(), format }),
             None => Err(StoreError::NotAStore(self.root.clone())),
         }
+    }
+
+    /// The first of the places by which builds are decided that others may write in one of these ways, with its mode.
+    pub(crate) fn open_to(&self, ways: u32) -> Option<(PathBuf, u32)> {
+        let places = [self.root.clone(), self.root.join("projects"), self.policy()];
+        let open = |path: PathBuf| {
+            let found = fs::symlink_metadata(&path).ok().filter(|found| !found.is_symlink())?;
+            let mode = found.mode() & 0o777;
+            (mode & ways != 0).then_some((path, mode))
+        };
+        places.into_iter().find_map(open)
     }
 
     fn check_owner(&self) -> Result<(), StoreError> {

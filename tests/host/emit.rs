@@ -74,6 +74,20 @@ fn compose_lima_and_workflows_are_yaml_that_says_what_it_should() {
     assert_eq!(steps[0]["with"]["path"], steps[3]["with"]["path"]);
     let prefix = steps[0]["with"]["restore-keys"].as_str().unwrap();
     assert!(steps[0]["with"]["key"].as_str().unwrap().starts_with(prefix));
+    let mut unnamed = world.larder_command(&["emit", "github-actions"]);
+    let unnamed = Said::of(&unnamed.env_remove("LARDER_STORE").output().unwrap()).succeeds();
+    assert_eq!(yaml(&unnamed.stdout)[0]["with"]["path"], "~/.cache/larder");
+    // Of the store that is named, in each step.
+    let named = |path: &str| world.larder(&["--store", path, "emit", "github-actions"]);
+    let steps = yaml(&named("/srv/larder").succeeds().stdout);
+    for at in [0, 3] {
+        assert_eq!(steps[at]["with"]["path"], "/srv/larder");
+    }
+    for at in [1, 2] {
+        let run = steps[at]["run"].as_str().unwrap();
+        assert!(run.starts_with("larder --store /srv/larder "), "{run}");
+    }
+    named("/srv/$(id)").refuses(1, &["a workflow cannot take the path", "use another path"]);
 }
 
 /// The options in the step that collects are those that there are.

@@ -1,7 +1,7 @@
 //! Bad input: one clear line, the remedy, the documented exit code, nothing lost or half made.
 
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::world::{Said, World};
 
@@ -117,6 +117,24 @@ fn a_store_of_another_user_is_refused() {
         let said = world.run_command(&["true"]).env("LARDER_STORE", "/").output().unwrap();
         Said::of(&said).refuses(125, &["not a larder store"]);
     }
+}
+
+#[test]
+fn a_store_that_everybody_may_write_is_refused() {
+    let world = World::new();
+    world.build();
+    for name in ["", "projects", "larder.toml"] {
+        let path = world.store().join(name);
+        let before = fs::metadata(&path).unwrap().permissions();
+        let mode = before.mode() & 0o777;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
+        let said = format!("everybody may write {}", world.store().join(name).display());
+        world.run(&BUILD).refuses(125, &[said.trim_end_matches('/'), "chmod o-w"]);
+        let doctor = world.larder(&["doctor"]);
+        assert!(doctor.code == 1 && doctor.stdout.contains("others may write"), "{doctor:?}");
+        fs::set_permissions(&path, before).unwrap();
+    }
+    assert_eq!(world.build(), 0);
 }
 
 #[test]

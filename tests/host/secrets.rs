@@ -230,6 +230,10 @@ fn a_store_is_its_owners_alone_unless_its_directory_says_otherwise() {
     assert_eq!(mode(&world.entry_dir().join("target/release/bread")), 0o755);
     let doctor = world.larder(&["doctor"]).stdout;
     assert!(doctor.contains("privacy: only you can read its records"), "{doctor}");
+    // What was made in it stays closed.
+    fs::set_permissions(world.store(), fs::Permissions::from_mode(0o755)).unwrap();
+    let doctor = world.larder(&["doctor"]).stdout;
+    assert!(doctor.contains("privacy: only you can read its records"), "{doctor}");
     // Somebody wants others to read it.
     fs::remove_dir_all(world.store()).unwrap();
     fs::create_dir(world.store()).unwrap();

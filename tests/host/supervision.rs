@@ -93,6 +93,10 @@ fn a_killed_larder_takes_the_command_along_and_the_lock_waits_for_the_rest() {
     let mut impatient = world.larder_command(&["run", "bread", "--wait", "100ms", "--source"]);
     impatient.arg(world.source()).arg("--").args(same).current_dir(world.source());
     Said::of(&impatient.output().unwrap()).refuses(125, &["in use by", "left running", "--wait"]);
+    // Another command has another directory, and waits for what is attached in the same checkout.
+    let other = ["run", "bread", "--wait", "100ms", "--", "cargo", "build", "--offline"];
+    let other = world.larder_command(&other).current_dir(world.source()).output().unwrap();
+    Said::of(&other).refuses(125, &["in use by what an earlier larder run left running there"]);
     let entry = world.entry_dir();
     world.larder(&["gc", "--keep", "0", "--max-size", "0", "--grace", "0s"]);
     assert!(entry.exists(), "the collection took what is in use");

@@ -11,7 +11,7 @@ use super::DONE;
 use crate::face::cli::{Cli, Consumer, EmitArgs};
 use crate::image::emit::container::{self, Shared};
 use crate::image::emit::timer::{Job, Manager};
-use crate::image::emit::{GITHUB_ACTIONS, LIMA};
+use crate::image::emit::{self, LIMA};
 use crate::image::mkosi::Include;
 use crate::output::{self, Output};
 use crate::store::config::{SYSTEM_STORE, StorePath};
@@ -31,7 +31,10 @@ pub(super) fn emit(store: Option<PathBuf>, arguments: &EmitArgs, output: Output)
         Consumer::Docker => flags("docker", &shared(store)?.docker()?, output)?,
         Consumer::Compose => output::print(&shared(store)?.compose()?)?,
         Consumer::Lima => output::print(LIMA)?,
-        Consumer::GithubActions => output::print(GITHUB_ACTIONS)?,
+        Consumer::GithubActions => {
+            let named = store.map(std::path::absolute).transpose()?;
+            output::print(&emit::github_actions(named.as_deref())?)?;
+        }
         Consumer::Bash => completions(Shell::Bash)?,
         Consumer::Zsh => completions(Shell::Zsh)?,
         Consumer::Fish => completions(Shell::Fish)?,

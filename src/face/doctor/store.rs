@@ -50,23 +50,23 @@ fn check_writable(store: &Store) -> Result<(), StoreError> {
 /// Who can read what is in the store: what its own directory grants, and nobody more.
 pub(crate) fn readers(store: &Store) -> Check {
     const NAME: &str = "privacy";
-    let root = store.root().display();
     let key = store.key_file();
     let key_mode = std::fs::symlink_metadata(&key).map_or(0o600, |found| found.mode() & 0o777);
     if key_mode & 0o077 != 0 {
         let found = format!("others may read {}, by which values are hidden", key.display());
         return Check::failed(NAME, found, "remove it, and the next build makes another");
     }
+    if let Some((path, mode)) = store.open_to(0o022) {
+        return Check::failed(
+            NAME,
+            format!("others may write {} (mode {mode:o})", path.display()),
+            "chmod go-w it: whoever writes there decides what is built",
+        );
+    }
+    // What is in the store was made with the mode that it had then.
     let mode = store.mode();
     let grants = |bits: u32| mode & bits == bits;
     let who = match (grants(0o050), grants(0o005)) {
-        _ if mode & 0o022 != 0 => {
-            return Check::failed(
-                NAME,
-                format!("others may write into {root} (mode {mode:o})"),
-                "chmod go-w it: whoever writes there decides what is built",
-            );
-        }
         (_, true) => "everybody on this machine can",
         (true, false) => "its group can",
         (false, false) if mode & 0o011 != 0 => "only you can; others can go through it",
@@ -252,6 +252,9 @@ pub(crate) fn budgets(
     }
 }
 
+/// The events of GitHub's workflows that may build what somebody asks to be taken in.
+const REQUESTS: [&str; 2] = ["pull_request", "pull_request_target"];
+
 /// In which domain a build that is started here would be.
 pub(crate) fn domain(store: &Store, variable: impl Fn(&str) -> Option<String>) -> Check {
     const NAME: &str = "domain";
@@ -259,13 +262,14 @@ pub(crate) fn domain(store: &Store, variable: impl Fn(&str) -> Option<String>) -
         Ok(domains) => domains,
         Err(error) => return Check::error(NAME, error),
     };
-    let is_request = variable("GITHUB_EVENT_NAME").is_some_and(|event| event == "pull_request")
-        || variable("CI_MERGE_REQUEST_ID").is_some_and(|id| !id.is_empty());
+    let is_request = variable("GITHUB_EVENT_NAME")
+        .is_some_and(|event| REQUESTS.contains(&event.as_str()))
+        || variable("CI_MERGE_REQUEST_IID").is_some_and(|id| !id.is_empty());
     if is_request && domains.own.is_default() {
         return Check::warning(
             NAME,
-            "default: what this request's build leaves, the builds of others go on with",
-            "build requests with `larder run --domain requests --from default`",
+            "default: what this request's build leaves, the builds of others go on with, unless it is started with --discard",
+            "build requests with `larder run --domain requests --from default`, or with `--discard` (docs/trust.md)",
         );
     }
     let own = domains.own;

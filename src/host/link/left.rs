@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::{LinkError, leave_no_way, place_copies};
+use super::{LinkError, is_another, leave_no_way, place_copies};
 use crate::base::digest::Digest;
 use crate::base::path_error::At;
 use crate::base::{atomic, regular};
@@ -25,8 +25,11 @@ pub(crate) fn leave_copies(
     artifacts: &[PathBuf],
 ) -> Result<(), LinkError> {
     leave_no_way(place)?;
-    let is_ours =
-        |path: &&PathBuf| place.join(path).symlink_metadata().is_err() && kept.join(path).is_file();
+    // What is there already with the same content is somebody's; what has another one is replaced.
+    let is_ours = |path: &&PathBuf| {
+        let is_there = place.join(path).symlink_metadata().is_ok();
+        kept.join(path).is_file() && (!is_there || is_another(place, kept, path))
+    };
     let mut list = Vec::new();
     for path in artifacts.iter().filter(is_ours) {
         let digest = Digest::of_file(&kept.join(path)).at("read", kept.join(path))?;

@@ -12,6 +12,12 @@ use super::veil::masked;
 /// The longest value that is shown whole; of longer ones both ends.
 const SHOWN: usize = 100;
 
+const COMMAND: &str = "command";
+const ENVIRONMENT: &str = "environment";
+
+/// What stands for a variable that is in one identity only, where the commands differ: which variables count depends on them.
+const NOT_COUNTED: &str = "unset, or not counted for this command";
+
 /// What stands for a value that was hidden by another key than the one that it is compared with.
 const NOT_COMPARABLE: &str = "not comparable, because it is hidden by another key";
 
@@ -34,15 +40,20 @@ pub(crate) fn differences(old: &IdentityRecord, new: &IdentityRecord) -> Vec<Dif
     let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else {
         return Vec::new();
     };
+    between(&old, &new)
+}
+
+fn between(old: &Value, new: &Value) -> Vec<Difference> {
     let mut all = Vec::new();
     for (key, part) in [
+        ("domain", "domain"),
         ("packages", "package"),
         ("with", "what is attached"),
         ("rust", ""),
         ("go", "go"),
         ("ccache", "ccache"),
-        ("environment", "environment"),
-        ("command", "command"),
+        ("command", COMMAND),
+        ("environment", ENVIRONMENT),
         ("cargo_config", "cargo config"),
         ("source", "source path"),
         ("cargo_home", "CARGO_HOME"),
@@ -50,7 +61,6 @@ pub(crate) fn differences(old: &IdentityRecord, new: &IdentityRecord) -> Vec<Dif
         ("fidelity", "fidelity"),
         ("store", "store path"),
         ("cpu", "processor"),
-        ("domain", "domain"),
         ("salt", "salt"),
         ("package_mode", "packages that count"),
         ("package_manager", "package manager"),
@@ -62,6 +72,13 @@ pub(crate) fn differences(old: &IdentityRecord, new: &IdentityRecord) -> Vec<Dif
         ("format", "larder's identity format"),
     ] {
         compare(part, "", old.get(key), new.get(key), &mut all);
+    }
+    if all.iter().any(|it| it.part == COMMAND) {
+        for variable in all.iter_mut().filter(|it| it.part == ENVIRONMENT) {
+            for value in [&mut variable.old, &mut variable.new] {
+                value.get_or_insert_with(|| NOT_COUNTED.to_owned());
+            }
+        }
     }
     all.sort_by_key(Difference::is_not_comparable);
     all
@@ -228,6 +245,16 @@ mod tests {
         assert_eq!(text, "environment DB_PASS: -DX=*** -O1 → -DX=*** -O2");
         let text = said(&one, &token("b", "1"));
         assert!(text.contains("not comparable"), "{text}");
+    }
+
+    #[test]
+    fn a_variable_that_another_command_does_not_count_is_not_said_to_be_unset() {
+        let of = |command: &str, environment: Value| serde_json::json!({"command": [command], "environment": environment});
+        let foo = of("sh", serde_json::json!({"FOO": "x"}));
+        let said = |command| lines(&between(&foo, &of(command, serde_json::json!({}))), 9);
+        let uncounted = "environment FOO: x → unset, or not counted for this command";
+        assert_eq!(said("cargo"), ["command: sh → cargo", uncounted]);
+        assert_eq!(said("sh"), ["environment FOO: x → unset"]);
     }
 
     #[test]

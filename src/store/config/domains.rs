@@ -47,16 +47,15 @@ struct Caller<'a> {
 /// Who names one to begin from names the only one.
 ///
 /// # Errors
-/// [`ConfigError`]: the policy cannot be read, or the rules of two domains hold.
+/// [`ConfigError`]: the policy cannot be read, `LARDER_DOMAIN` is no name, or the rules of two domains hold.
 pub(crate) fn domains(
     store: &Store,
     named: Option<DomainName>,
     from: Option<DomainName>,
 ) -> Result<Domains, ConfigError> {
     let rules = File::read(store)?.domains;
-    let wrong = |why| ConfigError::Parse { path: store.policy(), why };
     let said = || environment::text(VARIABLE).filter(|name| !name.is_empty());
-    let said = said().map(|name| name.parse().map_err(ConfigError::Domain)).transpose();
+    let said = said().map(|name| name.parse().map_err(|_| ConfigError::Domain)).transpose();
     let own = match named.map_or(said, |named| Ok(Some(named)))? {
         Some(named) => named,
         None if rules.is_empty() => DomainName::default(),
@@ -64,7 +63,8 @@ pub(crate) fn domains(
             let user = trust::caller();
             let variable = |name: &str| environment::text(name);
             let caller = Caller { user, name: user_name(user), variable: &variable };
-            matching(&rules, &caller).map_err(wrong)?
+            let two = |(one, other)| ConfigError::TwoDomains { path: store.policy(), one, other };
+            matching(&rules, &caller).map_err(two)?
         }
     };
     let from = from.map_or_else(|| chain(&rules, &own), |from| vec![from]);
@@ -79,7 +79,7 @@ pub(super) fn read(
     let tables: BTreeMap<String, toml::Table> = tables.try_into()?;
     let read = |(name, table): (String, toml::Table)| {
         let wrong = |why: &dyn std::fmt::Display| {
-            serde::de::Error::custom(format!("[domain.{name}]: {why}"))
+            serde::de::Error::custom(format!("[domain.{name:?}]: {why}"))
         };
         let domain: DomainName = name.parse().map_err(|error| wrong(&error))?;
         let keys = table.try_into().map_err(|error: toml::de::Error| wrong(&error.message()))?;
@@ -95,10 +95,12 @@ fn check(rules: &BTreeMap<DomainName, DomainKeys>) -> Result<(), String> {
     for (name, keys) in rules {
         let is_rule = |text: &&String| text.split_once('=').is_none_or(|(name, _)| name.is_empty());
         if let Some(wrong) = keys.when.iter().find(is_rule) {
-            return Err(format!("[domain.{name}] when: `{wrong}` is not NAME=VALUE"));
+            let why = format!("[domain.{name}] when: `{wrong}` is not NAME=VALUE");
+            return Err(why);
         }
         if chain(rules, name).contains(name) || keys.from.as_ref() == Some(name) {
-            return Err(format!("[domain.{name}] from: it would begin from itself"));
+            let why = format!("[domain.{name}] from: it would begin from itself");
+            return Err(why);
         }
     }
     Ok(())
@@ -122,7 +124,7 @@ fn chain(rules: &BTreeMap<DomainName, DomainKeys>, own: &DomainName) -> Vec<Doma
 fn matching(
     rules: &BTreeMap<DomainName, DomainKeys>,
     caller: &Caller<'_>,
-) -> Result<DomainName, String> {
+) -> Result<DomainName, (DomainName, DomainName)> {
     let is_user = |text: &String| {
         text.parse() == Ok(caller.user) || caller.name.as_deref() == Some(text.as_str())
     };
@@ -136,9 +138,7 @@ fn matching(
     match (found.next(), found.next()) {
         (None, _) => Ok(DomainName::default()),
         (Some((name, _)), None) => Ok(name.clone()),
-        (Some((one, _)), Some((other, _))) => Err(format!(
-            "this build is of domain {one} and of domain {other}, unless --domain names one"
-        )),
+        (Some((one, _)), Some((other, _))) => Err((one.clone(), other.clone())),
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(of(1, "me", "pull_request"), Ok(domain("requests")));
         assert_eq!(of(7, "me", "push"), Ok(domain("main")));
         assert_eq!(of(1, "builder", "push"), Ok(domain("main")));
-        assert!(of(7, "me", "pull_request").unwrap_err().contains("main and of domain requests"));
+        assert_eq!(of(7, "me", "pull_request"), Err((domain("main"), domain("requests"))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A claim on a directory itself.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -40,12 +41,16 @@ impl Claim {
     ) -> Result<Self, LockError> {
         let is_around = alive::is_handed_down(path);
         let directory = regular::open_directory(path).at("lock", path)?;
+        let has_it = Cell::new(false);
         let is_free = || {
-            let is_claimed = try_for(&directory, How::Alone, Duration::ZERO)?;
-            Ok(is_claimed && !alive::is_attached_in(directory.as_fd()))
+            has_it.set(try_for(&directory, How::Alone, Duration::ZERO)?);
+            Ok(has_it.get() && !alive::is_attached_in(directory.as_fd()))
         };
-        let around = || LockError::Around(path.to_owned());
-        let who = || if is_around { Err(around()) } else { Ok(owner(&directory)) };
+        let who = || match (is_around, has_it.get()) {
+            (true, _) => Err(LockError::Around(path.to_owned())),
+            (false, true) => Ok("what an earlier larder run left running there".to_owned()),
+            (false, false) => Ok(owner(&directory)),
+        };
         until(path, wait, is_free, who, announce)?;
         Ok(Self { _directory: directory })
     }
