@@ -228,3 +228,21 @@ fn each_claim_of_trust_has_its_test() {
     }
     assert!(named > 15, "docs/trust.md names only {named} tests");
 }
+
+/// Blocks behind the name of a file, without the indentation that they have in a list.
+#[test]
+fn what_is_shown_of_the_depot_is_in_its_files() {
+    let page = read("docs/chroot.md");
+    let mut shown = 0;
+    for part in page.split("<!-- examples/").skip(1) {
+        let (name, rest) = part.split_once(" -->\n").unwrap();
+        let (indent, rest) = rest.split_once("```sh\n").unwrap();
+        let (block, _) = rest.split_once(&format!("\n{indent}```")).unwrap();
+        let lines = block.lines().map(|line| line.strip_prefix(indent).unwrap_or(line));
+        let block = lines.collect::<Vec<_>>().join("\n");
+        let file = read(&format!("examples/{name}"));
+        assert!(file.contains(&block), "examples/{name} does not have:\n{block}");
+        shown += 1;
+    }
+    assert_eq!(shown, 3);
+}

@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
 mod clean;
+mod depot;
 mod fleet;
 mod image;
 mod settings;

@@ -15,7 +15,7 @@ use crate::face::cli::ExplainArgs;
 use crate::observe::identity::{Difference, IdentityRecord, differences};
 use crate::output::{Output, Report, Screen, wrapped};
 use crate::store::config::StorePath;
-use crate::store::{EntryRecord, Store, UseRecord};
+use crate::store::{EntryRecord, Outcome, Store, UseRecord};
 
 /// What became of the last use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,9 @@ pub(super) struct Explanation {
     pub(super) kind: Told,
     /// Packages that were compiled, if the use came to its end.
     pub(super) compiled: Option<usize>,
+    /// With which code the command failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<i32>,
     /// What was recorded when the use began.
     pub(super) why: Vec<String>,
     /// What went for that, and which inputs it was.
@@ -86,6 +89,7 @@ fn between(store: &Store, old: &EntryRecord, new: &EntryRecord) -> Result<Explan
         why: Vec::new(),
         remade: Remade::default(),
         compiled: None,
+        failed: None,
         compared_with: Some(old.toolchain),
         differences: differences(&identity(store, old)?, &identity(store, new)?),
         ..of(new)
@@ -104,15 +108,17 @@ fn identity(store: &Store, record: &EntryRecord) -> Result<IdentityRecord> {
 
 fn of(record: &EntryRecord) -> Explanation {
     let last = record.last.as_ref();
+    let closed = last.and_then(|last| last.closed.as_ref());
     Explanation {
         project: record.project.clone(),
         toolchain: record.toolchain,
         summary: record.summary.clone(),
         kind: last.map_or(Told::Unchanged, kind),
-        compiled: last
-            .and_then(|last| last.closed.as_ref())
-            .filter(|_| record.compiles_with_cargo())
-            .map(|closed| closed.compiled),
+        compiled: closed.filter(|_| record.compiles_with_cargo()).map(|closed| closed.compiled),
+        failed: closed.and_then(|closed| match closed.outcome {
+            Outcome::Succeeded => None,
+            Outcome::Failed(code) => Some(code),
+        }),
         why: last.map(|last| last.why.clone()).unwrap_or_default(),
         remade: last.map(|last| last.remade.clone()).unwrap_or_default(),
         compared_with: None,
@@ -157,11 +163,12 @@ impl Report for Explanation {
 
     fn text_for(&self, screen: Screen) -> String {
         let head = format!("{} {} ({})", self.project, self.toolchain.short(), self.summary);
-        let compiled = match self.compiled {
+        let mut compiled = match self.compiled {
             Some(1) => ", 1 package compiled".to_owned(),
             Some(count) => format!(", {count} packages compiled"),
             None => String::new(),
         };
+        compiled.extend(self.failed.map(|code| format!(", failed with code {code}")));
         let with = self.compared_with.map(|id| format!("compared with {}", id.short()));
         let mut text = match (self.kind, with) {
             (Told::Compared, Some(with)) if self.differences.is_empty() => {

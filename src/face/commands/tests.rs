@@ -174,6 +174,7 @@ fn explained(cold: bool) -> explain::Explanation {
         summary: "rustc 1.96.0 · trixie · 3 flags".to_owned(),
         kind: if cold { explain::Told::Cold } else { explain::Told::Rebuilt },
         compiled: Some(if cold { 61 } else { 1 }),
+        failed: None,
         why: vec!["checkout changed: crates/label/src/lib.rs".to_owned(), why.to_owned()],
         remade: if cold { Remade::default() } else { remade() },
         compared_with: cold.then(|| id("old")),

@@ -1,0 +1,3 @@
+fn main() {
+    println!("clerk {}: {}", stamp::revision!(), stock::in_words());
+}

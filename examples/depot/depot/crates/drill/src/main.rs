@@ -1,0 +1,3 @@
+fn main() {
+    println!("drill {}: {} ({})", stamp::revision!(), stock::in_words(), stock::place());
+}

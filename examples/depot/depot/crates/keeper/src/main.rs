@@ -1,0 +1,3 @@
+fn main() {
+    println!("keeper {}: {}", stamp::revision!(), stock::in_words());
+}

@@ -1,0 +1,3 @@
+fn main() {
+    println!("measured: {}", stock::in_words());
+}
