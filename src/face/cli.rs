@@ -7,6 +7,7 @@ mod share;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::names::{DomainName, ProjectName};
@@ -154,7 +155,8 @@ pub(crate) struct ProvisionArgs {
     /// The directory with the project's Cargo.toml or go.mod [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
-    /// What is kept warm; can be given more than once [default: cargo]
+    /// What is kept warm; can be given more than once [default: cargo for a Cargo.toml in --source, go for
+    /// a go.mod]
     #[arg(long, value_enum, value_name = "CACHE")]
     pub with: Vec<CacheKind>,
     /// For whom it is built: builds of other domains never use what this one leaves [default:
@@ -177,7 +179,8 @@ pub(crate) struct RunArgs {
     /// The directory with the project's Cargo.toml or go.mod; its target/ is attached [default: .]
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
-    /// What is kept warm; can be given more than once [default: cargo]
+    /// What is kept warm; can be given more than once [default: cargo for a Cargo.toml in --source, go for
+    /// a go.mod]
     #[arg(long, value_enum, value_name = "CACHE")]
     pub with: Vec<CacheKind>,
     /// Which of the sandbox's packages make a directory of their own [default: as in larder.toml]
@@ -196,6 +199,9 @@ pub(crate) struct RunArgs {
     /// Begin with a copy of what this domain left, where nothing is kept yet [default: as in larder.toml]
     #[arg(long, value_name = "NAME")]
     pub from: Option<DomainName>,
+    /// Fail where there is no store, instead of making one; `larder_run` fails instead of running the command as it is
+    #[arg(long, env = "LARDER_REQUIRE_STORE", value_parser = FalseyValueParser::new())]
+    pub require_store: bool,
     /// Build in a copy of what is kept, leave programs and libraries in target/, and throw the rest away
     #[arg(long)]
     pub discard: bool,

@@ -138,6 +138,13 @@ pub(crate) fn run(
     Ok(Ended { code, duration, survivors })
 }
 
+/// Becomes the command, which then is as it would be if larder had not been asked; returns only where it cannot be started.
+pub(crate) fn become_it(command: &[OsString]) -> CommandError {
+    restore_mask();
+    let error = Command::new(&command[0]).args(&command[1..]).exec();
+    explain(&command[0], error, true)
+}
+
 /// Looks whether there is the program that a command starts, as `execvp(3)` would find it.
 pub(crate) fn find(command: &[OsString]) -> Result<(), CommandError> {
     let program = command.first().map(PathBuf::from).unwrap_or_default();
@@ -170,6 +177,14 @@ pub(crate) fn close_to_others() {
     let own = rustix::process::umask(Mode::WOTH);
     rustix::process::umask(own | Mode::WOTH);
     OWN_MASK.store(own.bits(), Ordering::SeqCst);
+}
+
+/// Gives the command the mask that larder was started with.
+fn restore_mask() {
+    let mask = OWN_MASK.load(Ordering::SeqCst);
+    if mask != NO_MASK {
+        rustix::process::umask(Mode::from_bits_retain(mask));
+    }
 }
 
 /// Leaves processor and disk to others from now on, for what nobody waits for.
@@ -259,10 +274,7 @@ fn prepare(
     if let Some(asking) = asking {
         asking.filter.enter(&asking.way)?;
     }
-    let mask = OWN_MASK.load(Ordering::SeqCst);
-    if mask != NO_MASK {
-        rustix::process::umask(Mode::from_bits_retain(mask));
-    }
+    restore_mask();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     for sign in inherited {
         rustix::io::fcntl_setfd(sign, FdFlags::empty())?;

@@ -38,19 +38,23 @@ pub(crate) struct Project {
     command: Vec<Vec<u8>>,
 }
 
-impl Project {
-    /// The project of that name in `source`, or in the current directory.
+/// Sources, and what is kept warm for them.
+pub(crate) struct Kept {
+    /// The directory, as seen from here.
+    pub source: PathBuf,
+    /// Nothing, where neither the user nor the directory says it.
+    pub with: BTreeSet<CacheKind>,
+}
+
+impl Kept {
+    /// What is kept for a command in `source`, or in the current directory: what the user says, or else what is found.
     pub(crate) fn find(
-        store: &Store,
-        name: ProjectName,
-        source: Option<PathBuf>,
+        source: Option<&Path>,
         with: &[CacheKind],
         command: &[OsString],
-        domains: Domains,
     ) -> Result<Self> {
-        let settings = Settings::of(store, &name)?;
-        let source = source.unwrap_or_else(|| PathBuf::from("."));
-        let source = match std::fs::canonicalize(&source) {
+        let source = source.unwrap_or(Path::new("."));
+        let source = match std::fs::canonicalize(source) {
             Ok(source) if source.is_dir() => source,
             Ok(_) => {
                 bail!("the source {} is not a directory; name it with --source", source.display())
@@ -61,13 +65,28 @@ impl Project {
                 });
             }
         };
+        let found = || CacheKind::of_sources(&source, command);
+        let with = if with.is_empty() { found() } else { with.iter().copied().collect() };
+        Ok(Self { source, with })
+    }
+}
+
+impl Project {
+    /// The project of that name.
+    pub(crate) fn find(
+        store: &Store,
+        name: ProjectName,
+        kept: Kept,
+        command: &[OsString],
+        domains: Domains,
+    ) -> Result<Self> {
+        let settings = Settings::of(store, &name)?;
+        let Kept { source, with } = kept;
         let first = command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let place = Place::detect(environment::get("BUILDROOT"), first, &source);
         let cannot_mount = attach::try_mount(store.root()).err().map(|error| error.to_string());
         let way = if cannot_mount.is_none() { Way::Bind } else { Way::Symlink };
         let command = command.iter().map(|word| word.as_bytes().to_vec()).collect();
-        let with = if with.is_empty() { &[CacheKind::Cargo] } else { with };
-        let with = with.iter().copied().collect();
         let throwaway = None;
         Ok(Self {
             name,

@@ -20,6 +20,7 @@ mod emit;
 mod extras;
 mod history;
 mod installed;
+mod kept;
 mod leftovers;
 mod locks;
 mod log;

@@ -1,18 +1,20 @@
 //! `larder provision`: the store, and a project's target directory for the toolchain that is here.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::{DONE, make_store, run};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::face::cli::ProvisionArgs;
-use crate::observe::identity::Identity;
+use crate::observe::identity::{CacheKind, Identity};
 use crate::output::{Output, Report, Screen, Stopwatch, wrapped};
 use crate::store::config::{StorePath, domains};
 use crate::store::{OpenEntry, Store};
-use crate::work::project::Project;
+use crate::work::project::{Kept, Project};
 
 #[derive(Serialize)]
 pub(super) struct Provisioned {
@@ -35,11 +37,11 @@ pub(super) fn provision(
     output: Output,
 ) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let (store, _guard) = make_store(StorePath::find(store).path(), None, output)?;
     let ProvisionArgs { project, source, with, command, domain, .. } = arguments;
-    let (name, source) = (project.clone(), source.clone());
+    let kept = kept(Kept::find(source.as_deref(), with, command)?, command)?;
+    let (store, _guard) = make_store(StorePath::find(store).path(), None, output)?;
     let domains = domains(&store, domain.clone(), None)?;
-    let project = Project::find(&store, name, source, with, command, domains)?;
+    let project = Project::find(&store, project.clone(), kept, command, domains)?;
     watch.step("prepare");
     let answer = run::identify(&project, &store, output)?;
     watch.step("identify");
@@ -55,6 +57,22 @@ pub(super) fn provision(
     watch.step("open");
     output.detail(&watch.summary());
     Ok(DONE)
+}
+
+/// What is kept: a directory is made for a command of which something is. Where none is named, nothing but the
+/// toolchain is looked at, and that is Rust's where nobody says otherwise.
+fn kept(kept: Kept, command: &[OsString]) -> Result<Kept> {
+    let Kept { source, with } = kept;
+    if !with.is_empty() {
+        return Ok(Kept { source, with });
+    }
+    if !command.is_empty() {
+        let source = source.display();
+        bail!(
+            "no Cargo.toml and no go.mod in {source}, so `larder run` keeps nothing of this command; name the project's directory with --source, or what is kept with --with"
+        );
+    }
+    Ok(Kept { source, with: BTreeSet::from([CacheKind::Cargo]) })
 }
 
 fn make_entry(

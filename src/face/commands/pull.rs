@@ -11,10 +11,11 @@ use super::run::empty_scraps;
 use super::{DONE, FAILED, open_store};
 use crate::base::names::ProjectName;
 use crate::face::cli::PullArgs;
+use crate::observe::identity::CacheKind;
 use crate::output::{self, Output, Report, seconds, size};
 use crate::store::config::domains;
 use crate::store::{Store, history};
-use crate::work::project::Project;
+use crate::work::project::{Kept, Project};
 use crate::work::share::{AcceptedPush, Own, Pulled, Share, ShareError, Whose};
 
 #[derive(Serialize)]
@@ -47,7 +48,8 @@ fn take_newest(
 ) -> Result<u8> {
     let PullArgs { project, source, command, domain, .. } = arguments;
     let domains = domains(store, domain.clone(), None)?;
-    let project = Project::find(store, project.clone(), source.clone(), &[], command, domains)?;
+    let kept = Kept::find(source.as_deref(), &[CacheKind::Cargo], command)?;
+    let project = Project::find(store, project.clone(), kept, command, domains)?;
     let (looked, answer) = rayon::join(|| share.look(&project.name), || project.identify(store));
     let (looked, answer) = (looked?, answer?);
     let veil = project.veil(store)?;

@@ -1,19 +1,19 @@
 //! `larder run`: identify, lock, reconcile, attach, run, close.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{DONE, open_store, room};
+use super::{DONE, enter, open_store, room};
 use crate::decide::verdict::Verdict;
 use crate::face::cli::RunArgs;
 use crate::host::command::{self, LARDER_FAILED};
 use crate::observe::identity::Answer;
 use crate::output::{self, Output, Progress, Stopwatch};
-use crate::store::config::domains;
-use crate::store::{Store, evict};
-use crate::work::project::Project;
+use crate::store::config::{StorePath, domains};
+use crate::store::{Guard, Store, evict};
+use crate::work::project::{Kept, Project};
 use crate::work::session::{Done, Session, sharing};
 use crate::work::verify::{self, NOTHING};
 
@@ -24,8 +24,15 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
         output.error(&missing.into(), code);
         return Ok(code);
     }
-    let (store, guard) = open_store(store, arguments.wait, output)?;
-    let project = project(&store, arguments, output)?;
+    let kept = Kept::find(arguments.source.as_deref(), &arguments.with, &arguments.command)?;
+    if kept.with.is_empty() {
+        if arguments.require_store {
+            open(store, &arguments, output)?;
+        }
+        return Ok(run_as_it_is(&kept.source, &arguments.command, output));
+    }
+    let (store, guard) = open(store, &arguments, output)?;
+    let project = project(&store, kept, arguments, output)?;
     watch.step("prepare");
     let answer = identify(&project, &store, output)?;
     watch.step("identify");
@@ -56,6 +63,29 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     watch.step("empty trash");
     output.detail(&watch.summary());
     Ok(code)
+}
+
+/// Opens the store; where it is required it is not made.
+pub(super) fn open(
+    store: Option<PathBuf>,
+    arguments: &RunArgs,
+    output: Output,
+) -> Result<(Store, Guard)> {
+    if !arguments.require_store {
+        return open_store(store, arguments.wait, output);
+    }
+    let path = StorePath::find(store);
+    enter(|| Store::open_writable(path.path()), arguments.wait, output)
+}
+
+/// Becomes a command of which nothing can be kept; says so, and what to do.
+fn run_as_it_is(source: &Path, command: &[OsString], output: Output) -> u8 {
+    let source = source.display();
+    output.note(&format!("no Cargo.toml and no go.mod in {source}, so nothing is kept of this command; name the project's directory with --source, or what is kept with --with"));
+    let error = command::become_it(command);
+    let code = error.code();
+    output.error(&error.into(), code);
+    code
 }
 
 /// What came of a command, and of the comparison that was due after it.
@@ -104,15 +134,14 @@ fn say_where(project: &Project, output: Output) {
 }
 
 /// The project that the arguments name, with what they override.
-pub(super) fn project(store: &Store, arguments: RunArgs, output: Output) -> Result<Project> {
-    let mut project = Project::find(
-        store,
-        arguments.project,
-        arguments.source,
-        &arguments.with,
-        &arguments.command,
-        domains(store, arguments.domain, arguments.from)?,
-    )?;
+pub(super) fn project(
+    store: &Store,
+    kept: Kept,
+    arguments: RunArgs,
+    output: Output,
+) -> Result<Project> {
+    let domains = domains(store, arguments.domain, arguments.from)?;
+    let mut project = Project::find(store, arguments.project, kept, &arguments.command, domains)?;
     if arguments.discard {
         project.discard();
     }

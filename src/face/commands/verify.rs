@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::run::{self, exit_code};
-use super::{DIFFERENT, DONE, open_store};
+use super::{DIFFERENT, DONE};
 use crate::base::names::ProjectName;
 use crate::decide::verdict::Verdict;
 use crate::face::cli::VerifyArgs;
+use crate::observe::identity::CacheKind;
 use crate::output::{Output, Report, Stopwatch};
-use crate::work::project::Project;
+use crate::work::project::{Kept, Project};
 use crate::work::session::Session;
 use crate::work::verify::{self, Comparison, NOTHING};
 
@@ -25,13 +26,15 @@ struct Verified {
 
 pub(super) fn verify(store: Option<PathBuf>, arguments: VerifyArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
-    let (store, guard) = open_store(store, arguments.run.wait, output)?;
-    let project = run::project(&store, arguments.run, output)?;
-    if !project.keeps_cargo() {
+    let wanted = arguments.run;
+    let kept = Kept::find(wanted.source.as_deref(), &wanted.with, &wanted.command)?;
+    if !kept.with.contains(&CacheKind::Cargo) {
         bail!(
             "verify compares what cargo leaves in target/; add --with cargo, or compare what the command leaves elsewhere by hand"
         );
     }
+    let (store, guard) = run::open(store, &wanted, output)?;
+    let project = run::project(&store, kept, wanted, output)?;
     watch.step("prepare");
     let answer = run::identify(&project, &store, output)?;
     watch.step("identify");

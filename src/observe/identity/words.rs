@@ -222,6 +222,13 @@ impl Said {
     }
 }
 
+/// Whether a word of a command, or a text of a shell in it, names Cargo or one of its manifests.
+pub(super) fn names_cargo(word: &[u8]) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let mut names = word.split(|byte| !is_of_name(byte));
+    names.any(|name| name == b"cargo" || name.starts_with(b"cargo-") || name == b"--manifest-path")
+}
+
 fn path(word: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(word))
 }
