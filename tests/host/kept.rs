@@ -1,6 +1,7 @@
 //! What is kept where nobody says it, and what is not: by the manifests that the sources hold.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::world::{Said, World};
 
@@ -19,6 +20,14 @@ fn run(world: &World, files: &[(&str, &str)], options: &[&str], command: &[&str]
 
 fn notes(said: &Said) -> Vec<&str> {
     said.stderr.lines().filter(|line| line.starts_with("larder: ")).collect()
+}
+
+/// Runs a script with the functions for build scripts in a shell.
+fn sourced(world: &World, shell: &[&str], script: &str) -> Said {
+    let snippet = concat!(env!("CARGO_MANIFEST_DIR"), "/mkosi-snippets/larder.sh");
+    let mut command = world.command(shell[0]);
+    command.args(&shell[1..]).args(["-c", &format!(". {snippet}\n{script}")]);
+    Said::of(&command.env("LARDER_STORE", world.path("mounted")).output().unwrap())
 }
 
 const PACKAGE: (&str, &str) =
@@ -111,4 +120,65 @@ fn a_store_that_is_required_has_to_be_there() {
     };
     required("1").refuses(125, &["no store at"]);
     required("0").succeeds();
+}
+
+#[test]
+fn a_script_without_a_store_is_told_once_and_not_at_all_where_one_is_required() {
+    let world = World::new();
+    let shells: [&[&str]; 5] = [
+        &["dash", "-eu"],
+        &["bash", "-eu"],
+        &["bash", "--posix", "-eu"],
+        &["dash", "-a"],
+        &["bash", "-a"],
+    ];
+    let is_said = |line: &&str| line.starts_with("larder_run: ");
+    for shell in shells {
+        let said = sourced(
+            &world,
+            shell,
+            "larder_run one -- env; larder_run two --source . -- echo again; larder_run three -- sh -c 'exit 7'",
+        );
+        assert_eq!(said.code, 7, "{shell:?}: {said:#?}");
+        let lines: Vec<&str> = said.stderr.lines().filter(is_said).collect();
+        assert!(
+            matches!(lines[..], [line] if line.contains("no store at") && line.contains("--include=STORE/mkosi.conf")),
+            "{shell:?}: {said:#?}"
+        );
+        let names = |name: &str| said.stdout.lines().filter(|line| line.starts_with(name)).count();
+        assert_eq!((names("_larder"), names("again")), (0, 1), "{shell:?}: {said:#?}");
+        for required in [
+            "larder_run --require-store one -- echo ran",
+            "larder_run one --source . --require-store -- echo ran",
+            "LARDER_REQUIRE_STORE=1; larder_run one -- echo ran",
+        ] {
+            let said = sourced(&world, shell, required);
+            assert_eq!((said.code, said.stdout.as_str()), (125, ""), "{shell:?}: {said:#?}");
+            assert!(said.stderr.contains("no store at"), "{said:#?}");
+        }
+        let said = sourced(
+            &world,
+            shell,
+            "LARDER_REQUIRE_STORE=no; larder_run one -- echo --require-store",
+        );
+        assert_eq!((said.code, said.stdout.as_str()), (0, "--require-store\n"), "{said:#?}");
+    }
+    // What is said is not doubled by a shell that tells what it does.
+    let said = sourced(&world, &["dash", "-eux"], "larder_run one -- true; larder_run two -- true");
+    assert_eq!(said.stderr.lines().filter(is_said).count(), 1, "{said:#?}");
+    fs::create_dir(world.path("mounted")).unwrap();
+    let said = sourced(&world, &["dash", "-eu"], "larder_run one -- true").succeeds();
+    assert!(said.stderr.contains("no larder in the store"), "{said:#?}");
+    assert!(said.stderr.contains("larder init"), "{said:#?}");
+    // With one the same line has the same words.
+    fs::create_dir_all(world.path("mounted/bin")).unwrap();
+    fs::write(world.path("mounted/bin/larder"), "#!/bin/sh\necho \"$@\"\n").unwrap();
+    fs::set_permissions(world.path("mounted/bin/larder"), fs::Permissions::from_mode(0o755))
+        .unwrap();
+    let said =
+        sourced(&world, &["dash", "-eu"], "larder_run --require-store one -- true").succeeds();
+    assert_eq!(
+        (said.stdout.as_str(), said.stderr.as_str()),
+        ("run --require-store one -- true\n", "")
+    );
 }
