@@ -64,7 +64,7 @@ build_rust_package() (
         cp "$binary" "$destination" || exit
         exit
     fi
-    _packages_clone || exit
+    _packages_clone
     RUSTFLAGS="${PACKAGES_RUSTFLAGS:-} $(_packages_configured) $rustflags"
     export RUSTFLAGS
     set -f
@@ -92,7 +92,7 @@ make_git_package() (
     shift 4
     sources=$BUILDROOT/build/$package
     mkdir -p "$DESTDIR/usr/bin"
-    _packages_clone || exit
+    _packages_clone
     started=$(date +%s)
     _packages_run "unset DESTDIR && cd '/build/$package' && $build" || exit
     size=$DESTDIR${1#*:}
@@ -150,7 +150,7 @@ _packages_clone() {
     fi
     git -C "$sources" remote set-url origin "$plain"
     unset token
-    described=$(git -C "$sources" describe --always --long --tags)
+    described=$(git -C "$sources" describe --always --long --tags) || exit
     [ -z "${BUILDDIR:-}" ] || printf '%s' "${described#"$package"/}" >"$BUILDDIR/$package.git"
     [ -z "$traced" ] || set -x
 }
@@ -161,19 +161,16 @@ _packages_anonymous() {
 }
 
 # _packages_git ARGUMENT...: git, with the token if there is one, and what it was configured with before.
-_packages_git() {
-    if [ -z "$token" ]; then
-        GIT_TERMINAL_PROMPT=0 git "$@"
-        return
-    fi
-    header="Authorization: Basic $(printf 'x-access-token:%s' "$token" | base64 | tr -d '\n')"
-    (
+_packages_git() (
+    export GIT_TERMINAL_PROMPT=0
+    if [ -n "$token" ]; then
+        header="Authorization: Basic $(printf 'x-access-token:%s' "$token" | base64 | tr -d '\n')"
         count=${GIT_CONFIG_COUNT:-0}
-        export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_COUNT="$((count + 1))" \
-            "GIT_CONFIG_KEY_$count=http.https://github.com/.extraHeader" "GIT_CONFIG_VALUE_$count=$header"
-        exec git "$@"
-    )
-}
+        export GIT_CONFIG_COUNT="$((count + 1))" "GIT_CONFIG_KEY_$count=http.https://github.com/.extraHeader" \
+            "GIT_CONFIG_VALUE_$count=$header"
+    fi
+    exec git "$@"
+)
 
 # The flags of .cargo/config.toml, in the order they are there: `rustflags` of [build], a list or one text.
 _packages_configured() {

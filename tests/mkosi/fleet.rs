@@ -22,10 +22,11 @@ const OTHERS: [&str; 2] = ["spoon", "tray"];
 
 /// Everything but what has real dependencies.
 const QUICK: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/common/mkosi.conf\n\
-    Include=modules/gateway/mkosi.conf\nInclude=modules/kitchen/mkosi.conf\n\
+    Include=modules/cutlery/mkosi.conf\nInclude=modules/crockery/mkosi.conf\n\
     Include=modules/bar/mkosi.conf\n[Config]\nProfiles=cellar\n";
 /// What mint is in, and oven.
-const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n";
+const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n\
+    [Config]\nProfiles=cellar\n";
 
 /// A copy of the fleet, with what mkosi and the scripts keep beside it.
 struct Fleet {
@@ -47,8 +48,8 @@ impl Fleet {
         for toolchain in ["rustc-1.85", "rustc-1.96"] {
             fs::create_dir_all(kept.join(toolchain)).unwrap();
         }
-        fs::remove_dir_all(dir.join("mkosi.cache")).unwrap();
-        symlink(&kept, dir.join("mkosi.cache")).unwrap();
+        fs::remove_dir_all(dir.join("cache")).unwrap();
+        symlink(&kept, dir.join("cache")).unwrap();
         for (image, text) in [("quick", QUICK), ("bar", BAR)] {
             fs::write(dir.join(format!("images/{image}.conf")), text).unwrap();
         }

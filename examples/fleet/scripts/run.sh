@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 command=("$@")
 if [ "${command[0]}" = mkosi ]; then
-    mkdir -p mkosi.builddir mkosi.cache
+    mkdir -p mkosi.builddir
     # shellcheck disable=SC2206 # words
     command=("${MKOSI:-mkosi}" "${command[@]:1}" ${MKOSI_EXTRA_ARGS:-})
 fi
