@@ -51,41 +51,8 @@ impl Mode {
 /// The user that root makes for the tests.
 const USER: &str = "larder-test";
 
-impl Mode {
-    /// A command as that user, in a directory, with a clean environment.
-    pub fn command(self, program: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
-        let user = ["runuser", "-u", USER, "--"];
-        let subordinate =
-            ["unshare", "--map-auto", "--map-root-user", "--setuid=0", "--setgid=0", "--"];
-        let words: Vec<&str> = match self {
-            Mode::Own => vec![],
-            Mode::User => user.to_vec(),
-            Mode::Subordinate => [&user[..], &subordinate].concat(),
-        };
-        let mut command = Command::new("env");
-        let home = if self == Mode::Own {
-            std::env::var("HOME").unwrap()
-        } else {
-            format!("/home/{USER}")
-        };
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        command.env_clear().env("HOME", home).env("PATH", path).stdin(Stdio::null());
-        command.args(words).arg(program).current_dir(dir);
-        command
-    }
-
-    /// Gives a directory to that user.
-    pub fn give(self, path: &Path) {
-        if self != Mode::Own {
-            make_user();
-            chown(path);
-        }
-    }
-}
-
 /// Keeps builds waiting for as long as it is there.
 pub struct Hold(PathBuf);
-
 impl Drop for Hold {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
