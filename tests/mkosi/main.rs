@@ -8,6 +8,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests remove what they made")]
 
+mod adopting;
 mod clean;
 mod depot;
 mod fleet;
