@@ -309,10 +309,19 @@ impl Session<'_> {
         if self.checkout.home.as_ref().is_some_and(|home| home.kept().is_some()) {
             self.store.measure_downloads(false)?;
         }
-        if outcome == Outcome::Succeeded && !after.has_units && self.checkout.target.is_some() {
-            self.output.note("the command built nothing with cargo in this target directory; look whether --source names the workspace's top");
-        }
+        self.say_elsewhere(outcome, &after);
         way.map(|()| built_nothing && self.entry.is_new() && self.caches.is_empty())
+    }
+
+    /// Cargo may have built, and not here.
+    fn say_elsewhere(&self, outcome: Outcome, after: &Aftermath) {
+        let target = self.checkout.target.as_deref().filter(|_| !after.has_units);
+        if let (Outcome::Succeeded, Some(target)) = (outcome, target) {
+            self.output.note(&format!(
+                "the command built nothing with cargo in {}, so nothing of it is kept; name the workspace's top with --source, or set CARGO_TARGET_DIR before larder where it builds elsewhere",
+                target.display()
+            ));
+        }
     }
 
     /// Looks at what the command left, once what users take has inodes of its own.

@@ -164,7 +164,7 @@ fn a_full_store_ends_before_the_command_and_loses_nothing() {
         ! head -c 4M /dev/zero > ../small/filler 2>/dev/null
         exec \"$0\" run bread -- touch ../command-ran"
     );
-    in_namespace(&world, &script).refuses(125, &["o space left"]);
+    in_namespace(&world, &script).refuses(125, &["o space left", "small/store", "larder gc"]);
     assert!(!world.path("command-ran").exists());
     assert_eq!(world.build(), 0);
     assert_eq!(world.binary(), first);

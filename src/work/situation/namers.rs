@@ -77,14 +77,14 @@ impl Namers<'_> {
     }
 
     /// The units that may have been made with the date of `SOURCE_DATE_EPOCH`: besides who reads that, compilers do, and
-    /// what writes programs for other systems. Of units that were not watched, local ones count, and those whose build
-    /// script left files or variables.
+    /// what writes programs for other systems. Of units in which somebody took part of whom nothing is known, local ones
+    /// count, and those whose build script left files or variables.
     pub(super) fn of_date(&self, local: &BTreeSet<String>) -> Result<BTreeSet<usize>, LookError> {
         let named = self.of_words(&[Words::of_date()])?.units;
         let compilers = self.programs_that_date();
         let mut dated = BTreeSet::new();
         for (index, unit) in self.layout.units().enumerate() {
-            let trace = self.traces.of(unit).filter(|_| self.traces.observe(unit));
+            let trace = self.traces.of(unit).filter(|_| self.is_known(unit));
             let counts = if let Some(trace) = trace {
                 let is_for_linux = is_for_linux(unit);
                 let dates = |input| compilers.get(input).is_some_and(|all| *all || !is_for_linux);

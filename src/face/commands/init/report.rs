@@ -173,8 +173,8 @@ impl Report for Initialised {
                 text,
                 "\nBuildSourcesEphemeral={kind}: what builds write to sources is lost, so they keep their store in the\n\
                  build directory, and make it when it is missing: {inner}\n\
-                 `mkosi -f clean` and `mkosi -ff` empty that directory: the next build is cold. Its larder.toml is its\n\
-                 own, and goes with it; to collect: larder --store {inner} gc"
+                 `mkosi -f clean` and `mkosi -ff` empty that directory: the next build is cold. Its settings, which\n\
+                 stay, are larder-sandbox/larder.toml in the store on the host; to collect: larder --store {inner} gc"
             );
         }
         for note in &self.notes {
