@@ -10,6 +10,7 @@
 
 mod clean;
 mod fleet;
+mod forms;
 mod image;
 mod settings;
 
