@@ -6,6 +6,7 @@
 //! quoting; `BuildSourcesEphemeral=` puts an overlay on every build source, `BuildDirectory=` is
 //! mounted at `/work/build` as it is.
 
+pub(crate) mod arguments;
 mod include;
 mod summary;
 

@@ -12,6 +12,7 @@ mod adopting;
 mod clean;
 mod depot;
 mod fleet;
+mod forms;
 mod image;
 mod settings;
 

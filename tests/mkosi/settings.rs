@@ -374,7 +374,7 @@ fn init_changes_scripts_once_and_takes_all_back() {
     assert!(shown.text.contains("mkosi.build.d/20-other:2: "), "{}", shown.text);
     // What is shown is what git can apply, and what is done.
     let diff = shown.text.split("does it:\n\n").nth(1).unwrap();
-    let diff = diff.split("\nNot touched").next().unwrap();
+    let diff = diff.split("\nbuild (lib/rust.sh:3) compiles for:\n").next().unwrap();
     fs::write(image.dir().join("shown.diff"), diff).unwrap();
     let git = |words: &[&str]| {
         let mut command = image.command("git");
@@ -389,7 +389,7 @@ fn init_changes_scripts_once_and_takes_all_back() {
     assert_eq!(after, by_git);
     assert!(after[0].0.contains("set -eu\n. \"$SRCDIR/larder.sh\"\n"), "{}", after[0].0);
     assert!(after[0].0.contains("\nlarder_run kitchen -- cargo build --release\n"));
-    let call = "larder_run \"${name##*/}\" --source \"$BUILDROOT/build/$name\" -- mkosi-chroot";
+    let call = "larder_run \"$name\" --source \"$BUILDROOT/build/$name\" -- mkosi-chroot";
     assert!(after[1].0.contains(call), "{}", after[1].0);
     assert!(after[2].0.ends_with("cd \"$SRCDIR/app\" && larder_run app -- cargo build"));
     assert_eq!(after[3..], before[3..]);
@@ -520,7 +520,7 @@ install -D \"$BUILDROOT/build/pantry/target/release/pantry\" \"$DESTDIR/usr/bin/
 ";
 
 /// Builds cold, warm and without larder; gives what went wrong a name.
-fn works(image: &Image, include: &str, arguments: &[&str], store: &Path) {
+pub(crate) fn works(image: &Image, include: &str, arguments: &[&str], store: &Path) {
     let include = format!("--include={}", image.store().join(include).display());
     let build = |more: &[&str]| -> Said {
         image.mkosi(&[&["--force"], arguments, more, &["build"]].concat())

@@ -7,6 +7,9 @@ pub(super) const INIT: &str = "Examples:
   For an image with a configuration of its own, in a store of your choice:
     larder init --store /srv/larder -- --include=images/a.conf
 
+  For an image whose configuration is in a directory of its own:
+    larder init -- --directory os/mkosi --profile prod
+
   For two images that are started by their names, changing the build scripts as it shows:
     larder init --image gateway --image kitchen --apply
 

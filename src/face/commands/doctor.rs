@@ -120,7 +120,7 @@ fn mkosi_checks(store: Option<&Store>, arguments: &DoctorArgs) -> Vec<Check> {
 /// `larder init` chose.
 fn image_check(store: Option<&Store>, mkosi: &Mkosi, words: &[OsString]) -> Check {
     const NAME: &str = "image";
-    let repository = std::env::current_dir().unwrap_or_default();
+    let repository = mkosi.repository(words, &std::env::current_dir().unwrap_or_default());
     let Some(store) = store else {
         return Check::not_checked(NAME, "there is no store");
     };

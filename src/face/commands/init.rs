@@ -2,13 +2,16 @@
 //! or does what the build scripts need.
 
 pub(super) mod ask;
+mod files;
+mod findings;
 pub(super) mod record;
 mod report;
 mod scripts;
+mod search;
 mod undo;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -26,20 +29,14 @@ use scripts::Work;
 
 pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
     let path = std::path::absolute(StorePath::find(store).path())?;
-    let repository = std::env::current_dir()
+    let here = std::env::current_dir()
         .context("the current directory is gone; change to the image repository")?;
+    let mkosi = Mkosi::new(&arguments.mkosi)?;
+    let repository = mkosi.repository(&arguments.arguments, &here);
     if arguments.undo {
         return undo::undo(path, &repository, arguments.json, output);
     }
     mkosi::check_path(&path)?;
-    if !is_image_repository(&repository) {
-        bail!(
-            "{} is no image repository (no mkosi.conf); run `larder init` where you run mkosi, \
-             or `larder provision` to use larder without mkosi",
-            repository.display()
-        );
-    }
-    let mkosi = Mkosi::new(&arguments.mkosi)?;
     refuse_other_owner(&mkosi)?;
     let version = mkosi.version()?;
     let images = image_arguments(arguments);
@@ -49,12 +46,11 @@ pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output)
     let binary_replaced = store.install_binary()?;
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;
     let mut report = Initialised::new(&store, version, binary_replaced);
-    let mut work = Work::default();
     for ((name, words), before) in images.iter().zip(&before) {
-        let include = provide(&mkosi, words, before, &store, &repository)?;
-        work.merge(Work::find(&repository, before));
+        let include = provide(&mkosi, words, before, &store)?;
         report.images.push(Image::new(name.clone(), include, before, store.root()));
     }
+    let work = Work::find(&repository, &before);
     let mut record = Record::read(&store, &repository)?;
     record.use_includes(report.includes());
     if arguments.apply {
@@ -62,13 +58,9 @@ pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output)
     } else {
         record.write(&store)?;
     }
-    report.take(&work, arguments.apply);
+    report.take(work, arguments.apply);
     output.report(&report, arguments.json)?;
     Ok(DONE)
-}
-
-fn is_image_repository(dir: &Path) -> bool {
-    ["mkosi.conf", "mkosi.conf.d", "mkosi.local.conf"].iter().any(|name| dir.join(name).exists())
 }
 
 /// What is said of every image before anything is made.
@@ -111,18 +103,12 @@ fn refuse_other_owner(mkosi: &Mkosi) -> Result<()> {
 }
 
 /// Writes the include file that an image takes, and has mkosi say what it does.
-fn provide(
-    mkosi: &Mkosi,
-    words: &[OsString],
-    before: &Summary,
-    store: &Store,
-    repository: &Path,
-) -> Result<Include> {
-    // With nothing but the repository among the sources, only mkosi knows whether that is its default.
+fn provide(mkosi: &Mkosi, words: &[OsString], before: &Summary, store: &Store) -> Result<Include> {
+    // Whether what is mounted now is mkosi's default, only mkosi knows.
     let include = before.include(true)?;
     let is_new = !include.path(store.root()).exists();
     match write(mkosi, words, before, store, include) {
-        Err(error) if before.has_only(repository) && is_lost(&error) => {
+        Err(error) if is_lost(&error) => {
             if is_new {
                 evict::remove_include(store, &include.path(store.root()))?;
             }

@@ -86,13 +86,6 @@ impl Summary {
         std::iter::once(&self.main).chain(others)
     }
 
-    /// Whether mkosi mounts the working directory, and that alone: because nobody named a build
-    /// source, or because somebody named it.
-    pub(crate) fn has_only(&self, repository: &Path) -> bool {
-        let only = BuildSource { source: repository.to_owned(), target: None };
-        self.main.sources.is_empty() || self.main.sources == [only]
-    }
-
     /// What becomes of what builds write to their sources.
     pub(crate) fn ephemeral(&self) -> Ephemeral {
         let mut kinds = self.building().map(|image| image.ephemeral);
@@ -134,8 +127,27 @@ impl Summary {
         places.into_iter().next()
     }
 
-    /// The include file for the image, or why there is none. Whether an image that mounts nothing but its
-    /// repository has `own_sources`, its summary does not tell: see [`Summary::has_only`].
+    /// The build sources in a repository: the directory of the host, and where it is below `/work/src`.
+    pub(crate) fn sources_in(&self, repository: &Path) -> Vec<(PathBuf, PathBuf)> {
+        let own = self.main.sources.iter().filter(|item| item.source.starts_with(repository));
+        own.map(|item| (item.source.clone(), item.target.clone().unwrap_or_default())).collect()
+    }
+
+    /// The file of the host that scripts find at a path below `/work/src`.
+    pub(crate) fn host(&self, inside: &Path) -> Option<PathBuf> {
+        let place = |item: &BuildSource| {
+            let target = item.target.clone().unwrap_or_default();
+            let target = target.strip_prefix(".").unwrap_or(&target);
+            let rest = inside.strip_prefix(target).ok()?;
+            Some((target.components().count(), item.source.join(rest)))
+        };
+        let places = self.main.sources.iter().filter_map(place);
+        Some(places.max_by_key(|(depth, _)| *depth)?.1)
+    }
+
+    /// The include file for the image, or why there is none. Whether mkosi mounts the directory that it is run in
+    /// because somebody named it (`own_sources`) or by default, its summary does not tell; by default it no
+    /// longer does once something else is named.
     pub(crate) fn include(&self, own_sources: bool) -> Result<Include, MkosiError> {
         match (self.ephemeral(), self.build_directory()) {
             (Ephemeral::No, _) => Ok(Include { own_sources, ephemeral: false }),
@@ -223,7 +235,6 @@ mod tests {
         let ours = r#"{"Source": "/var/cache/larder", "Target": "../larder"}"#;
         let both = format!("{REPOSITORY}, {ours}");
         let before = summary(REPOSITORY, "");
-        assert!(before.has_only(Path::new("/repo")));
         assert_eq!(summary(&both, "").verify(&before, store, include), Ok(()));
         let lost = summary(ours, "").verify(&before, store, include);
         assert!(matches!(lost, Err(MkosiError::Lost { .. })));
@@ -282,5 +293,10 @@ mod tests {
             r#"{"Source": "/elsewhere", "Target": "x"}, {"Source": "/repo/src", "Target": "app"}"#;
         assert_eq!(place(own), Some(("/repo/src".into(), "$SRCDIR/app".into())));
         assert_eq!(place(r#"{"Source": "/elsewhere", "Target": null}"#), None);
+        let host = |inside: &str| summary(own, "").host(Path::new(inside));
+        assert_eq!(host("app/lib/x.sh"), Some("/repo/src/lib/x.sh".into()));
+        assert_eq!((host("x/y"), host("lib/x.sh")), (Some("/elsewhere/y".into()), None));
+        let host = summary(REPOSITORY, "").host(Path::new("lib/x.sh"));
+        assert_eq!(host, Some("/repo/lib/x.sh".into()));
     }
 }

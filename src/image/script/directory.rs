@@ -26,7 +26,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Takes the quotes around a whole word away; nothing if it is quoted in another way.
-fn unquoted(raw: &str) -> Option<&str> {
+pub(super) fn unquoted(raw: &str) -> Option<&str> {
     let inner = |quote: char| raw.strip_prefix(quote)?.strip_suffix(quote);
     let text = inner('"').or_else(|| inner('\'').filter(|text| !text.contains('$'))).unwrap_or(raw);
     (!text.contains(['\'', '"', '\\', '*', '?', '['])).then_some(text)
@@ -50,7 +50,7 @@ impl ScriptDirectory {
         }
     }
 
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let text = if text.len() > 1 { text.trim_end_matches('/') } else { text };
         let is_start = ["$SRCDIR", "${SRCDIR}", "/work/src"].contains(&text);
         let climbs = text.split('/').any(|part| part == "..");
@@ -76,6 +76,13 @@ impl ScriptDirectory {
         }
     }
 
+    /// The variable that names the project there.
+    pub(super) fn variable(&self) -> Option<&str> {
+        let (Self::Path(path) | Self::Below(path) | Self::Option(path)) = self else { return None };
+        let (_, last) = path.rsplit_once('/')?;
+        variable(last)
+    }
+
     /// The name of the project there, as a word of the shell; `start` is that of the first directory.
     pub(super) fn name(&self, start: Option<&str>) -> Option<String> {
         let path = match self {
@@ -91,19 +98,19 @@ impl ScriptDirectory {
         if ["$SRCDIR", "$BUILDDIR", "$BUILDROOT"].contains(&last) || last.contains('$') {
             return None;
         }
-        last.parse::<crate::base::names::ProjectName>().ok().map(|name| name.to_string())
+        is_name(last).then(|| last.to_owned())
     }
 
-    /// `--source` for a command that starts in the directory; nothing where the default is right.
+    /// What `--source` is for a command that starts in the directory: nothing where the default is right.
     pub(super) fn option(&self) -> Option<String> {
         match self {
             Self::Start | Self::Path(_) | Self::Below(_) => Some(String::new()),
-            Self::Option(path) => Some(format!(" --source \"{path}\"")),
+            Self::Option(path) => Some(path.clone()),
             Self::Unknown => None,
         }
     }
 
-    /// `--source` for a command that starts in the directory inside of the sandbox, seen from outside.
+    /// The same for a command that starts in the directory inside of the sandbox, seen from outside.
     pub(super) fn outside(&self) -> Option<String> {
         let path = match self {
             Self::Start => "$SRCDIR".to_owned(),
@@ -120,8 +127,13 @@ impl ScriptDirectory {
             }
             Self::Unknown => return None,
         };
-        Some(format!(" --source \"{path}\""))
+        Some(path)
     }
+}
+
+/// Whether a text can be the name of a project as it is.
+pub(super) fn is_name(text: &str) -> bool {
+    text.parse::<crate::base::names::ProjectName>().is_ok()
 }
 
 /// The name of the variable that a text is, and nothing else.
@@ -159,21 +171,26 @@ struct Frame {
 
 impl Default for Tracker {
     fn default() -> Self {
-        Self { now: ScriptDirectory::Start, open: Vec::new() }
+        Self::new(ScriptDirectory::Start)
     }
 }
 
 impl Tracker {
+    /// Before the first command.
+    pub(super) fn new(start: ScriptDirectory) -> Self {
+        Self { now: start, open: Vec::new() }
+    }
+
     /// Where the next command runs.
     pub(super) fn now(&self) -> ScriptDirectory {
         self.now.clone()
     }
 
-    /// Goes past a piece of the script.
-    pub(super) fn take(&mut self, piece: &Piece) {
+    /// Goes past a piece of the script; `read` says what the argument of `cd` is.
+    pub(super) fn take(&mut self, piece: &Piece, read: impl Fn(&str) -> ScriptDirectory) {
         match piece {
             Piece::Command { words, before } => {
-                self.change(words, *before == Before::Line, ScriptDirectory::read);
+                self.change(words, *before == Before::Line, read);
             }
             Piece::Open { function } => {
                 self.enter(!*function);

@@ -13,7 +13,7 @@ pub(super) struct Word<'a> {
 /// What stands between a command and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
-    /// Nothing but whitespace: the command begins its line.
+    /// Nothing but whitespace, or the parenthesis of its subshell: it is run in any case.
     Line,
     /// `&&`
     And,
@@ -33,7 +33,7 @@ pub(super) enum Piece<'a> {
     },
     /// The lines of a here-document.
     Document(Word<'a>),
-    /// `{`, after the parentheses of a function or not.
+    /// `{`, after the parentheses of a function or not; `(` if it begins the body of one.
     Open {
         /// Whether it begins the body of a function.
         function: bool,
@@ -144,10 +144,19 @@ impl<'a> Lexer<'a> {
     }
 
     fn open_parenthesis(&mut self) {
-        self.end(Before::Other);
+        self.end(Before::Line);
         self.parentheses += 1;
-        self.pieces.push(Piece::Subshell);
+        let function = self.begins_function();
+        self.pieces.push(if function { Piece::Open { function } } else { Piece::Subshell });
         self.at += 1;
+    }
+
+    /// Whether what comes next is the body of a function: behind a name and `()`.
+    fn begins_function(&self) -> bool {
+        matches!(
+            self.pieces.as_slice(),
+            [.., Piece::Command { .. }, Piece::Subshell, Piece::SubshellEnd]
+        ) && self.words.is_empty()
     }
 
     fn close_parenthesis(&mut self) {
@@ -214,6 +223,10 @@ impl<'a> Lexer<'a> {
     fn word(&mut self) -> Result<(), Unclosed> {
         let start = self.at;
         self.skip_word()?;
+        if self.peek(0) == b'(' && self.text[start..self.at].ends_with('=') {
+            // An array.
+            self.skip_parentheses(start)?;
+        }
         let raw = &self.text[start..self.at];
         if self.words.is_empty() && self.reserved(raw) {
             return Ok(());
@@ -230,11 +243,7 @@ impl<'a> Lexer<'a> {
     /// Takes a word that is no command's; says whether it was one.
     fn reserved(&mut self, raw: &str) -> bool {
         let piece = match raw {
-            "{" => {
-                let function = matches!(self.pieces.last(), Some(Piece::SubshellEnd))
-                    && matches!(self.pieces.iter().rev().nth(1), Some(Piece::Subshell));
-                Piece::Open { function }
-            }
+            "{" => Piece::Open { function: self.begins_function() },
             "}" => Piece::Close,
             "if" | "for" | "while" | "until" | "select" => Piece::Block,
             "case" => {
@@ -339,6 +348,13 @@ impl<'a> Lexer<'a> {
                         return Ok(());
                     }
                 }
+                b'#' if matches!(
+                    self.text.as_bytes()[self.at - 1],
+                    b' ' | b'\t' | b'\n' | b'('
+                ) =>
+                {
+                    self.skip_comment();
+                }
                 _ => self.skip_part()?,
             }
         }
@@ -378,6 +394,18 @@ mod tests {
         let count = |wanted: &Piece| pieces.iter().filter(|piece| *piece == wanted).count();
         assert_eq!((count(&Piece::Block), count(&Piece::BlockEnd)), (1, 1));
         assert_eq!(count(&Piece::Open { function: true }), count(&Piece::Close));
+        let pieces = super::pieces("f() (\n  a\n)\nfunction g { b; }\nh() { c; }\n").unwrap();
+        let bodies = pieces.iter().filter(|piece| **piece == Piece::Open { function: true });
+        assert_eq!(bodies.count(), 3, "{pieces:?}");
+    }
+
+    #[test]
+    fn an_array_is_a_word_and_a_comment_has_no_quotes() {
+        let script = "a=(cargo build # it's one\n)\nlocal b+=(c d) e\nx $(f # it's two\n)\n";
+        assert_eq!(
+            commands(script),
+            ["a=(cargo build # it's one\n)", "local b+=(c d) e", "x $(f # it's two\n)"]
+        );
     }
 
     #[test]

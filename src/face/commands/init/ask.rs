@@ -2,13 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::base::program::{Answer, Call, last_line, open_scratch};
-use crate::image::mkosi::{self, Summary};
+use crate::image::mkosi::{self, Summary, arguments};
 
 /// The command that starts mkosi.
 #[derive(Clone, Debug)]
@@ -29,6 +29,17 @@ impl Mkosi {
     /// As the user wrote it.
     pub(crate) fn name(&self) -> String {
         self.words.join(" ")
+    }
+
+    /// The image repository: the git repository around the directory that mkosi works in; without one that
+    /// directory, or the one we are in if it holds it.
+    pub(crate) fn repository(&self, arguments: &[OsString], here: &Path) -> PathBuf {
+        let own: Vec<OsString> = self.words[1..].iter().map(OsString::from).collect();
+        let directory = arguments::directory(&[&own, arguments].concat(), here);
+        let directory = std::fs::canonicalize(&directory).unwrap_or(directory);
+        let git = directory.ancestors().find(|dir| dir.join(".git").exists());
+        let around = || if directory.starts_with(here) { here } else { directory.as_path() };
+        git.map_or_else(|| around().to_owned(), Path::to_owned)
     }
 
     /// Its version.
@@ -56,10 +67,12 @@ impl Mkosi {
         words.extend(["--json", "summary"].map(OsStr::new));
         let said = self.run(&words)?;
         if !said.status.success() {
+            let given =
+                arguments::shown(&words.into_iter().map(OsString::from).collect::<Vec<_>>());
             bail!(
-                "`{} --json summary` failed: {}; mend the configuration, or give what your image builds give to mkosi behind `--`",
+                "`{} {given}` failed: {}; make that work first: start larder where you start mkosi, and give what your image builds give to it behind `--`",
                 self.name(),
-                last_line(&said.complaint)
+                last_line(&said.complaint).trim_start_matches("‣ ")
             );
         }
         Ok(Summary::parse(&String::from_utf8_lossy(&said.text))?)

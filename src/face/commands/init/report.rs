@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::scripts::{Site, Work};
+use super::findings;
+use super::scripts::{Findings, Work};
 use crate::image::mkosi::{self, Include, Summary};
 use crate::output::Report;
 use crate::store::Store;
@@ -27,7 +28,8 @@ pub(super) struct Initialised {
     pub changed: Vec<PathBuf>,
     /// What the build scripts still need.
     diff: String,
-    left: Vec<Site>,
+    #[serde(flatten)]
+    findings: Findings,
     /// Commands that larder runs already.
     done: usize,
     #[serde(skip)]
@@ -47,6 +49,8 @@ pub(super) struct Image {
     own_sources: bool,
     ephemeral: &'static str,
     build_directory: Option<PathBuf>,
+    /// The build scripts that mkosi starts.
+    scripts: Vec<PathBuf>,
     #[serde(skip)]
     kind: Include,
 }
@@ -67,6 +71,7 @@ impl Image {
             own_sources: include.own_sources,
             ephemeral: summary.ephemeral().name(),
             build_directory: summary.build_directory().map(Path::to_owned),
+            scripts: summary.scripts(),
             kind: include,
         }
     }
@@ -90,7 +95,7 @@ impl Initialised {
             images: Vec::new(),
             changed: Vec::new(),
             diff: String::new(),
-            left: Vec::new(),
+            findings: Findings::default(),
             done: 0,
             idle: false,
             notes,
@@ -110,13 +115,28 @@ impl Initialised {
     }
 
     /// Takes what is still to be done in the scripts.
-    pub(super) fn take(&mut self, work: &Work, applied: bool) {
+    pub(super) fn take(&mut self, work: Work, applied: bool) {
         if !applied {
             self.diff = work.diff();
         }
-        self.left.clone_from(&work.left);
         self.done = work.done;
         self.idle = work.is_idle();
+        self.findings = work.findings;
+    }
+
+    /// Of images for which mkosi has no build script nothing can be kept, whatever else is right.
+    fn without_scripts(&self) -> Option<String> {
+        let without: Vec<&Image> =
+            self.images.iter().filter(|image| image.scripts.is_empty()).collect();
+        let first = without.first()?;
+        let place = first.name.as_ref().map_or_else(
+            || "mkosi has no build script here".to_owned(),
+            |_| format!("mkosi has no build script for {}", names(&without)),
+        );
+        Some(format!(
+            "{place}, so that nothing is compiled that larder could keep. If your images are built elsewhere, or\n\
+             with other arguments, start larder where you start mkosi, and give it the same arguments behind `--`.\n"
+        ))
     }
 
     fn scripts(&self) -> String {
@@ -135,6 +155,8 @@ impl Initialised {
                 "The build scripts need this; `larder init --apply` does it:\n\n{}",
                 self.diff
             );
+        } else if let Some(without) = self.without_scripts().filter(|_| self.idle) {
+            text.push_str(&without);
         } else if self.idle {
             let snippet = self.snippet.display();
             let _ = writeln!(
@@ -143,31 +165,53 @@ impl Initialised {
                  into the repository, add `. \"$SRCDIR/larder.sh\"`, and put\n\
                  `larder_run NAME --source DIR --` before the command that compiles."
             );
-        } else if self.left.is_empty() {
+        } else if self.findings.left.is_empty() {
             text.push_str("The build scripts run larder already.\n");
         }
-        if !self.left.is_empty() {
-            text.push_str("\nNot touched, look yourself:\n");
+        if let Some(without) = self.without_scripts().filter(|_| !self.idle) {
+            let _ = write!(text, "\n{without}");
         }
-        for Site { file, line, why } in &self.left {
-            let _ = writeln!(text, "  {}:{line}: {why}", file.display());
-        }
-        text
+        text + &findings::text(&self.findings)
     }
+
+    /// The images by the include files that they take.
+    fn by_include(&self) -> Vec<(&Image, Vec<&Image>)> {
+        let mut groups: Vec<(&Image, Vec<&Image>)> = Vec::new();
+        for image in &self.images {
+            match groups.iter_mut().find(|(first, _)| first.kind == image.kind) {
+                Some((_, images)) => images.push(image),
+                None => groups.push((image, vec![image])),
+            }
+        }
+        groups
+    }
+}
+
+/// The names of images, if they were given by name.
+fn names(images: &[&Image]) -> String {
+    let names: Vec<&str> = images.iter().filter_map(|image| image.name.as_deref()).collect();
+    names.join(", ")
 }
 
 impl Report for Initialised {
     fn text(&self) -> String {
         let mut text = format!("store     {}\nmkosi     {}\n", self.store.display(), self.mkosi);
-        for Image { name, include, sandbox, .. } in &self.images {
-            let name = name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+        let groups = self.by_include();
+        for (Image { include, sandbox, .. }, images) in &groups {
+            let names = names(images);
+            let names = if names.is_empty() { names } else { format!("{names}: ") };
             let include = include.display();
             let _ = writeln!(
                 text,
-                "include   {include} ({name}checked: builds find the store at {sandbox})"
+                "include   {include} ({names}checked: builds find the store at {sandbox})"
             );
         }
+        let mut inner: Vec<&PathBuf> = Vec::new();
         for image in self.images.iter().filter(|image| image.kind.ephemeral) {
+            if inner.contains(&&image.store) {
+                continue;
+            }
+            inner.push(&image.store);
             let (inner, kind) = (image.store.display(), image.ephemeral);
             let _ = writeln!(
                 text,
@@ -180,8 +224,15 @@ impl Report for Initialised {
         for note in &self.notes {
             let _ = writeln!(text, "\n{note}");
         }
-        let include = self.include.display();
-        let _ = writeln!(text, "\nStart mkosi with one more option:   --include={include}\n");
+        text.push('\n');
+        for (Image { include, .. }, images) in &groups {
+            let names =
+                if groups.len() > 1 { format!("   ({})", names(images)) } else { String::new() };
+            let include = include.display();
+            let _ =
+                writeln!(text, "Start mkosi with one more option:   --include={include}{names}");
+        }
+        text.push('\n');
         text + &self.scripts()
     }
 }

@@ -1,18 +1,17 @@
-//! The build scripts of a repository: found, read, and what is to be changed in them.
+//! The build scripts of a repository: what is to be changed in them, and what is to be said of them.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::files::{Files, ScriptFile, Site};
 use super::record::{Change, Record};
 use crate::base::digest::Digest;
 use crate::base::{edit, regular};
 use crate::image::mkosi::{SNIPPET, Summary};
 use crate::image::script::patch::{self, Hunk};
-use crate::image::script::{self, Surroundings};
+use crate::image::script::{self, Call, Function, ScriptPlan, Surroundings};
 use crate::observe::sources;
 use crate::store::Store;
 
@@ -21,12 +20,55 @@ use crate::store::Store;
 pub(super) struct Work {
     repository: PathBuf,
     changes: Vec<FileChange>,
-    /// The snippet, if it is not where scripts find it yet.
-    snippet: Option<PathBuf>,
-    /// What stays as it is, with its reason.
-    pub left: Vec<Site>,
+    /// The snippets that are not where scripts find them yet.
+    snippets: Vec<PathBuf>,
+    /// What there is to say of the scripts.
+    pub findings: Findings,
     /// Commands that larder runs already.
     pub done: usize,
+}
+
+/// What there is to say of the scripts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Findings {
+    /// What stays as it is, with its reason.
+    pub left: Vec<Site>,
+    /// Functions that compile for their callers, with all calls.
+    pub functions: Vec<Called>,
+    /// Caches of finished binaries that can go.
+    pub caches: Vec<Site>,
+    /// Commands whose words do not tell what they compile.
+    pub unclear: Vec<Site>,
+    /// Scripts that others start, as far as their words tell.
+    pub started: Vec<Started>,
+    /// Scripts that seem to compile, and that nothing names.
+    pub unnamed: Vec<PathBuf>,
+    /// Whether there were more names than larder looks at.
+    pub is_cut: bool,
+}
+
+/// A function that compiles for its callers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Called {
+    pub file: PathBuf,
+    #[serde(flatten)]
+    pub function: Function,
+    pub calls: Vec<Caller>,
+}
+
+/// A call of it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Caller {
+    pub file: PathBuf,
+    #[serde(flatten)]
+    pub call: Call,
+}
+
+/// A script that another one starts or sources, as far as its words tell.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Started {
+    pub file: PathBuf,
+    pub named_in: PathBuf,
 }
 
 #[derive(Debug)]
@@ -36,97 +78,113 @@ struct FileChange {
     hunks: Vec<Hunk>,
 }
 
-/// A line that somebody has to look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Site {
-    /// The file, relative to the repository if it is inside.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    pub why: String,
-}
-
 impl Work {
-    /// Reads the scripts of an image, and the files that they source.
-    pub(super) fn find(repository: &Path, summary: &Summary) -> Self {
+    /// Reads the scripts of all images, what they source, and what they name.
+    pub(super) fn find(repository: &Path, images: &[Summary]) -> Self {
+        let files = Files::find(repository, images);
         let mut work = Self { repository: repository.to_owned(), ..Self::default() };
-        let Some((shared, seen_as)) = summary.shared_directory(repository) else {
-            if !summary.scripts().is_empty() {
-                let why = "no build source of the image is in the repository, so that scripts find no larder.sh; add BuildSources=.";
-                let file = PathBuf::from("mkosi.conf");
-                work.left.push(Site { file, line: 1, why: why.to_owned() });
-            }
-            return work;
+        work.findings.functions = called(repository, &files.all);
+        let functions = &work.findings.functions;
+        let surroundings = Surroundings {
+            functions: functions.iter().map(|called| called.function.clone()).collect(),
+            calls: functions
+                .iter()
+                .flat_map(|called| called.calls.iter().map(|caller| caller.call.clone()))
+                .collect(),
+            ..Surroundings::default()
         };
-        let surroundings =
-            Surroundings { snippet: format!("{seen_as}/larder.sh"), name: start_name(&shared) };
-        let root = if seen_as == "$SRCDIR" { &shared } else { repository };
-        let mut waiting: Vec<PathBuf> = summary.scripts();
-        let mut seen = BTreeSet::new();
-        while !waiting.is_empty() {
-            let path = waiting.remove(0);
-            let path = fs::canonicalize(&path).unwrap_or(path);
-            if seen.insert(path.clone()) {
-                let sourced = work.read(&path, &surroundings);
-                waiting.extend(sourced.iter().map(|file| root.join(file)));
-            }
+        work.findings.left = files.left;
+        let relative = |path: &PathBuf| shorter(repository, path);
+        work.findings.unnamed = files.unnamed.iter().map(relative).collect();
+        work.findings.is_cut = files.is_cut;
+        for file in &files.all {
+            let surroundings = Surroundings {
+                snippet: file.snippet.clone(),
+                name: file.name.clone(),
+                anywhere: file.named_by.is_some(),
+                ..surroundings.clone()
+            };
+            let plan = script::plan(&file.text, &surroundings);
+            work.take(file, plan);
         }
-        let snippet = shared.join("larder.sh");
-        if (work.done > 0 || !work.changes.is_empty()) && !snippet.exists() {
-            work.snippet = snippet.strip_prefix(repository).ok().map(Path::to_owned);
-        }
+        let is_known = |site: &Site| {
+            let program = Path::new(&site.why).file_name();
+            files.all.iter().any(|file| file.path.file_name() == program)
+        };
+        work.findings.unclear.retain(|site| !is_known(site));
         work
     }
 
-    /// Takes another image of the same repository in.
-    pub(super) fn merge(&mut self, other: Self) {
-        for change in other.changes {
-            if self.changes.iter().all(|own| own.file != change.file) {
-                self.changes.push(change);
-            }
+    /// Takes in what is to be done with one script.
+    fn take(&mut self, file: &ScriptFile, plan: ScriptPlan) {
+        let name = shorter(&self.repository, &file.path);
+        let site = |line: usize, why: String| Site { file: name.clone(), line, why };
+        let findings = &mut self.findings;
+        findings.left.extend(plan.left.into_iter().map(|left| site(left.line, left.why)));
+        findings.caches.extend(plan.caches.into_iter().map(|left| site(left.line, left.why)));
+        findings
+            .unclear
+            .extend(plan.unclear.into_iter().map(|(line, program)| site(line, program)));
+        self.done += plan.done;
+        let first = plan.hunks.iter().find(|hunk| !hunk.before.is_empty());
+        if let Some(named_by) = file.named_by.as_ref().filter(|_| first.is_some() || plan.done > 0)
+        {
+            let named_in = shorter(&self.repository, named_by);
+            findings.started.push(Started { file: name.clone(), named_in });
         }
-        for place in other.left {
-            if !self.left.contains(&place) {
-                self.left.push(place);
+        let Some(first) = first else {
+            if plan.done > 0 {
+                self.need_snippet(file);
             }
+            return;
+        };
+        if !file.path.starts_with(&self.repository) {
+            let why = "it is outside of the repository; change it by hand".to_owned();
+            findings.left.push(site(first.line + 1, why));
+        } else if file.is_moved {
+            let why = "images see it in different places, so that it finds larder.sh in one of them only; give all of them the same BuildSources=".to_owned();
+            findings.left.push(site(first.line + 1, why));
+        } else {
+            self.need_snippet(file);
+            self.changes.push(FileChange {
+                file: name,
+                text: file.text.clone(),
+                hunks: plan.hunks,
+            });
         }
-        self.repository = other.repository;
-        self.snippet = self.snippet.take().or(other.snippet);
-        self.done = self.done.max(other.done);
     }
 
-    fn read(&mut self, path: &Path, surroundings: &Surroundings) -> Vec<PathBuf> {
-        // A program that was compiled is no script, nor is what is no file.
-        let Ok(text) = regular::text(path) else { return Vec::new() };
-        if text == SNIPPET {
-            return Vec::new();
-        }
-        let plan = script::plan(&text, surroundings);
-        let inside = path.strip_prefix(&self.repository).ok();
-        let file = inside.unwrap_or(path).to_owned();
-        let place =
-            |left: script::Left| Site { file: file.clone(), line: left.line, why: left.why };
-        self.left.extend(plan.left.into_iter().map(place));
-        self.done += plan.done;
-        match plan.hunks.iter().find(|hunk| !hunk.before.is_empty()) {
-            Some(first) if inside.is_none() => {
-                let why = "it is outside of the repository; change it by hand".to_owned();
-                self.left.push(Site { file, line: first.line + 1, why });
+    /// Adds the snippet where a script looks for it, if it is not there.
+    fn need_snippet(&mut self, file: &ScriptFile) {
+        let path = file.shared.join("larder.sh");
+        let Ok(inside) = path.strip_prefix(&self.repository) else { return };
+        let inside = inside.to_owned();
+        let site = |why: &str| Site { file: inside.clone(), line: 1, why: why.to_owned() };
+        match regular::text(&path) {
+            Err(_) if !self.snippets.contains(&inside) => self.snippets.push(inside),
+            Ok(text) if text != SNIPPET => {
+                let other = site(
+                    "it is not the larder.sh of this version, which is in the store; compare the two",
+                );
+                if !self.findings.left.contains(&other) {
+                    self.findings.left.push(other);
+                }
             }
-            Some(_) => self.changes.push(FileChange { file, text, hunks: plan.hunks }),
-            None => {}
+            _ => {}
         }
-        plan.sourced
     }
 
     /// Whether nothing has to be changed.
     pub(super) fn is_done(&self) -> bool {
-        self.changes.is_empty() && self.snippet.is_none()
+        self.changes.is_empty() && self.snippets.is_empty()
     }
 
     /// Whether no script compiles anything that larder knows.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_done() && self.done == 0 && self.left.is_empty()
+        self.is_done()
+            && self.done == 0
+            && self.findings.left.is_empty()
+            && self.findings.unclear.is_empty()
     }
 
     /// The changes as a diff.
@@ -135,7 +193,7 @@ impl Work {
         let change =
             |change: &FileChange| patch::diff(&name(&change.file), &change.text, &change.hunks);
         let mut text: String = self.changes.iter().map(change).collect();
-        if let Some(snippet) = &self.snippet {
+        for snippet in &self.snippets {
             text.push_str(&patch::addition(&name(snippet), SNIPPET));
         }
         text
@@ -157,14 +215,14 @@ impl Work {
             record.changes.retain(|change| change.file != *file || was_made(change));
             record.changes.push(Change { file: file.clone(), hunks: hunks.clone() });
         }
-        if let Some(snippet) = &self.snippet {
+        for snippet in &self.snippets {
             let digest = Digest::of(SNIPPET.as_bytes()).to_string();
             record.added.retain(|(file, _)| file != snippet);
             record.added.push((snippet.clone(), digest));
         }
         record.write(store)?;
         let mut files = Vec::new();
-        if let Some(snippet) = &self.snippet {
+        for snippet in &self.snippets {
             // First: a script that sources it may be started at any moment.
             edit::add(&self.repository.join(snippet), SNIPPET)?;
             files.push(snippet.clone());
@@ -200,15 +258,30 @@ impl Work {
     }
 }
 
-/// The project's name where scripts compile in the directory that they start in: that of its package,
-/// or of the directory.
-fn start_name(dir: &Path) -> Option<String> {
-    let manifest = regular::text(&dir.join("Cargo.toml")).ok();
-    let package = manifest.and_then(|text| {
-        let table: toml::Table = text.parse().ok()?;
-        Some(table.get("package")?.get("name")?.as_str()?.to_owned())
-    });
-    let compiles = dir.join("Cargo.toml").exists() || dir.join("go.mod").exists();
-    let own = || script::project_name(dir).filter(|_| compiles);
-    package.and_then(|name| script::project_name(Path::new(&name))).or_else(own)
+/// A path relative to the repository, if it is inside.
+fn shorter(repository: &Path, path: &Path) -> PathBuf {
+    path.strip_prefix(repository).unwrap_or(path).to_owned()
+}
+
+/// The functions that compile for others, with all who call them.
+fn called(repository: &Path, files: &[ScriptFile]) -> Vec<Called> {
+    let mut found: Vec<Called> = Vec::new();
+    for file in files {
+        for function in script::functions(&file.text) {
+            if found.iter().all(|known| known.function.name != function.name) {
+                let file = shorter(repository, &file.path);
+                found.push(Called { file, function, calls: Vec::new() });
+            }
+        }
+    }
+    let functions: Vec<Function> = found.iter().map(|called| called.function.clone()).collect();
+    for file in files {
+        for call in script::calls(&file.text, &functions) {
+            let own = found.iter_mut().find(|called| called.function.name == call.function);
+            if let Some(called) = own {
+                called.calls.push(Caller { file: shorter(repository, &file.path), call });
+            }
+        }
+    }
+    found
 }

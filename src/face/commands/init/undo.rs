@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::files::Site;
 use super::record::{self, Record};
-use super::scripts::Site;
 use crate::base::digest::Digest;
 use crate::base::{edit, regular};
 use crate::face::commands::{DONE, FAILED, existing_store};
