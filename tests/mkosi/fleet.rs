@@ -244,7 +244,7 @@ fn assert_same(old: &Fleet, new: &Fleet, image: &str, when: &str) {
     let (mut wanted, mut got) = (old.beside(), new.beside());
     let (one, other) = (wanted.remove("manifest.md").unwrap(), got.remove("manifest.md").unwrap());
     assert_eq!(wanted, got, "{image}, {when}: $BUILDDIR");
-    assert!(wanted.len() > 3, "{wanted:?}");
+    assert!(wanted.len() >= 2, "{wanted:?}");
     assert_eq!(one.0, other.0, "{image}, {when}: the mode of the manifest");
     let (wanted, got) = (old.manifest(), new.manifest());
     assert_eq!(
@@ -351,9 +351,7 @@ fn images_of_the_fleet_share_packages_and_no_token_is_left_behind() {
         .map(|name| format!("scripts/{name}.sh\n"));
     assert_eq!(stat, wanted.concat());
     let images = ["gateway", "kitchen"];
-    for image in images {
-        old.build(image);
-    }
+    old.build(images[0]);
     // A token is there, and goes nowhere.
     let dir = new.dir.join("mkosi.builddir").join(old.build_dir().file_name().unwrap());
     fs::create_dir(&dir).unwrap();
@@ -363,6 +361,8 @@ fn images_of_the_fleet_share_packages_and_no_token_is_left_behind() {
     let mut logs = String::new();
     for image in images {
         logs += &new.build(image);
+        // Twice, so that what there is comes from the old cache.
+        old.build(image);
         old.build(image);
         assert_same(&old, &new, image, "cold");
     }
