@@ -24,9 +24,8 @@ const OTHERS: [&str; 2] = ["spoon", "tray"];
 const QUICK: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/common/mkosi.conf\n\
     Include=modules/cutlery/mkosi.conf\nInclude=modules/crockery/mkosi.conf\n\
     Include=modules/bar/mkosi.conf\n[Config]\nProfiles=cellar\n";
-/// What mint is in, and oven.
-const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n\
-    [Config]\nProfiles=cellar\n";
+/// What mint is in, and oven; without the variables that the others have by modules and profiles.
+const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n";
 
 /// A copy of the fleet, with what mkosi and the scripts keep beside it.
 struct Fleet {
