@@ -24,9 +24,8 @@ const OTHERS: [&str; 2] = ["spoon", "tray"];
 const QUICK: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/common/mkosi.conf\n\
     Include=modules/cutlery/mkosi.conf\nInclude=modules/crockery/mkosi.conf\n\
     Include=modules/bar/mkosi.conf\n[Config]\nProfiles=cellar\n";
-/// What mint is in, and oven.
-const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n\
-    [Config]\nProfiles=cellar\n";
+/// What mint is in, and oven; without the variables that the others have by modules and profiles.
+const BAR: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/bar/mkosi.conf\n";
 
 /// A copy of the fleet, with what mkosi and the scripts keep beside it.
 struct Fleet {
@@ -201,9 +200,10 @@ struct Line {
 fn shape(path: &Path) -> String {
     let meta = fs::symlink_metadata(path).unwrap();
     let link = fs::read_link(path).unwrap_or_default();
+    let link = link.display();
     let (mode, uid, gid) = (meta.mode(), meta.uid(), meta.gid());
     let size = if meta.is_file() { meta.size() } else { 0 };
-    format!("{mode:o} {uid}:{gid} {size} {}.{:09} {link:?}", meta.mtime(), meta.mtime_nsec())
+    format!("{mode:o} {uid}:{gid} {size} {}.{:09} {link}", meta.mtime(), meta.mtime_nsec())
 }
 
 /// All files of a tree.
@@ -243,7 +243,7 @@ fn assert_same(old: &Fleet, new: &Fleet, image: &str, when: &str) {
     let (mut wanted, mut got) = (old.beside(), new.beside());
     let (one, other) = (wanted.remove("manifest.md").unwrap(), got.remove("manifest.md").unwrap());
     assert_eq!(wanted, got, "{image}, {when}: $BUILDDIR");
-    assert!(wanted.len() > 3, "{wanted:?}");
+    assert!(wanted.len() >= 2, "{wanted:?}");
     assert_eq!(one.0, other.0, "{image}, {when}: the mode of the manifest");
     let (wanted, got) = (old.manifest(), new.manifest());
     assert_eq!(
@@ -350,9 +350,7 @@ fn images_of_the_fleet_share_packages_and_no_token_is_left_behind() {
         .map(|name| format!("scripts/{name}.sh\n"));
     assert_eq!(stat, wanted.concat());
     let images = ["gateway", "kitchen"];
-    for image in images {
-        old.build(image);
-    }
+    old.build(images[0]);
     // A token is there, and goes nowhere.
     let dir = new.dir.join("mkosi.builddir").join(old.build_dir().file_name().unwrap());
     fs::create_dir(&dir).unwrap();
@@ -362,29 +360,13 @@ fn images_of_the_fleet_share_packages_and_no_token_is_left_behind() {
     let mut logs = String::new();
     for image in images {
         logs += &new.build(image);
+        // Twice, so that what there is comes from the old cache.
+        old.build(image);
         old.build(image);
         assert_same(&old, &new, image, "cold");
     }
-    let shared: Vec<&str> = new
-        .manifest()
-        .into_iter()
-        .filter(|(_, line)| line.how == "warm")
-        .map(|(name, _)| name)
-        .map(|name| {
-            if name.contains("pantry") {
-                "pantry"
-            } else if name.contains("crumb") {
-                "crumb"
-            } else {
-                "another"
-            }
-        })
-        .collect();
-    assert_eq!(
-        shared,
-        ["crumb", "pantry"],
-        "what the first image has is not compiled for the second"
-    );
+    let warm = new.how().into_iter().filter(|(_, how)| how == "warm").map(|(name, _)| name);
+    assert_eq!(warm.collect::<Vec<_>>(), ["crumb", "pantry"], "what the first image has");
     // With tools to look into the image.
     logs += &new.make("build-dev", "gateway");
     old.make("build-dev", "gateway");
@@ -432,7 +414,7 @@ fn what_the_old_cache_serves_although_it_is_stale_larder_builds() {
     assert!(new.mint() == old.mint());
     let settings = "scripts/rust_package.sh";
     change(&old, &new, "RUSTFLAGS", |fleet| {
-        fleet.edit(settings, "symbol-mangling-version=v0", "symbol-mangling-version=legacy");
+        fleet.edit(settings, "build-id=none", "build-id=0x1234");
     });
     change(&old, &new, "the profile", |fleet| fleet.edit(settings, "abort", "unwind"));
     change(&old, &new, "a C library", |fleet| {

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # make_git_package PACKAGE VERSION URL COMMAND SOURCE:DESTINATION...
 # Clones, runs a command in the build root, and installs files and directories, which are also kept in $BUILDDIR.
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+# shellcheck shell=bash
 # build_rust_package PACKAGE VERSION URL [BINARY [FEATURES [RUSTFLAGS [CARGO_PACKAGE]]]]
 # Clones, compiles in the build root, and installs one binary, which is also kept in $BUILDDIR.
 

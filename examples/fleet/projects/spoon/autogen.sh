@@ -1,2 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
+set -euo pipefail
+
 exec autoreconf -fi
