@@ -53,6 +53,7 @@ const USER: &str = "larder-test";
 
 /// Keeps builds waiting for as long as it is there.
 pub struct Hold(PathBuf);
+
 impl Drop for Hold {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
