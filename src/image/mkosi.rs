@@ -67,7 +67,7 @@ pub(crate) enum MkosiError {
     Changed { include: PathBuf },
     /// What a build writes to its sources is lost, and there is no directory where it would last.
     #[error(
-        "the image sets BuildSourcesEphemeral={value}, so what a build writes to the store is lost, and it has no BuildDirectory= where a store would last; make the directory mkosi.builddir or set BuildDirectory=, or set BuildSourcesEphemeral=no"
+        "the image sets BuildSourcesEphemeral={value}, so what a build writes to the store is lost, and it has no BuildDirectory= where a store would last; make the directory mkosi.builddir, set BuildDirectory=, give larder the --build-directory= that your builds give to mkosi, or set BuildSourcesEphemeral=no"
     )]
     Ephemeral {
         /// What the image sets.

@@ -165,7 +165,7 @@ impl Initialised {
                  into the repository, add `. \"$SRCDIR/larder.sh\"`, and put\n\
                  `larder_run NAME --source DIR --` before the command that compiles."
             );
-        } else if self.findings.left.is_empty() {
+        } else if self.done > 0 {
             text.push_str("The build scripts run larder already.\n");
         }
         if let Some(without) = self.without_scripts().filter(|_| !self.idle) {
