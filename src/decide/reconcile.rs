@@ -10,7 +10,7 @@
 //! 3. an absolute input changed: the units that named it;
 //! 4. a variable changed that directories do not depend on: the units whose programs, or files that
 //!    they may run, name it;
-//! 5. `SOURCE_DATE_EPOCH` changed: local units, and those whose build script left something;
+//! 5. `SOURCE_DATE_EPOCH` changed: units that may have been made with it;
 //! 6. a file is not what the last close left: its unit; and units of which it knew nothing, alone;
 //! 7. an extra, a file that is not Cargo's, stays while nothing goes that may have made it.
 //!
@@ -96,7 +96,7 @@ pub(crate) struct Suspects {
     pub callers: BTreeSet<usize>,
     /// The names of these variables.
     pub named: BTreeSet<String>,
-    /// Units whose build script left files or variables, where `SOURCE_DATE_EPOCH` changed.
+    /// Units that may have been made with `SOURCE_DATE_EPOCH`, where that changed.
     pub dated: BTreeSet<usize>,
     /// What is beside Cargo's files, and the packages that may have made it; none for what the command itself made.
     pub extras: BTreeMap<PathBuf, BTreeSet<String>>,
@@ -210,7 +210,7 @@ impl Situation<'_> {
             doomed.add(local(), format!("{why}: {}", some_of(names)));
         }
         if !self.difference.succeeded && !self.suspects.blind.is_empty() {
-            doomed.add(blind(), "the last attempt did not succeed");
+            doomed.add(blind(), "the attempt before this one did not succeed");
         }
         if !self.suspects.repacked.is_empty() {
             let names = self.suspects.repacked.iter().cloned();
@@ -228,7 +228,7 @@ impl Situation<'_> {
         self.judge_outdated(doomed);
         if changes.source_date_epoch {
             let dated = self.packages_of(&self.suspects.dated);
-            doomed.add(dated.into_iter().chain(local()), "SOURCE_DATE_EPOCH changed");
+            doomed.add(dated, "SOURCE_DATE_EPOCH changed");
         }
     }
 
@@ -249,7 +249,7 @@ impl Situation<'_> {
         if !configured.is_empty() {
             let all = self.layout.units().map(|unit| unit.package.clone());
             let names = configured.iter().map(|path| path.display().to_string());
-            doomed.add(all, format!("Cargo is configured otherwise: {}", some_of(names)));
+            doomed.add(all, format!("the build is configured otherwise: {}", some_of(names)));
         }
     }
 

@@ -29,6 +29,7 @@ mod packages;
 mod places;
 mod record;
 mod rust;
+mod scripts;
 mod search;
 mod seldom;
 mod services;
@@ -61,6 +62,7 @@ use inputs::Inputs;
 pub(crate) use inputs::THROWAWAY;
 pub(crate) use packages::owners;
 pub(crate) use record::IdentityRecord;
+pub(crate) use scripts::{is_shell, is_shells, lists_variables};
 pub(crate) use seldom::{Mentions, Text};
 pub(crate) use veil::Veil;
 pub(crate) use words::words;
@@ -173,15 +175,19 @@ impl Request {
         config: &cargo_config::CargoConfig,
         search: &search::Search,
     ) -> (Environment, Environment) {
-        let said = self.command.iter().map(Vec::as_slice).chain([config.text.as_bytes()]);
-        environment::split(counting, said, self.is_watched(search))
+        let script =
+            scripts::script(&self.command, self.directory.as_ref().unwrap_or(&self.source));
+        let texts = [Some(config.text.as_bytes()), script.as_deref()].into_iter().flatten();
+        let said = self.command.iter().map(Vec::as_slice).chain(texts);
+        environment::split(counting, said, self.is_watched(script.is_some(), search))
     }
 
-    /// Whether units are going to be watched, and get the environment that is seen here.
-    fn is_watched(&self, search: &search::Search) -> bool {
-        self.fidelity == Fidelity::Exact
-            && words::is_compilation(&self.command)
-            && words::cargo(&self.command).is_some_and(|cargo| search.finds_binary(&cargo))
+    /// Whether units are going to be watched, and get the environment that is seen here: from Cargo itself, or through
+    /// a shell, of which it is known by its script what it adds (decision 126).
+    fn is_watched(&self, is_script: bool, search: &search::Search) -> bool {
+        let cargo = words::cargo(&self.command).filter(|_| words::is_compilation(&self.command));
+        let cargo = cargo.or_else(|| is_script.then(|| PathBuf::from("cargo")));
+        self.fidelity == Fidelity::Exact && cargo.is_some_and(|cargo| search.finds_binary(&cargo))
     }
 }
 

@@ -17,7 +17,7 @@ mod tests;
 mod trespass;
 
 pub(crate) use self::found::{Found, Glass};
-pub(crate) use self::programs::is_installed;
+pub(crate) use self::programs::{is_installed, writes_dates};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 pub(crate) use self::trespass::Trespass;
 
@@ -129,7 +129,7 @@ pub(crate) struct Traces {
     pub inputs: Vec<Input>,
     /// By the unit's hash.
     pub units: BTreeMap<String, Trace>,
-    /// What Cargo itself was configured by, which counts for all units.
+    /// What Cargo itself was configured by, and the scripts that the command ran, which counts for all units.
     pub common: BTreeSet<u32>,
 }
 
@@ -162,6 +162,11 @@ impl Traces {
     /// What a trace of these has.
     pub(crate) fn inputs_of<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = &'a Input> {
         trace.inputs.iter().filter_map(|index| self.inputs.get(*index as usize))
+    }
+
+    /// What counts for all units: by what Cargo was configured, and which scripts the command was.
+    pub(crate) fn common_inputs(&self) -> impl Iterator<Item = &Input> {
+        self.common.iter().filter_map(|index| self.inputs.get(*index as usize))
     }
 
     /// Looks at all inputs again. `git_changed` says whether git would answer anything differently.

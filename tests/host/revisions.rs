@@ -3,6 +3,7 @@
 //! each program.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::world::{Said, World};
@@ -99,6 +100,7 @@ impl Image {
         vec![
             ("APP_SOURCE_REVISION", revision.clone()),
             ("APP_BUILD_GIT_REVISION", revision),
+            ("SOURCE_DATE_EPOCH", (self.commits.get() * 1000).to_string()),
             ("CARGO_HOME", path("build/cargo")),
             ("CARGO_TARGET_DIR", path("build/target")),
             ("RUSTFLAGS", maps.join(" ")),
@@ -120,6 +122,22 @@ impl Image {
             assert!(warm == self.cold(name, &words), "warm and cold are not the same: {name}");
             self.world.compiled()
         })
+    }
+
+    /// Builds both by one command of a shell, and both from nothing in the same way; says how many crates it took.
+    fn build_together(&self) -> usize {
+        let cargo = |name: &str| {
+            format!("cargo build --release --offline --manifest-path {name}/Cargo.toml")
+        };
+        let script = MEMBERS.map(|(name, _, _)| cargo(name)).join(" && ");
+        let words = ["sh", "-euc", &script];
+        let mut command = self.world.run_command(&words);
+        Said::of(&command.envs(self.environment()).output().unwrap()).succeeds();
+        for (name, _, _) in MEMBERS {
+            let warm = self.program(name);
+            assert!(warm == self.cold(name, &words), "warm and cold are not the same: {name}");
+        }
+        self.world.compiled()
     }
 
     /// A program that is built without larder, with nothing in the directory that builds fill.
@@ -155,4 +173,98 @@ fn a_commit_costs_what_embeds_its_revision_and_what_was_edited() {
     let directories = fs::read_dir(image.world.store().join("projects/bread")).unwrap();
     let directories = directories.filter(|item| item.as_ref().unwrap().path().is_dir()).count();
     assert_eq!(directories, 2, "one for each command");
+}
+
+#[test]
+fn several_commands_of_cargo_in_one_are_warm_after_a_commit() {
+    let image = Image::new();
+    assert_eq!(image.build_together(), 4, "what both need is compiled once");
+    image.clone_again();
+    assert_eq!(image.build_together(), 0, "{}", image.world.reasons());
+    image.commit();
+    assert_eq!(image.build_together(), 2, "{}", image.world.reasons());
+    image.edit(
+        "common/src/lib.rs",
+        "include!(concat!(env!(\"OUT_DIR\"), \"/name.rs\"));\n// again\n",
+    );
+    image.commit();
+    assert_eq!(image.build_together(), 3, "{}", image.world.reasons());
+    let directories = fs::read_dir(image.world.store().join("projects/bread")).unwrap();
+    assert_eq!(directories.filter(|item| item.as_ref().unwrap().path().is_dir()).count(), 1);
+}
+
+/// A program that says what its build script found in the variable `LOAF`, which that does not tell Cargo.
+fn says_what_it_found(world: &World) {
+    fs::remove_dir_all(world.source()).unwrap();
+    world.write(
+        "Cargo.toml",
+        "[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[workspace]\n",
+    );
+    world.write("build.rs", "fn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    println!(\"cargo:rustc-env=TEXT={}\", std::env::var(\"LOAF\").unwrap_or_default());\n}\n");
+    world.write("src/main.rs", "fn main() { println!(\"{}\", env!(\"TEXT\")); }\n");
+}
+
+/// Runs a command with a revision; says what the program then says.
+fn says(world: &World, words: &[&str], revision: &str) -> String {
+    let mut command = world.run_command(words);
+    command.env("APP_REVISION", revision).env("SOURCE_DATE_EPOCH", revision.len().to_string());
+    Said::of(&command.output().unwrap()).succeeds();
+    let program = world.source().join("target/release/bread");
+    let said = world.command(program).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_a_script_hands_on_by_another_name_is_never_stale() {
+    const CARGO: &str = "cargo build -q --release";
+    for (settings, first, then) in [
+        ("export LOAF=$APP_REVISION", "one", "three"),
+        ("export LOAF=$(env | sed -n 's/^APP_REV[I]SION=//p')", "one", "three"),
+        ("export LOAF=$(set | tr -d \"'\" | sed -n 's/^APP_REV[I]SION=//p')", "one", "three"),
+        ("name=APP_REV; name=${name}ISION; export LOAF=$(eval echo \\$$name)", "one", "three"),
+        ("export LOAF=$(awk 'BEGIN { print ENVIRON[\"APP_\" \"REVISION\"] }')", "one", "three"),
+        (
+            "export LOAF=$(python3 -c 'import os; print(os.environ[\"APP_\" + \"REVISION\"])')",
+            "one",
+            "three",
+        ),
+        ("export LOAF=$SOURCE_DATE_EPOCH", "3", "5"),
+    ] {
+        for words in [&["sh", "-ec", &format!(". ./settings; {CARGO}")][..], &["./build"]] {
+            let world = World::new();
+            says_what_it_found(&world);
+            world.write("settings", &format!("{settings}\n"));
+            world.write("build", &format!("#!/usr/bin/env bash\nset -eu\n. ./settings\n{CARGO}\n"));
+            fs::set_permissions(world.source().join("build"), fs::Permissions::from_mode(0o755))
+                .unwrap();
+            assert_eq!(says(&world, words, "one"), first, "{settings}");
+            assert_eq!(says(&world, words, "three"), then, "{settings}: {}", world.reasons());
+        }
+    }
+}
+
+#[test]
+fn a_script_of_the_sources_that_says_something_else_makes_all_anew() {
+    let world = World::new();
+    says_what_it_found(&world);
+    let write = |text: &str| world.write("settings", &format!("export LOAF={text}\n"));
+    world.write("build", "#!/bin/sh\nset -eu\n. ./settings\ncargo build -q --release\n");
+    fs::set_permissions(world.source().join("build"), fs::Permissions::from_mode(0o755)).unwrap();
+    for words in [
+        &["./build"][..],
+        &["sh", "build"],
+        &["sh", "-ec", ". ./settings; cargo build -q --release"],
+    ] {
+        for text in ["rye", "oats", "rye"] {
+            write(text);
+            assert_eq!(says(&world, words, "one"), text, "{words:?}: {}", world.reasons());
+        }
+        assert_eq!(says(&world, words, "one"), "rye");
+        assert_eq!(world.compiled(), 0, "{words:?}: {}", world.reasons());
+        // Of a revision that it does not name nobody is made again.
+        assert_eq!(says(&world, words, "three"), "rye");
+        assert_eq!(world.compiled(), 0, "{words:?}: {}", world.reasons());
+    }
+    world.write("build", "#!/bin/sh\nset -eu\nexport LOAF=malt\ncargo build -q --release\n");
+    assert_eq!(says(&world, &["./build"], "one"), "malt", "{}", world.reasons());
 }

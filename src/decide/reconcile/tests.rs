@@ -137,8 +137,7 @@ impl World {
     fn oracle(&self) -> BTreeSet<usize> {
         let reached = self.affected.as_ref().unwrap_or(&self.local);
         let direct = |package: &usize| {
-            (self.epoch_changed && self.local.contains(package))
-                || (!self.succeeded && self.blind.contains(package))
+            (!self.succeeded && self.blind.contains(package))
                 || self.configured
                 || self.lookers.contains(package)
                 || (self.checkout_changed && reached.contains(package))

@@ -16,6 +16,7 @@ mod process;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,13 +107,17 @@ impl Tracer {
         arguments: Arguments,
     ) {
         let (thread, memory) = (question.call.pid, Memory::of(question.call.pid));
-        if process.who.as_ref().is_some_and(|who| *who != Who::Cargo) {
+        let makes_one = |who: &&Who| !matches!(who, Who::Cargo | Who::Shell);
+        if process.who.as_ref().is_some_and(|who| makes_one(&who)) {
             return self.look_up(question, process, lookup);
         }
         let maker = memory.maker(lookup.path, arguments);
         let maker = maker.filter(|maker| self.is_for_us(thread, process, maker));
-        let process = process.with_who(maker.map(|maker| maker.who));
-        let unit = process.who.as_ref().filter(|who| **who != Who::Cargo);
+        let who = maker.map(|maker| maker.who);
+        let is_unit = who.as_ref().is_some_and(|who| makes_one(&who));
+        let is_shell = !is_unit && self.starts_shell(question, process, lookup);
+        let process = process.with_who(if is_shell { Some(Who::Shell) } else { who });
+        let unit = process.who.as_ref().filter(makes_one);
         let version = unit.and_then(|unit| Some((unit, memory.version(arguments)?)));
         if let Some((unit, version)) = version {
             self.recorder.is_of_version(unit, version);
@@ -121,6 +126,15 @@ impl Tracer {
         // Once it is started, the program has the number of the leader, whichever thread starts it.
         self.learn(process.leader, process.clone());
         self.learn(thread, process);
+    }
+
+    /// Whether the command starts a shell, where it sees the files as the compiler does: what runs beside mkosi's image only
+    /// leads into it.
+    fn starts_shell(&self, question: &Question<'_>, process: &Process, lookup: &Lookup) -> bool {
+        let is_beside = process.view(question.call.pid, self.recorder.root()) == View::Here
+            && self.recorder.root() != Path::new("/");
+        let path = self.path(question, process, lookup).ok().filter(|_| !is_beside);
+        path.is_some_and(|path| self.recorder.command_starts(&path))
     }
 
     fn look_up(&self, question: &Question<'_>, process: &Process, lookup: &Lookup) {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::regular;
+use crate::observe::identity::{is_shell, is_shells};
 
 /// Compilers, what they start, and git: by what variables they act is known, and those count for everybody.
 const ACQUAINTED: [&str; 47] = [
@@ -58,6 +59,93 @@ const ACQUAINTED: [&str; 47] = [
     "uname",
 ];
 
+/// What scripts call besides: by no variable that a script knows is what these print.
+const PLAIN: [&str; 55] = [
+    "[",
+    "basename",
+    "bzip2",
+    "cat",
+    "chmod",
+    "chown",
+    "cmp",
+    "comm",
+    "cp",
+    "cut",
+    "date",
+    "df",
+    "diff",
+    "dirname",
+    "du",
+    "echo",
+    "expr",
+    "false",
+    "find",
+    "grep",
+    "gzip",
+    "head",
+    "id",
+    "install",
+    "ln",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "nproc",
+    "paste",
+    "printf",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "uniq",
+    "wc",
+    "xargs",
+    "xz",
+    "zstd",
+];
+
+/// What a program is that a command starts for no unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What it starts has the variables that its script says, and those that it was given.
+    Shell,
+    /// No variable that it is given gets any further but to what it starts.
+    Plain,
+    /// Nobody knows.
+    Stranger,
+}
+
+/// What kind of program a file is, by where it is for the compiler, and here.
+pub(super) fn kind_of(place: &Path, real: &Path) -> Kind {
+    let mut head = [0; 4096];
+    let read = regular::open(real).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
+    if head.starts_with(b"#!") {
+        return if is_shells(&head[..read]) { Kind::Shell } else { Kind::Stranger };
+    }
+    let name = real.file_name().unwrap_or_default();
+    let is_plain = || PLAIN.iter().any(|plain| name == *plain);
+    match is_binary(real) && is_installed(place, real) {
+        true if is_shell(name) => Kind::Shell,
+        true if is_plain() => Kind::Plain,
+        _ if is_acquainted(place, real) => Kind::Plain,
+        _ => Kind::Stranger,
+    }
+}
+
 /// Where distributions put what they install.
 const SYSTEM: [&str; 12] = [
     "/bin",
@@ -94,8 +182,12 @@ pub(super) fn is_acquainted(place: &Path, real: &Path) -> bool {
     !real.is_file() || ((name == "rustup" || is_one()) && is_binary(real))
 }
 
-/// Whether a name is one of these, with a target before it or a version behind.
 fn is_known(name: &str) -> bool {
+    is_one_of(&ACQUAINTED, name)
+}
+
+/// Whether a name is one of these, with a target before it or a version behind.
+fn is_one_of(names: &[&str], name: &str) -> bool {
     let is_version = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
     };
@@ -103,13 +195,26 @@ fn is_known(name: &str) -> bool {
         Some((stem, version)) if is_version(version) => stem,
         _ => name,
     };
-    let is_one = |text: &str| ACQUAINTED.contains(&text);
+    let is_one = |text: &str| names.contains(&text);
     let behind_target = || {
         let target = stem.find("-linux-")?;
         let abi = stem[target + "-linux-".len()..].split_once('-')?;
         Some(abi.1)
     };
     is_one(stem) || behind_target().is_some_and(is_one)
+}
+
+/// Compilers that write the date of `SOURCE_DATE_EPOCH` where a text asks for one (`__DATE__`; gcc(1), clang(1)).
+const DATING: [&str; 4] = ["cc1", "cc1plus", "clang", "clang++"];
+
+/// What writes one into programs for Windows and for firmware, which have a field for it.
+const DATING_PROGRAMS: [&str; 9] =
+    ["gold", "ld", "ld.bfd", "ld.gold", "ld.lld", "lld", "objcopy", "rust-lld", "strip"];
+
+/// Whether a program, by its own name, may write a date into what it makes. Of what is `for_linux` only compilers do.
+pub(crate) fn writes_dates(program: &Path, for_linux: bool) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    is_one_of(&DATING, &name) || (!for_linux && is_one_of(&DATING_PROGRAMS, &name))
 }
 
 fn is_binary(file: &Path) -> bool {

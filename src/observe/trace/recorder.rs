@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::found::{EXECUTABLE, Glass, Thing};
-use super::programs::{StartsBy, is_acquainted, starts_by};
+use super::programs::{Kind, StartsBy, is_acquainted, is_installed, kind_of, starts_by};
 use super::{Gap, How};
+use crate::base::moment::Moment;
 use crate::base::tree::{Node, Stamp, Tree};
 use crate::observe::cargo_layout::is_build_script;
 use crate::observe::sources::{Where, plain};
@@ -39,6 +40,8 @@ pub(crate) enum Who {
     Crate(String),
     /// Cargo.
     Cargo,
+    /// A shell that the command starts for no unit.
+    Shell,
     /// Nobody knows: it counts for all units that are made.
     Anybody,
 }
@@ -108,6 +111,7 @@ pub(crate) struct Recorder {
     git: Vec<PathBuf>,
     /// The checkout before the command.
     checkout: Tree,
+    began: Moment,
     book: Mutex<Book>,
 }
 
@@ -120,7 +124,8 @@ impl Recorder {
         let passed_over = APART.iter().map(PathBuf::from).chain(built).chain(known.iter().cloned());
         let passed_over = passed_over.collect();
         let (target, place) = (place.seen_by_compiler(&place.built.target), place.clone());
-        Self { place, target, passed_over, git, checkout, book: Mutex::default() }
+        let (began, book) = (Moment::now(), Mutex::default());
+        Self { place, target, passed_over, git, checkout, began, book }
     }
 
     /// What the compiler has as `/`, as seen from here.
@@ -163,6 +168,9 @@ impl Recorder {
             self.started(who, text, &glass);
         }
         let place = self.place.seen_by_compiler(&real);
+        if *who == Who::Shell && !self.is_of_script(&place, &real, seen, &glass) {
+            return;
+        }
         let is_here = || [&flat, &place].iter().any(|path| path.starts_with(&self.target));
         let is_own = || real.file_name().is_some_and(is_build_script) && is_here();
         if is_environment(path) || (seen.ran && !is_own() && !is_acquainted(&place, &real)) {
@@ -206,6 +214,30 @@ impl Recorder {
             }
             self.saw(who, program.as_os_str().as_bytes(), Seen::default());
         }
+    }
+
+    /// Takes down that the command starts a program for no unit; says whether that is a shell.
+    pub(crate) fn command_starts(&self, path: &[u8]) -> bool {
+        let real = Glass::plain(&self.place).place_of(Path::new(OsStr::from_bytes(path)));
+        // A shell tries each directory of the path.
+        if !real.is_file() {
+            return false;
+        }
+        let kind = kind_of(&self.place.seen_by_compiler(&real), &real);
+        if kind == Kind::Stranger {
+            self.book().strangers.insert(Who::Shell);
+        }
+        kind == Kind::Shell
+    }
+
+    /// Whether a shell looks up a part of its script: it opens nothing else to read it. What it wrote itself, and what the
+    /// command made, follows from the script.
+    fn is_of_script(&self, place: &Path, real: &Path, seen: Seen, glass: &Glass<'_>) -> bool {
+        let is_old = |(is_file, stamp): (bool, Stamp)| is_file && stamp.ctime < self.began;
+        seen.read
+            && !seen.wrote
+            && !is_installed(place, real)
+            && glass.kind(place).ok().flatten().is_some_and(is_old)
     }
 
     /// Takes down of which version of its package somebody is.

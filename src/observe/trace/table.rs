@@ -17,7 +17,7 @@ use crate::observe::sources::Where;
 impl Recorder {
     /// Whether anybody was seen at all.
     pub(crate) fn has_seen_anybody(&self) -> bool {
-        !self.book().lookups.is_empty()
+        self.book().lookups.keys().any(|who| *who != Who::Shell)
     }
 
     /// Whether somebody was seen who made a unit.
@@ -45,10 +45,13 @@ impl Recorder {
             }
             whose.push(Who::Anybody);
             table.until = unit.finished.map_or(Moment::MAX, |done| done.at);
-            traces.insert(unit.hash.clone(), table.trace(&book, &whose, at));
+            let mut trace = table.trace(&book, &whose, at);
+            // What it gave to Cargo every unit got.
+            trace.strangers |= book.strangers.contains(&Who::Shell);
+            traces.insert(unit.hash.clone(), trace);
         }
         table.until = Moment::MAX;
-        let common = table.trace(&book, &[Who::Cargo], Moment::MIN).inputs;
+        let common = table.trace(&book, &[Who::Cargo, Who::Shell], Moment::MIN).inputs;
         Traces { inputs: table.inputs, units: traces, common }
     }
 }

@@ -15,8 +15,9 @@ use super::callers::NamedBy;
 use crate::base::regular;
 use crate::base::tree::Node;
 use crate::observe::cargo_layout::{Layout, Unit, UnitKind};
+use crate::observe::identity::lists_variables;
 use crate::observe::sources::{SourceState, Where};
-use crate::observe::trace::{Traces, is_installed};
+use crate::observe::trace::{Traces, is_installed, writes_dates};
 
 /// How programs in Rust ask for all variables there are.
 const ASKING_FOR_ALL: [&[u8]; 3] = [b"vars(", b"vars_os", b"libc::environ"];
@@ -37,12 +38,17 @@ const OF_CARGO: [&str; 2] = [".cargo_vcs_info.json", "Cargo.lock"];
 /// A longer text is not looked through: it may name anything.
 const LONGEST: u64 = 64 << 20;
 
+/// The variable by which everybody knows when something was made.
+const DATE: &str = "SOURCE_DATE_EPOCH";
+
 /// Where one looks.
 pub(super) struct Namers<'a> {
     pub layout: &'a Layout,
     pub traces: &'a Traces,
     pub place: &'a Where,
     pub state: &'a SourceState,
+    /// The words of the command.
+    pub command: &'a [String],
 }
 
 /// A variable, and what a text may put its name together from, in small letters.
@@ -67,8 +73,55 @@ impl Namers<'_> {
         if words.is_empty() {
             return Ok(NamedBy::default());
         }
+        self.of_words(&words)
+    }
+
+    /// The units that may have been made with the date of `SOURCE_DATE_EPOCH`: besides who reads that, compilers do, and
+    /// what writes programs for other systems. Of units that were not watched, local ones count, and those whose build
+    /// script left files or variables.
+    pub(super) fn of_date(&self, local: &BTreeSet<String>) -> Result<BTreeSet<usize>, LookError> {
+        let named = self.of_words(&[Words::of_date()])?.units;
+        let compilers = self.programs_that_date();
+        let mut dated = BTreeSet::new();
+        for (index, unit) in self.layout.units().enumerate() {
+            let trace = self.traces.of(unit).filter(|_| self.traces.observe(unit));
+            let counts = if let Some(trace) = trace {
+                let is_for_linux = is_for_linux(unit);
+                let dates = |input| compilers.get(input).is_some_and(|all| *all || !is_for_linux);
+                named.contains(&index) || trace.inputs.iter().any(dates)
+            } else {
+                let out = self.layout.out_dir(unit)?;
+                local.contains(&unit.package) || out.is_some_and(|out| out.filled || out.sets_env)
+            };
+            if counts {
+                dated.insert(index);
+            }
+        }
+        Ok(dated)
+    }
+
+    /// Of what units looked up, the programs that may write dates; and whether they do so for any system.
+    fn programs_that_date(&self) -> BTreeMap<u32, bool> {
+        let inputs = self.traces.inputs.iter().enumerate();
+        let dating = inputs.filter_map(|(index, input)| {
+            let path = input.path();
+            if !may_be_program(path) {
+                return None;
+            }
+            let real = std::fs::canonicalize(self.place.real_of_compiler(path));
+            let places = [Some(path.to_owned()), real.ok()];
+            let is =
+                |for_linux| places.iter().flatten().any(|place| writes_dates(place, for_linux));
+            let index = u32::try_from(index).ok()?;
+            (is(true) || is(false)).then(|| (index, is(true)))
+        });
+        dating.collect()
+    }
+
+    fn of_words(&self, words: &[Words<'_>]) -> Result<NamedBy, LookError> {
         let names: BTreeSet<String> = words.iter().map(|it| it.variable.to_owned()).collect();
-        let naming = self.naming(&words)?;
+        let naming = self.naming(words)?;
+        let handed_on = self.handed_on(words);
         let mut packages: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for unit in self.layout.units() {
             let package = unit.package.as_str();
@@ -80,6 +133,7 @@ impl Namers<'_> {
                 names.clone()
             };
             packages.entry(package).or_default().extend(named);
+            packages.entry(package).or_default().extend(handed_on.iter().cloned());
         }
         let mut found = NamedBy::default();
         for (index, unit) in self.layout.units().enumerate() {
@@ -88,6 +142,26 @@ impl Namers<'_> {
             found.units.extend(named.map(|_| index));
         }
         Ok(found)
+    }
+
+    /// The variables that the command may have given to Cargo by another name: those that it names, or that a script of its
+    /// does, or all where one asks for all.
+    fn handed_on(&self, words: &[Words<'_>]) -> BTreeSet<String> {
+        let files =
+            self.traces.common_inputs().map(|input| self.place.real_of_compiler(input.path()));
+        let files = files.filter(|file| !self.is_installed(file));
+        let texts =
+            files.filter_map(|file| Some((is_script(&file), regular::read(&file, LONGEST).ok()?)));
+        let said = self.command.iter().map(|word| (false, word.as_bytes().to_vec()));
+        let texts: Vec<(bool, Vec<u8>)> = texts.chain(said).collect();
+        let names = |variable: &str| {
+            let is_named = |text: &[u8]| memchr::memmem::find(text, variable.as_bytes()).is_some();
+            texts
+                .iter()
+                .any(|(is_script, text)| is_named(text) || (*is_script && lists_variables(text)))
+        };
+        let named = words.iter().map(|words| words.variable).filter(|name| names(name));
+        named.map(str::to_owned).collect()
     }
 
     /// Whether nobody took part in it of whom it is not known what he reads.
@@ -162,6 +236,25 @@ impl Namers<'_> {
     }
 }
 
+/// Whether a file that all of a build depends on is a shell's, and not Cargo's.
+fn is_script(file: &Path) -> bool {
+    file.extension().is_none_or(|extension| extension != "toml")
+}
+
+/// Whether a path may be that of a program: of those that units look up, most are libraries, sources, or headers.
+fn may_be_program(path: &Path) -> bool {
+    path.extension().is_none_or(|extension| extension.to_string_lossy().parse::<u32>().is_ok())
+}
+
+/// Whether what a unit makes is for Linux, by the directory of its target. What build scripts make may be for any system.
+fn is_for_linux(unit: &Unit) -> bool {
+    let other = |path: &PathBuf| {
+        let top = path.iter().next().unwrap_or_default().to_string_lossy();
+        ["windows", "uefi", "cygwin"].iter().any(|system| top.contains(system))
+    };
+    !unit.is(UnitKind::BuildScriptRun) && !unit.paths.iter().any(other)
+}
+
 /// Whether nobody builds from a file of a package.
 fn is_aside(path: &Path) -> bool {
     let name = path.to_string_lossy();
@@ -180,6 +273,17 @@ impl<'v> Words<'v> {
         let start = [all.first().map_or(&b""[..], Vec::as_slice), b"_"].concat();
         let end = [&b"_"[..], all.last().map_or(&b""[..], Vec::as_slice)].concat();
         Self { variable, start, end, all: all.into_iter().take(62).collect() }
+    }
+
+    /// Of that name everybody knows the whole, and its words stand everywhere.
+    fn of_date() -> Words<'static> {
+        let whole = DATE.to_ascii_lowercase().into_bytes();
+        Words {
+            variable: DATE,
+            start: b"source_date".into(),
+            end: b"_epoch".into(),
+            all: vec![whole],
+        }
     }
 
     fn every_word(&self) -> u64 {

@@ -101,11 +101,6 @@ impl Seen {
             return Ok(());
         };
         for (index, unit) in self.layout.units().enumerate() {
-            if changes.source_date_epoch
-                && self.layout.out_dir(unit)?.is_some_and(|out| out.filled || out.sets_env)
-            {
-                self.suspects.dated.insert(index);
-            }
             let is_seen = |known: &TargetManifest| known.traces.observe(unit);
             let is_guessed = !self.manifest.as_ref().is_some_and(is_seen);
             if is_guessed
@@ -128,8 +123,12 @@ impl Seen {
             changes.variables.iter().cloned().partition(|name| is_seldom(name));
         let mut named = callers.of(&usual, &mut self.memory)?;
         if let Some(manifest) = &self.manifest {
-            let namers = Namers { layout, traces: &manifest.traces, place, state };
+            let (traces, command) = (&manifest.traces, view.command.as_slice());
+            let namers = Namers { layout, traces, place, state, command };
             named.extend(namers.of(&others)?);
+            if changes.source_date_epoch {
+                self.suspects.dated = namers.of_date(&self.suspects.local)?;
+            }
         }
         let NamedBy { units, names } = named;
         (self.suspects.callers, self.suspects.named) = (units, names);
