@@ -11,7 +11,7 @@
 //!   larder.toml                    policy
 //!   bin/larder                     the static binary that runs inside the sandbox
 //!   mkosi*.conf, larder.sh         the include files, one for each kind of image, and the snippet
-//!   larder-sandbox/                what images with ephemeral build sources mount: the binary, and where their store is
+//!   larder-sandbox/                what images with ephemeral build sources mount: the binary, where their store is, its settings
 //!   repositories/<digest>.json     what `larder init` did for an image repository
 //!   cargo-home/registry/cache/     archives of packages, which all directories share by their checksums
 //!   downloads.lock                 shared by builds that use them, held alone by who removes them

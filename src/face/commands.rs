@@ -141,7 +141,12 @@ fn existing_store(named: Option<PathBuf>, output: Output) -> Result<(Store, Guar
 /// Opens the store at a path to work in it, and makes it where there is none.
 fn make_store(path: &Path, wait: Option<Wait>, output: Output) -> Result<(Store, Guard)> {
     let path = std::path::absolute(path)?;
-    enter(|| Store::create(&path), wait, output)
+    let create = || {
+        let store = Store::create(&path)?;
+        StorePath::leads_to(&path).map_or(Ok(()), |dir| store.take_policy(&dir))?;
+        Ok(store)
+    };
+    enter(create, wait, output)
 }
 
 /// Opens a store and keeps it where it is. One that is moved away meanwhile is opened again. Who names no time to

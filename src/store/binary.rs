@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::layout::Store;
+use super::layout::{LARGEST_POLICY, Store};
 use crate::base::path_error::{At, PathError};
 use crate::base::{atomic, regular};
 use crate::image::mkosi::{FOR_EPHEMERAL, Include};
@@ -41,14 +41,19 @@ impl Store {
         install(&own, &path)
     }
 
-    /// Makes the directory that leads to a store elsewhere: the binary, and where the store is for
-    /// those who see the directory.
+    /// Makes the directory that leads to a store elsewhere: the binary, where the store is for those who see the
+    /// directory, and what its settings are, which begin as those of this store (decision 127).
     pub(crate) fn install_pointer(&self, dir: &Path, to: &str) -> Result<(), StoreError> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         self.make_inner(&name)?;
         self.make_inner(&format!("{name}/bin"))?;
         check_directory(dir)?;
         install(&own_binary()?, &dir.join("bin/larder"))?;
+        let policy = dir.join(POLICY);
+        if fs::symlink_metadata(&policy).is_err() {
+            let text = self.policy_text().at("read", self.policy())?;
+            atomic::write(&policy, text.as_bytes(), 0o644)?;
+        }
         Ok(atomic::write(&dir.join(POINTER), format!("{to}\n").as_bytes(), 0o644)?)
     }
 
@@ -114,6 +119,29 @@ const POINTER: &str = "store";
 
 /// No path is longer (`PATH_MAX` of Linux).
 const LONGEST: u64 = 4096;
+
+/// The settings of the store that a directory leads to.
+const POLICY: &str = "larder.toml";
+
+/// What stands above them in that store, where `mkosi -ff` removes them with it.
+const COPIED: &str = "# Each build writes this file anew; change it where `larder init` made it: larder-sandbox/larder.toml in \
+the store on the host.\n";
+
+impl Store {
+    /// Takes the settings over that a directory which leads to this store has (decision 127).
+    pub(crate) fn take_policy(&self, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(POLICY);
+        let text = match regular::read_own(&path, LARGEST_POLICY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.at("read", &path)?,
+        };
+        let text = [COPIED.as_bytes(), &text].concat();
+        if regular::read_own(&self.policy(), LARGEST_POLICY).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        Ok(atomic::write(&self.policy(), &text, 0o644)?)
+    }
+}
 
 /// The store that a directory leads to.
 pub(crate) fn pointed(dir: &Path) -> Option<PathBuf> {

@@ -225,6 +225,11 @@ impl StorePath {
         ))
     }
 
+    /// The directory that leads to a store at a path, and has its settings, where larder runs from one.
+    pub(crate) fn leads_to(path: &Path) -> Option<PathBuf> {
+        dir_of_this_binary().filter(|dir| store::pointed(dir).as_deref() == Some(path))
+    }
+
     /// The path, whoever named it.
     pub(crate) fn path(&self) -> &Path {
         match self {

@@ -27,7 +27,7 @@ use crate::base::{atomic, fault, regular};
 const POLICY: &str = include_str!("larder.toml");
 
 /// Nobody writes a longer one by hand.
-const LARGEST_POLICY: u64 = 1024 * 1024;
+pub(super) const LARGEST_POLICY: u64 = 1024 * 1024;
 
 /// What identification saw of a whole toolchain is not a tenth of this.
 const LARGEST_OBSERVED: u64 = 128 * 1024 * 1024;

@@ -17,6 +17,9 @@ use crate::work::project::{Kept, Project};
 use crate::work::session::{Done, Session, sharing};
 use crate::work::verify::{self, NOTHING};
 
+/// With the include for sources that nothing is written to the store is there.
+const NO_BUILD_DIRECTORY: &str = "the image has no build directory, so nothing is kept of what is built in it; set BuildDirectory= for it, or make mkosi.builddir";
+
 pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) -> Result<u8> {
     let mut watch = Stopwatch::default();
     if let Err(missing) = command::find(&arguments.command) {
@@ -65,16 +68,23 @@ pub(super) fn run(store: Option<PathBuf>, arguments: RunArgs, output: Output) ->
     Ok(code)
 }
 
-/// Opens the store; where it is required it is not made.
+/// Opens the store; where it is required it is not made, but by who is told of one that the next build may find removed.
 pub(super) fn open(
     store: Option<PathBuf>,
     arguments: &RunArgs,
     output: Output,
 ) -> Result<(Store, Guard)> {
-    if !arguments.require_store {
+    let path = StorePath::find(store.clone());
+    let is_led_to = StorePath::leads_to(path.path()).is_some();
+    if is_led_to && !path.path().parent().is_some_and(Path::is_dir) {
+        if arguments.require_store {
+            bail!("{NO_BUILD_DIRECTORY}");
+        }
+        output.warning(NO_BUILD_DIRECTORY);
+    }
+    if is_led_to || !arguments.require_store {
         return open_store(store, arguments.wait, output);
     }
-    let path = StorePath::find(store);
     enter(|| Store::open_writable(path.path()), arguments.wait, output)
 }
 
