@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::cargo_config::CargoConfig;
 use super::directories::{Directories, is_cargos};
+use super::places::is_library_directory;
 use super::{Environment, IdentifyError, Looker, Request, TOO_MANY, shown};
 use crate::base::digest::Digest;
 use crate::observe::identity::CacheKind;
@@ -145,7 +146,7 @@ fn look(
     let Ok(real) = std::fs::canonicalize(path) else {
         return Ok(None);
     };
-    if BROAD.iter().any(|broad| real == Path::new(broad))
+    if is_broad(&real)
         || is_cargos(&real)
         || limits.is_own(&real)
         || real.starts_with(&request.store)
@@ -157,6 +158,12 @@ fn look(
         return Err(IdentifyError::TooLarge { name: name.to_owned(), path: real });
     }
     Ok(looker.look(&real, |below, _| !is_own(&real.join(below)))?)
+}
+
+/// Whether only parts of a directory are inputs, which are looked at elsewhere: of directories of libraries those that
+/// compilers find anyway, so that `-L/usr/lib/x86_64-linux-gnu` is no more than what is linked without it.
+fn is_broad(path: &Path) -> bool {
+    BROAD.iter().any(|broad| path == Path::new(broad)) || is_library_directory(path)
 }
 
 fn exceeds(dir: &Path, limit: usize, is_own: impl Fn(&Path) -> bool) -> bool {
@@ -182,8 +189,7 @@ impl<'a> Limits<'a> {
     }
     fn counts(&self, path: &Path, request: &Request) -> bool {
         let volatile = VOLATILE.iter().any(|volatile| path.starts_with(volatile));
-        let broad = BROAD.iter().any(|broad| path == Path::new(broad));
-        !volatile && !broad && !self.is_own(path) && !path.starts_with(&request.store)
+        !volatile && !is_broad(path) && !self.is_own(path) && !path.starts_with(&request.store)
     }
 
     /// The sources and Cargo's downloads are part of the state, and change with every commit.
@@ -260,6 +266,18 @@ mod tests {
             of(&["sh", "-c", "go build -o=/out\n go build -o /b /c; cat /d"]),
             [path("/c"), path("/d"),]
         );
+    }
+
+    #[test]
+    fn directories_in_which_the_linker_looks_anyway_are_not_read_whole() {
+        for broad in
+            ["/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu"]
+        {
+            assert!(is_broad(Path::new(broad)), "{broad}");
+        }
+        for named in ["/usr/lib/x86_64-linux-gnu/own", "/usr/lib/own", "/opt/x86_64-linux-gnu"] {
+            assert!(!is_broad(Path::new(named)), "{named}");
+        }
     }
 
     #[test]
