@@ -8,114 +8,111 @@
 #
 # Both clone VERSION (a tag, a branch or a commit) of URL into $BUILDROOT/build/PACKAGE, compile it in the build
 # root and install into $DESTDIR. The first runs `cargo build --release` for CARGO_PACKAGE (PACKAGE, if there is
-# none) and installs target/release/PACKAGE as usr/bin/PACKAGE, or BINARY, if it is given, as it is. The second
-# runs COMMAND in the sources and installs each SOURCE, a file or a directory, at DESTINATION.
+# none) and installs target/release/PACKAGE as usr/bin/PACKAGE, or copies BINARY, if it is given, as it is. The
+# second runs COMMAND with bash in the sources and installs each SOURCE at DESTINATION: a file with mode 755, of a
+# directory what `cp -r SOURCE/*` copies.
+#
+# $BUILDDIR/PACKAGE.git is what `git describe --always --long --tags` says, without "PACKAGE/" before it, and
+# $BUILDDIR/manifest.md gets a line for each package: name, version, how it was made, size, time.
 #
 # There is no cache of binaries: with a store in the sandbox the compiler finds what it made before, by all that
 # decides the bytes; without one everything is compiled, to the same bytes. Cargo and Go are kept warm, whatever
-# COMMAND calls them; what else COMMAND does is simply run.
+# COMMAND calls them; where the sources have neither Cargo.toml nor go.mod, it is simply run.
 #
-# What may be set before:
-#   PACKAGES_RUSTFLAGS  flags for every Rust package; RUSTFLAGS are added to them
-#   PACKAGES_FETCH      what fetches crates, in place of `cargo fetch --locked`
-#   PACKAGES_MANIFEST   a line for each package goes there [default: $BUILDDIR/manifest.md]
-#   GITHUB_TOKEN        for private repositories; or the file $BUILDDIR/.ghtoken
-# Whatever else is exported reaches the compiler, CARGO_HOME, RUSTUP_HOME and CARGO_PROFILE_RELEASE_* among it.
+# What may be set before, for Rust packages alone, and reaches nothing else:
+#   PACKAGES_RUSTFLAGS         flags; behind them come those that .cargo/config.toml has for [build], which RUSTFLAGS
+#                              would hide from cargo, and the package's own
+#   PACKAGES_RUST_ENVIRONMENT  words NAME=VALUE, such as CARGO_PROFILE_RELEASE_LTO=thin
+# And for private repositories GITHUB_TOKEN, or the file $BUILDDIR/.ghtoken. Whatever else is exported reaches the
+# compiler, CARGO_HOME and RUSTUP_HOME among it.
 
-for _packages_file in "${SRCDIR:-.}/larder.sh" "${LARDER_STORE:-/work/larder}/larder.sh"; do
-    if [ -r "$_packages_file" ] && ! command -v larder_run >/dev/null; then
-        # shellcheck source=/dev/null
-        . "$_packages_file"
-    fi
-done
 if ! command -v larder_run >/dev/null; then
+    # shellcheck disable=SC3028 # bash says where this file is
+    _packages_here=${BASH_SOURCE:-}
+    for _packages_here in "${_packages_here%/*}" "${SRCDIR:-.}" "${SRCDIR:-.}/scripts" "${LARDER_STORE:-/work/larder}"; do
+        if [ -r "$_packages_here/larder.sh" ]; then
+            # shellcheck source=/dev/null
+            . "$_packages_here/larder.sh"
+            break
+        fi
+    done
+fi
+if ! command -v larder_run >/dev/null; then
+    echo "packages.sh: no larder.sh beside it, and no store, so all is compiled from nothing; copy larder.sh beside it" >&2
     larder_run() {
         while [ "$1" != -- ]; do
             shift
         done
         shift
+        [ -z "${LARDER_REQUIRE_STORE:-}" ] || return 125
         "$@"
     }
+elif [ ! -x "${LARDER_STORE:-/work/larder}/bin/larder" ] && [ -z "${LARDER_REQUIRE_STORE:-}" ]; then
+    # Here, once, and not in the subshell of each package.
+    ! command -v _larder_says_once >/dev/null || _larder_says_once
 fi
 
 build_rust_package() (
-    { set +x; } 2>/dev/null
     set -eu
     [ "$#" -ge 3 ] || _packages_usage "build_rust_package PACKAGE VERSION URL [BINARY [FEATURES [RUSTFLAGS [CARGO_PACKAGE]]]]"
     package=$1 version=$2 url=$3 binary=${4:-} features=${5:-} rustflags=${6:-} cargo_package=${7:-$1}
     sources=$BUILDROOT/build/$package
     destination=$DESTDIR/usr/bin/$package
+    mkdir -p "${destination%/*}"
     if [ -n "$binary" ]; then
         echo "$package: the binary $binary, as it is"
-        install -D -m 755 "$binary" "$destination" || exit
-        _packages_note "$version" given 0 "$destination"
+        cp "$binary" "$destination" || exit
         exit
     fi
     _packages_clone
-    RUSTFLAGS="${PACKAGES_RUSTFLAGS:-}${rustflags:+ $rustflags}"
+    RUSTFLAGS="${PACKAGES_RUSTFLAGS:-} $(_packages_configured) $rustflags"
     export RUSTFLAGS
+    set -f
+    for word in ${PACKAGES_RUST_ENVIRONMENT:-}; do
+        export "${word?}"
+    done
+    set +f
     started=$(date +%s)
-    # shellcheck disable=SC2016 # the dollars are the inner shell's, which gets its words as arguments
-    larder_run "$package" --source "$sources" -- mkosi-chroot sh -ec '
-        PATH=${CARGO_HOME:+$CARGO_HOME/bin:}$PATH
-        cd "/build/$1"
-        eval "$4"
-        cargo build --release --frozen ${3:+--features "$3"} --package "$2"
-    ' sh "$package" "$cargo_package" "$features" "${PACKAGES_FETCH:-cargo fetch --locked}" || exit
-    install -D -m 755 "$sources/target/release/$package" "$destination" || exit
-    _packages_note "$described" "$(_packages_how)" "$(($(date +%s) - started))" "$destination"
+    # A toolchain that CARGO_HOME has is found where the image has none.
+    _packages_run "
+        unset DESTDIR
+        PATH=\$PATH\${CARGO_HOME:+:\$CARGO_HOME/bin}
+        cd '/build/$package' || exit
+        cargo fetch
+        cargo build --release --frozen ${features:+--features $features} --package $cargo_package
+    " || exit
+    install -m 755 "$sources/target/release/$package" "$destination" || exit
+    _packages_note "$features" "$destination"
 )
 
 make_git_package() (
-    { set +x; } 2>/dev/null
     set -eu
     [ "$#" -ge 5 ] || _packages_usage "make_git_package PACKAGE VERSION URL COMMAND SOURCE:DESTINATION..."
     package=$1 version=$2 url=$3 build=$4
     shift 4
     sources=$BUILDROOT/build/$package
+    mkdir -p "$DESTDIR/usr/bin"
     _packages_clone
     started=$(date +%s)
-    set -- "$@" -- mkosi-chroot sh -c "cd '/build/$package' && $build"
-    # What to keep warm, as options before the rest; what nobody can keep warm safely is run as it is.
-    if [ -f "$sources/go.mod" ]; then
-        _packages_run --with go "$@" || exit
-    elif [ -f "$sources/Cargo.toml" ]; then
-        _packages_run --with cargo "$@" || exit
-    else
-        _packages_run "$@" || exit
-    fi
-    size=
-    while [ "$1" != -- ]; do
-        from=$sources/${1%%:*} to=$DESTDIR${1#*:}
+    _packages_run "unset DESTDIR && cd '/build/$package' && $build" || exit
+    size=$DESTDIR${1#*:}
+    for pair in "$@"; do
+        from=$sources/${pair%%:*} to=$DESTDIR${pair#*:}
         mkdir -p "${to%/*}"
         if [ -d "$from" ]; then
             mkdir -p "$to"
-            cp -R "$from/." "$to" || exit
+            cp -r "$from"/* "$to" || exit
         else
-            cp "$from" "$to" || exit
+            install -m 755 "$from" "$to" || exit
         fi
-        size=${size:-$to}
-        shift
     done
-    _packages_note "$described" "$(_packages_how)" "$(($(date +%s) - started))" "$size"
+    _packages_note "" "$size"
 )
 
-# _packages_run [--with KIND] ARTIFACT... -- COMMAND...: the command, with the kind of cache that fits it.
+# _packages_run SCRIPT: in the build root, by bash; larder sees by the sources what can be kept warm.
 _packages_run() {
-    kept=
-    if [ "$1" = --with ]; then
-        kept=$2
-        shift 2
-    fi
-    while [ "$1" != -- ]; do
-        shift
-    done
-    if [ -n "$kept" ]; then
-        larder_run "$package" --source "$sources" --with "$kept" "$@"
-    else
-        shift
-        "$@"
-    fi
+    unset PACKAGES_RUSTFLAGS PACKAGES_RUST_ENVIRONMENT
+    larder_run "$package" --source "$sources" -- mkosi-chroot bash -c "$1"
 }
 
 _packages_usage() {
@@ -128,7 +125,12 @@ _packages_usage() {
 # The token is in the environment of git alone, as a header for one host: in no command line, no file of the
 # checkout, no output. Nothing that is compiled sees it, so that another token makes no build cold.
 _packages_clone() {
-    plain=$(printf '%s\n' "$url" | sed 's#^\([a-z+]*://\)[^/@]*@#\1#')
+    case $- in
+        *x*) traced=x ;;
+        *) traced= ;;
+    esac
+    { set +x; } 2>/dev/null
+    plain=$(printf '%s\n' "$url" | _packages_anonymous)
     token=${GITHUB_TOKEN:-}
     if [ -z "$token" ] && [ -n "${BUILDDIR:-}" ] && [ -r "$BUILDDIR/.ghtoken" ]; then
         token=$(cat "$BUILDDIR/.ghtoken")
@@ -137,30 +139,69 @@ _packages_clone() {
     echo "$package: cloning $plain at $version"
     rm -rf "$sources"
     mkdir -p "${sources%/*}"
-    if ! _packages_git clone -q -c advice.detachedHead=false --depth 1 --branch "$version" "$url" "$sources" 2>/dev/null; then
+    if ! _packages_git clone -q --depth 1 --branch "$version" "$url" "$sources" 2>/dev/null; then
         rm -rf "$sources"
         # Not a branch or a tag: a commit.
-        if ! _packages_git clone -q "$url" "$sources" 2>/dev/null ||
-            ! git -C "$sources" -c advice.detachedHead=false checkout -q "$version"; then
-            echo "$package: cannot clone $plain at $version; check the URL, the version and the token" >&2
+        if ! said=$({ _packages_git clone -q "$url" "$sources" && git -C "$sources" checkout -q "$version"; } 2>&1); then
+            said=$(printf '%s\n' "$said" | _packages_anonymous | tail -n 1)
+            echo "$package: cannot clone $plain at $version: $said; check the URL, the version and the token" >&2
             exit 1
         fi
     fi
     git -C "$sources" remote set-url origin "$plain"
     unset token
-    described=$(git -C "$sources" describe --always --long --tags)
-    described=${described#"$package"/}
+    described=$(git -C "$sources" describe --always --long --tags) || exit
+    [ -z "${BUILDDIR:-}" ] || printf '%s' "${described#"$package"/}" >"$BUILDDIR/$package.git"
+    [ -z "$traced" ] || set -x
 }
 
-# _packages_git ARGUMENT...: git, with the token if there is one.
-_packages_git() {
-    if [ -z "$token" ]; then
-        GIT_TERMINAL_PROMPT=0 git "$@"
-        return
+# Addresses without the names and passwords in them.
+_packages_anonymous() {
+    sed 's#\([a-z+]://\)[^/@]*@#\1#g'
+}
+
+# _packages_git ARGUMENT...: git, with the token if there is one, and what it was configured with before.
+_packages_git() (
+    export GIT_TERMINAL_PROMPT=0
+    if [ -n "$token" ]; then
+        header="Authorization: Basic $(printf 'x-access-token:%s' "$token" | base64 | tr -d '\n')"
+        count=${GIT_CONFIG_COUNT:-0}
+        export GIT_CONFIG_COUNT="$((count + 1))" "GIT_CONFIG_KEY_$count=http.https://github.com/.extraHeader" \
+            "GIT_CONFIG_VALUE_$count=$header"
     fi
-    header="Authorization: Basic $(printf 'x-access-token:%s' "$token" | base64 | tr -d '\n')"
-    GIT_TERMINAL_PROMPT=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=http.https://github.com/.extraHeader \
-        GIT_CONFIG_VALUE_0="$header" git "$@"
+    exec git "$@"
+)
+
+# The flags of .cargo/config.toml, in the order they are there: `rustflags` of [build], a list or one text.
+_packages_configured() {
+    [ -f "$sources/.cargo/config.toml" ] || return 0
+    # shellcheck disable=SC2016 # the dollar is awk's
+    awk '
+        !open && /^[ \t]*\[/ { section = $0; gsub(/[] \t["]|#.*/, "", section); next }
+        !open {
+            line = $0
+            key = section == "build" ? "rustflags" : section == "" ? "build.rustflags" : ""
+            sub(/^[ \t]+/, "", line)
+            if (key == "" || index(line, key) != 1 || substr(line, length(key) + 1) !~ /^[ \t]*=/) next
+            sub(/^[^=]*=[ \t]*/, "", line)
+            open = substr(line, 1, 1) == "[" ? "]" : "text"
+            $0 = line
+        }
+        {
+            quote = ""
+            for (at = 1; at <= length($0) && open; at++) {
+                c = substr($0, at, 1)
+                if (quote == "\"" && c == "\\") flag = flag substr($0, ++at, 1)
+                else if (c == quote) { flags = flags (flags == "" ? "" : " ") flag; quote = ""; if (open == "text") open = "" }
+                else if (quote != "") flag = flag c
+                else if (c == "\"" || c == "\047") { quote = c; flag = "" }
+                else if (c == "#") break
+                else if (c == open) open = ""
+            }
+            if (open == "text") open = ""
+        }
+        END { print flags }
+    ' "$sources/.cargo/config.toml"
 }
 
 # How the package was made: "warm" if larder found what an earlier build had left.
@@ -176,11 +217,12 @@ _packages_how() {
     esac
 }
 
-# _packages_note VERSION HOW SECONDS FILE: a line of the manifest.
+# _packages_note FEATURES FILE: a line of the manifest.
 _packages_note() {
-    manifest=${PACKAGES_MANIFEST:-${BUILDDIR:+$BUILDDIR/manifest.md}}
-    [ -n "$manifest" ] || return 0
-    size=$(du -sh -- "$4" | cut -f1)
+    [ -n "${BUILDDIR:-}" ] || return 0
+    seconds=$(($(date +%s) - started))
     # shellcheck disable=SC2016 # the backquotes are the table's
-    printf '| `%s` | `%s` (`%s`) | %s | %s s | %s |\n' "$package" "$version" "$1" "$2" "$3" "$size" >>"$manifest"
+    printf '| `%s`  | `%s` (`%s`%s)  | %s  | `%s`  | `%dm%ds`  |\n' "$package" "$version" "$described" \
+        "${1:+, features: $1}" "$(_packages_how)" "$(du -sh -- "$2" | cut -f1)" "$((seconds / 60))" "$((seconds % 60))" \
+        >>"$BUILDDIR/manifest.md"
 }

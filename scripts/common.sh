@@ -45,7 +45,7 @@ commit_all() {
         export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
             GIT_AUTHOR_NAME=$who GIT_AUTHOR_EMAIL=$mail GIT_AUTHOR_DATE=$when \
             GIT_COMMITTER_NAME=$who GIT_COMMITTER_EMAIL=$mail GIT_COMMITTER_DATE=$when
-        git init -q -b main
+        [ -e .git ] || git init -q -b main
         git add -A
         git commit -q -m "$2"
     )

@@ -139,7 +139,8 @@ fn snippets() -> String {
         let lines = text.lines().filter_map(|line| line.trim().strip_suffix("\" >&2"));
         said.extend(lines.filter_map(|line| line.strip_prefix("echo \"")).map(|line| {
             let line = line.replace("$package", "PACKAGE").replace("$plain", "URL");
-            let line = line.replace("$version", "VERSION").replace("$1", "FUNCTION ARGUMENTS");
+            let line = line.replace("$version", "VERSION").replace("$said", "REASON");
+            let line = line.replace("$1", "FUNCTION ARGUMENTS");
             let (what, remedy) = line.split_once("; ").unwrap_or((&line, "call it like that"));
             format!("\n### {what}\n\nThe build script fails.\n**What to do:** {remedy}.\n")
         }));

@@ -16,6 +16,38 @@ pub enum Mode {
     Subordinate,
 }
 
+impl Mode {
+    /// A command as this user, with a clean environment.
+    pub fn command(self, program: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
+        let user = ["runuser", "-u", USER, "--"];
+        let subordinate =
+            ["unshare", "--map-auto", "--map-root-user", "--setuid=0", "--setgid=0", "--"];
+        let words: Vec<&str> = match self {
+            Self::Own => vec![],
+            Self::User => user.to_vec(),
+            Self::Subordinate => [&user[..], &subordinate].concat(),
+        };
+        let mut command = Command::new("env");
+        let home = if self == Self::Own {
+            std::env::var("HOME").unwrap()
+        } else {
+            format!("/home/{USER}")
+        };
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        command.env_clear().env("HOME", home).env("PATH", path).stdin(Stdio::null());
+        command.args(words).arg(program).current_dir(dir);
+        command
+    }
+
+    /// Has this user own a tree.
+    pub fn give(self, path: &Path) {
+        if self != Self::Own {
+            make_user();
+            chown(path);
+        }
+    }
+}
+
 /// The user that root makes for the tests.
 const USER: &str = "larder-test";
 
@@ -113,9 +145,6 @@ impl Image {
     fn start(name: &str, version: &str, mode: Mode) -> Self {
         let mkosi = work().join(format!("bin/mkosi-{version}"));
         assert!(mkosi.exists(), "no {}: run scripts/mkosi-setup", mkosi.display());
-        if mode != Mode::Own {
-            make_user();
-        }
         let dir = work().join("test").join(format!("{name}-{version}-{mode:?}"));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
@@ -196,9 +225,7 @@ impl Image {
         let cache = self.repository().join("mkosi.cache");
         fs::remove_dir_all(&cache).unwrap();
         symlink(&kept, &cache).unwrap();
-        if self.mode != Mode::Own {
-            chown(&kept);
-        }
+        self.mode.give(&kept);
     }
 
     fn rename(&self, name: &str) {
@@ -208,31 +235,12 @@ impl Image {
     }
 
     fn give_away(&self) {
-        if self.mode != Mode::Own {
-            chown(&self.dir);
-        }
+        self.mode.give(&self.dir);
     }
 
     /// A command as the user of this image, in the repository, with a clean environment.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let user = ["runuser", "-u", USER, "--"];
-        let subordinate =
-            ["unshare", "--map-auto", "--map-root-user", "--setuid=0", "--setgid=0", "--"];
-        let words: Vec<&str> = match self.mode {
-            Mode::Own => vec![],
-            Mode::User => user.to_vec(),
-            Mode::Subordinate => [&user[..], &subordinate].concat(),
-        };
-        let mut command = Command::new("env");
-        let home = if self.mode == Mode::Own {
-            std::env::var("HOME").unwrap()
-        } else {
-            format!("/home/{USER}")
-        };
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        command.env_clear().env("HOME", home).env("PATH", path).stdin(Stdio::null());
-        command.args(words).arg(program).current_dir(self.repository());
-        command
+        self.mode.command(program, &self.repository())
     }
 
     pub fn init(&self) {

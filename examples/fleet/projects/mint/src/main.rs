@@ -7,8 +7,8 @@ unsafe extern "C" {
 }
 
 fn main() {
-    let kind = if cfg!(feature = "leaf") { "leaf" } else { "oil" };
+    let kind = if cfg!(fresh) { "fresh" } else { "dried" };
     // SAFETY: the function takes and gives plain numbers.
     let spoons = unsafe { sugar_for(12) };
-    println!("mint {kind}, {spoons} of sugar");
+    println!("mint, {kind}, {spoons} of sugar");
 }

@@ -1,0 +1,3 @@
+module example.org/ladle
+
+go 1.22

@@ -1,0 +1,3 @@
+fn main() {
+    println!("a saucer{}", if cfg!(feature = "rim") { " with a rim" } else { "" });
+}

@@ -1,0 +1,3 @@
+fn main() {
+    println!("no leaves after {} minutes", leaf::minutes(2));
+}

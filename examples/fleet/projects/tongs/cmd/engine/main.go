@@ -1,0 +1,7 @@
+package main
+
+import "example.org/tongs/internal/about"
+
+func main() {
+	println("tongs", about.Version)
+}

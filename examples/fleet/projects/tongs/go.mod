@@ -1,0 +1,3 @@
+module example.org/tongs
+
+go 1.22
