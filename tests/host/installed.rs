@@ -162,3 +162,27 @@ fn contents(store: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = all.map(Result::unwrap).filter(|item| item.file_type().is_file());
     files.map(|item| (item.path().to_owned(), fs::read(item.path()).unwrap())).collect()
 }
+
+/// A `.git` that somebody else puts above an image's directory does not make all of that the repository.
+#[test]
+#[ignore = "gives files to somebody else, which takes root: make test"]
+fn root_a_strangers_git_above_an_image_is_not_its_repository() {
+    let world = World::new();
+    let git = world.path(".git");
+    world.git(&world.path(""), &["init", "-q"]);
+    let recorded = || {
+        let mut records = fs::read_dir(world.store().join("repositories")).unwrap();
+        let path = records.next().unwrap().unwrap().path();
+        assert!(records.next().is_none());
+        let record: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        PathBuf::from(record["repository"].as_str().unwrap())
+    };
+    installed(&world);
+    let image = fs::canonicalize(world.path("image")).unwrap();
+    assert_eq!(recorded(), image.parent().unwrap(), "his own counts");
+    fs::remove_dir_all(world.store().join("repositories")).unwrap();
+    std::os::unix::fs::lchown(&git, Some(12345), Some(12345)).unwrap();
+    init(&world, "plain").succeeds();
+    assert_eq!(recorded(), image);
+}

@@ -31,13 +31,18 @@ impl Mkosi {
         self.words.join(" ")
     }
 
-    /// The image repository: the git repository around the directory that mkosi works in; without one that
-    /// directory, or the one we are in if it holds it.
+    /// The image repository: the git repository around the directory that mkosi works in, if whoever owns that has
+    /// made it; without one that directory, or the one we are in if it holds it.
     pub(crate) fn repository(&self, arguments: &[OsString], here: &Path) -> PathBuf {
         let own: Vec<OsString> = self.words[1..].iter().map(OsString::from).collect();
         let directory = arguments::directory(&[&own, arguments].concat(), here);
         let directory = std::fs::canonicalize(&directory).unwrap_or(directory);
-        let git = directory.ancestors().find(|dir| dir.join(".git").exists());
+        let owner = |path: &Path| std::fs::metadata(path).map(|found| found.uid()).ok();
+        let is_own = |dir: &&Path| {
+            let git = owner(&dir.join(".git"));
+            git.is_some() && (*dir == directory || git == owner(&directory))
+        };
+        let git = directory.ancestors().find(is_own);
         let around = || if directory.starts_with(here) { here } else { directory.as_path() };
         git.map_or_else(|| around().to_owned(), Path::to_owned)
     }
