@@ -182,12 +182,19 @@ impl Request {
         environment::split(counting, said, self.is_watched(script.is_some(), search))
     }
 
+    /// Whether nothing else is kept than Cargo's: of other caches nobody looks which object was made by what.
+    fn is_cargo_alone(&self) -> bool {
+        self.with.iter().all(|kind| *kind == CacheKind::Cargo)
+    }
+
     /// Whether units are going to be watched, and get the environment that is seen here: from Cargo itself, or through
     /// a shell, of which it is known by its script what it adds (decision 126).
     fn is_watched(&self, is_script: bool, search: &search::Search) -> bool {
         let cargo = words::cargo(&self.command).filter(|_| words::is_compilation(&self.command));
         let cargo = cargo.or_else(|| is_script.then(|| PathBuf::from("cargo")));
-        self.fidelity == Fidelity::Exact && cargo.is_some_and(|cargo| search.finds_binary(&cargo))
+        self.fidelity == Fidelity::Exact
+            && self.is_cargo_alone()
+            && cargo.is_some_and(|cargo| search.finds_binary(&cargo))
     }
 }
 
@@ -205,7 +212,8 @@ pub(crate) fn identify(
     let config = read_config(request, &said, &cargo_home, environment)?;
     let counting = environment::counting(environment, &request.ignore_env);
     let search = search::Search::new(environment);
-    let (for_all, others) = request.split(&counting, &config, &search);
+    let (mut for_all, others) = request.split(&counting, &config, &search);
+    for_all.extend(environment::in_part(environment, request.is_cargo_alone()));
     let asked = Questions::ask(request, environment, &config, &search)?;
     let directories = directories::find(request, &said, &config, environment, &search);
     let limits = named::Limits::new(&request.source, &cargo_home, &directories);

@@ -545,7 +545,7 @@ fn a_killed_move_of_a_filesystem_of_its_own_is_ended_by_the_same_command() {
     fs::write(world.store().join("larder.toml"), "min-free = '0%'\n").unwrap();
     let step = if std::env::var("LARDER_CRASH").is_ok_and(|it| it == "all") { 1 } else { 23 };
     let script = format!(
-        "mkdir mounted && mount -t tmpfs none mounted
+        "mkdir mounted && mount -t tmpfs -o mode=755 none mounted
         export LARDER_STORE=\"$PWD/mounted\"
         count=0
         for at in $(seq 3 {step} 2000); do

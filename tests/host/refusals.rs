@@ -155,7 +155,7 @@ fn a_full_store_ends_before_the_command_and_loses_nothing() {
         mkfs.ext4 -q -O ^has_journal -m 0 ../small.img
         mount -o loop ../small.img ../small"
     } else {
-        "mount -t tmpfs -o size=400k none ../small"
+        "mount -t tmpfs -o size=400k,mode=755 none ../small"
     };
     let script = format!(
         "set -e; mkdir ../small; {small}

@@ -24,11 +24,13 @@ const MEMBERS: [(&str, &str, &str); 2] = [
 struct Image {
     world: World,
     commits: std::cell::Cell<u32>,
+    /// What is in `SOURCE_DATE_EPOCH`.
+    date: std::cell::Cell<u32>,
 }
 
 impl Image {
     fn new() -> Self {
-        let image = Self { world: World::new(), commits: 0.into() };
+        let image = Self { world: World::new(), commits: 0.into(), date: 1000.into() };
         let world = &image.world;
         fs::remove_dir_all(world.source()).unwrap();
         world.write(
@@ -100,7 +102,7 @@ impl Image {
         vec![
             ("APP_SOURCE_REVISION", revision.clone()),
             ("APP_BUILD_GIT_REVISION", revision),
-            ("SOURCE_DATE_EPOCH", (self.commits.get() * 1000).to_string()),
+            ("SOURCE_DATE_EPOCH", self.date.get().to_string()),
             ("CARGO_HOME", path("build/cargo")),
             ("CARGO_TARGET_DIR", path("build/target")),
             ("RUSTFLAGS", maps.join(" ")),
@@ -170,6 +172,9 @@ fn a_commit_costs_what_embeds_its_revision_and_what_was_edited() {
     // What is not committed shows in what git describes, and in nothing else.
     image.world.write("NEWS", "not committed\n");
     assert_eq!(image.build(), [0, 1], "{}", image.world.reasons());
+    // Another date is a reason for all that is of the checkout, and for no other directory.
+    image.date.set(2000);
+    assert_eq!(image.build(), [2, 3], "{}", image.world.reasons());
     let directories = fs::read_dir(image.world.store().join("projects/bread")).unwrap();
     let directories = directories.filter(|item| item.as_ref().unwrap().path().is_dir()).count();
     assert_eq!(directories, 2, "one for each command");
@@ -208,6 +213,8 @@ fn says_what_it_found(world: &World) {
 fn says(world: &World, words: &[&str], revision: &str) -> String {
     let mut command = world.run_command(words);
     command.env("APP_REVISION", revision).env("SOURCE_DATE_EPOCH", revision.len().to_string());
+    // One of mkosi's own.
+    command.env("IMAGE_VERSION", revision);
     Said::of(&command.output().unwrap()).succeeds();
     let program = world.source().join("target/release/bread");
     let said = world.command(program).output().unwrap();
@@ -229,6 +236,14 @@ fn what_a_script_hands_on_by_another_name_is_never_stale() {
             "three",
         ),
         ("export LOAF=$SOURCE_DATE_EPOCH", "3", "5"),
+        ("export LOAF=$IMAGE_VERSION", "one", "three"),
+        (
+            "export LOAF=$(set 2>/dev/null | tr -d \"'\" | sed -n 's/^APP_REV[I]SION=//p')",
+            "one",
+            "three",
+        ),
+        ("k=REVISION; export LOAF=$(sh -c \"echo \\$APP_$k\")", "one", "three"),
+        ("k=REVISION; export LOAF=$(echo \"echo \\$APP_$k\" | sh)", "one", "three"),
     ] {
         for words in [&["sh", "-ec", &format!(". ./settings; {CARGO}")][..], &["./build"]] {
             let world = World::new();
@@ -239,6 +254,31 @@ fn what_a_script_hands_on_by_another_name_is_never_stale() {
                 .unwrap();
             assert_eq!(says(&world, words, "one"), first, "{settings}");
             assert_eq!(says(&world, words, "three"), then, "{settings}: {}", world.reasons());
+        }
+    }
+}
+
+/// A program that the build itself makes, and that starts Cargo with what it read.
+#[test]
+fn what_a_program_of_the_build_hands_on_counts() {
+    for variable in ["APP_REVISION", "SOURCE_DATE_EPOCH"] {
+        for words in [&["cargo", "xtask"][..], &["sh", "-c", "cargo xtask"]] {
+            let world = World::new();
+            says_what_it_found(&world);
+            world.write("Cargo.toml", "[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[workspace]\nmembers = ['xtask']\n");
+            world.write(
+                "xtask/Cargo.toml",
+                "[package]\nname = 'xtask'\nversion = '0.1.0'\nedition = '2021'\n",
+            );
+            let starts = "std::process::Command::new(std::env::var(\"CARGO\").unwrap()).args([\"build\", \"--release\", \"-p\", \"bread\"])";
+            let main = format!(
+                "fn main() {{ let loaf = std::env::var(\"{variable}\").unwrap(); assert!({starts}.env(\"LOAF\", loaf).status().unwrap().success()); }}\n"
+            );
+            world.write("xtask/src/main.rs", &main);
+            world.write(".cargo/config.toml", "[alias]\nxtask = 'run -q -p xtask --'\n");
+            let wanted = if variable == "APP_REVISION" { ["one", "three"] } else { ["3", "5"] };
+            assert_eq!(says(&world, words, "one"), wanted[0], "{variable} {words:?}");
+            assert_eq!(says(&world, words, "three"), wanted[1], "{variable} {words:?}");
         }
     }
 }

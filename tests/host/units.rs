@@ -340,7 +340,7 @@ fn without_access_times_only_what_is_explained_counts() {
         let store = bakery.world.path("noatime");
         let script = format!(
             "mkdir {store}
-            mount -t tmpfs -o noatime none {store}
+            mount -t tmpfs -o noatime,mode=755 none {store}
             export LARDER_STORE={store}
             build() {{ \"$LARDER\" run bread -- sh -ec '{script}'; }}
             \"$LARDER\" provision bread

@@ -269,6 +269,23 @@ pub(super) fn counting(environment: &Environment, ignored: &[String]) -> Environ
     counts.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Variables that count by a part of them, or for a part of who builds: what `make` is told to set (`make(1)`: what is no
+/// option), and the date, where more is kept than Cargo's, of which it is known which unit reads it.
+pub(super) fn in_part(environment: &Environment, is_cargo_alone: bool) -> Environment {
+    let mut part = Environment::new();
+    let told = environment.get(OsStr::new("MAKEFLAGS")).map_or(&b""[..], |value| value.as_bytes());
+    let words = told.split(u8::is_ascii_whitespace);
+    let set: Vec<&[u8]> =
+        words.filter(|word| !word.starts_with(b"-") && word.contains(&b'=')).collect();
+    if !set.is_empty() {
+        part.insert("MAKEFLAGS".into(), OsStr::from_bytes(&set.join(&b' ')).to_owned());
+    }
+    let date = environment.get_key_value(OsStr::new("SOURCE_DATE_EPOCH"));
+    let date = date.filter(|_| !is_cargo_alone);
+    part.extend(date.map(|(name, value)| (name.clone(), value.clone())));
+    part
+}
+
 /// Of the variables that count, those that count for everybody, and those that do for who may have read them: names of
 /// several words, in capital letters, that no value of another variable has and nothing that is `said`. Where nobody
 /// is watched, all count for everybody.
@@ -343,6 +360,18 @@ mod tests {
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
         pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    #[test]
+    fn what_make_is_told_to_set_counts_and_the_date_where_go_is_kept() {
+        let part = |makeflags: &str, is_cargo_alone| {
+            let all = [("MAKEFLAGS", makeflags), ("SOURCE_DATE_EPOCH", "7"), ("TERM", "x")];
+            in_part(&environment(&all), is_cargo_alone)
+        };
+        let told = "w -j2 --jobserver-auth=fifo:/tmp/GMfifo7 -- REV=a B=c";
+        assert_eq!(part(told, true), environment(&[("MAKEFLAGS", "REV=a B=c")]));
+        assert_eq!(part("ks", true), Environment::new());
+        assert_eq!(part("", false), environment(&[("SOURCE_DATE_EPOCH", "7")]));
     }
 
     #[test]

@@ -17,8 +17,33 @@ const SHELLS: [&[u8]; 3] = [b"bash", b"dash", b"sh"];
 const LONGEST: u64 = 1 << 20;
 
 /// Builtins and programs that say all variables where they are told nothing of which, or what to do with an option.
-const LISTING: [&[u8]; 8] =
-    [b"compgen", b"declare", b"env", b"export", b"printenv", b"readonly", b"set", b"typeset"];
+const LISTING: [&[u8]; 9] = [
+    b"compgen",
+    b"declare",
+    b"env",
+    b"export",
+    b"local",
+    b"printenv",
+    b"readonly",
+    b"set",
+    b"typeset",
+];
+
+/// What else may ask for variables by names that are put together: indirection, texts that are made up for another shell
+/// or for this one.
+const COMPUTING: [&[u8]; 11] = [
+    b"${!",
+    b"/environ",
+    b"eval",
+    b"<<<",
+    b"<(",
+    b"/dev/stdin",
+    b"/dev/fd",
+    b"\\$",
+    b"| sh",
+    b"|sh",
+    b"nameref",
+];
 
 /// The script that a command has a shell run, as far as nothing but Cargo is what it is for: what the script says, or
 /// what the file says that is one. Relative paths are from `directory`.
@@ -89,7 +114,8 @@ pub(crate) fn is_shell(program: &OsStr) -> bool {
 /// Whether a script asks for all variables, or for one by a name that it puts together.
 pub(crate) fn lists_variables(text: &[u8]) -> bool {
     let has = |piece: &[u8]| memchr::memmem::find(text, piece).is_some();
-    has(b"${!") || has(b"/environ") || has(b"eval") || LISTING.iter().any(|word| lists(text, word))
+    let pipes = || [&b"| bash"[..], b"|bash", b"| dash", b"|dash"].into_iter().any(has);
+    COMPUTING.into_iter().any(has) || pipes() || LISTING.iter().any(|word| lists(text, word))
 }
 
 /// Whether a word stands where a command may, and nothing but an option, a redirection or an end behind it.
@@ -105,6 +131,10 @@ fn lists(text: &[u8], word: &[u8]) -> bool {
             None => true,
             // `set -e` and its like say what to do; `export -p` and `declare -x` may list.
             Some(b'-') => blank > 0 && word != b"set",
+            // `set 2>all`
+            Some(b'0'..=b'9') => {
+                behind[blank..].iter().find(|byte| !byte.is_ascii_digit()) == Some(&b'>')
+            }
             Some(byte) => b"\n;&|)><`}'\"#".contains(byte),
         };
         begins && ends
@@ -181,6 +211,12 @@ mod tests {
             "typeset",
             "a && set | grep b",
             "/usr/bin/env -0",
+            "set 2>/dev/null | sed x",
+            "export 2>&1 | grep x",
+            "local -n value=\"APP_$1\"",
+            "sh -c \"echo \\$APP_$k\"",
+            ". /dev/stdin <<< \"export A=\\$APP_$k\"",
+            "echo 'export A' | sh",
         ] {
             assert!(lists_variables(text.as_bytes()), "{text}");
         }
@@ -191,7 +227,9 @@ mod tests {
             "cd env-x && cargo build",
             "reset",
             "declare x=1",
+            "local x=1 y",
             "set -- a b",
+            "set 2",
             "cargo build --manifest-path x/set/Cargo.toml",
             "unset A",
             "printf env",

@@ -173,7 +173,9 @@ impl Recorder {
         }
         let is_here = || [&flat, &place].iter().any(|path| path.starts_with(&self.target));
         let is_own = || real.file_name().is_some_and(is_build_script) && is_here();
-        if is_environment(path) || (seen.ran && !is_own() && !is_acquainted(&place, &real)) {
+        // What is made here is not seen from here, because it is mounted for the command alone.
+        let is_stranger = || is_here() || !is_acquainted(&place, &real);
+        if is_environment(path) || (seen.ran && !is_own() && is_stranger()) {
             self.book().strangers.insert(who.clone());
         }
         if self.passes_over(&flat) || self.passes_over(&place) {
@@ -219,6 +221,10 @@ impl Recorder {
     /// Takes down that the command starts a program for no unit; says whether that is a shell.
     pub(crate) fn command_starts(&self, path: &[u8]) -> bool {
         let real = Glass::plain(&self.place).place_of(Path::new(OsStr::from_bytes(path)));
+        if self.place.seen_by_compiler(&real).starts_with(&self.target) {
+            self.book().strangers.insert(Who::Shell);
+            return false;
+        }
         // A shell tries each directory of the path.
         if !real.is_file() {
             return false;

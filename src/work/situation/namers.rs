@@ -20,7 +20,7 @@ use crate::observe::sources::{SourceState, Where};
 use crate::observe::trace::{Traces, is_installed, writes_dates};
 
 /// How programs in Rust ask for all variables there are.
-const ASKING_FOR_ALL: [&[u8]; 3] = [b"vars(", b"vars_os", b"libc::environ"];
+const ASKING_FOR_ALL: [&[u8]; 4] = [b"vars(", b"vars_os", b"env::vars", b"environ"];
 
 /// Of this package it is known which it asks for: those of compilers (`cc` 1.2 and 1.11).
 const KNOWN: &str = "cc";
@@ -56,8 +56,8 @@ struct Words<'v> {
     variable: &'v str,
     /// `app_` of `APP_SOURCE_REVISION`.
     start: Vec<u8>,
-    /// `_revision`.
-    end: Vec<u8>,
+    /// `_source_revision` and `_revision`.
+    ends: Vec<Vec<u8>>,
     all: Vec<Vec<u8>>,
 }
 
@@ -77,8 +77,8 @@ impl Namers<'_> {
     }
 
     /// The units that may have been made with the date of `SOURCE_DATE_EPOCH`: besides who reads that, compilers do, and
-    /// what writes programs for other systems. Of units in which somebody took part of whom nothing is known, local ones
-    /// count, and those whose build script left files or variables.
+    /// what writes programs for other systems. Local ones count in any case; and so do those in which somebody took part of
+    /// whom nothing is known, where a build script left files or variables.
     pub(super) fn of_date(&self, local: &BTreeSet<String>) -> Result<BTreeSet<usize>, LookError> {
         let named = self.of_words(&[Words::of_date()])?.units;
         let compilers = self.programs_that_date();
@@ -91,9 +91,9 @@ impl Namers<'_> {
                 named.contains(&index) || trace.inputs.iter().any(dates)
             } else {
                 let out = self.layout.out_dir(unit)?;
-                local.contains(&unit.package) || out.is_some_and(|out| out.filled || out.sets_env)
+                out.is_some_and(|out| out.filled || out.sets_env)
             };
-            if counts {
+            if counts || local.contains(&unit.package) {
                 dated.insert(index);
             }
         }
@@ -116,6 +116,14 @@ impl Namers<'_> {
             (is(true) || is(false)).then(|| (index, is(true)))
         });
         dating.collect()
+    }
+
+    /// The same of variables that are looked for otherwise, as far as the command may have given them to Cargo.
+    pub(super) fn of_command(&self, variables: &[String]) -> NamedBy {
+        let words: Vec<Words<'_>> = variables.iter().map(|name| Words::of(name)).collect();
+        let names = if words.is_empty() { BTreeSet::new() } else { self.handed_on(&words) };
+        let count = if names.is_empty() { 0 } else { self.layout.units().count() };
+        NamedBy { units: (0..count).collect(), names }
     }
 
     fn of_words(&self, words: &[Words<'_>]) -> Result<NamedBy, LookError> {
@@ -155,7 +163,14 @@ impl Namers<'_> {
         let said = self.command.iter().map(|word| (false, word.as_bytes().to_vec()));
         let texts: Vec<(bool, Vec<u8>)> = texts.chain(said).collect();
         let names = |variable: &str| {
-            let is_named = |text: &[u8]| memchr::memmem::find(text, variable.as_bytes()).is_some();
+            let is_whole = |text: &[u8], at: usize| {
+                let behind = text.get(at + variable.len());
+                is_apart(text, at)
+                    && behind.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
+            };
+            let is_named = |text: &[u8]| {
+                memchr::memmem::find_iter(text, variable.as_bytes()).any(|at| is_whole(text, at))
+            };
             texts
                 .iter()
                 .any(|(is_script, text)| is_named(text) || (*is_script && lists_variables(text)))
@@ -271,8 +286,12 @@ impl<'v> Words<'v> {
         let all: Vec<Vec<u8>> =
             small.split('_').filter(|word| !word.is_empty()).map(Into::into).collect();
         let start = [all.first().map_or(&b""[..], Vec::as_slice), b"_"].concat();
-        let end = [&b"_"[..], all.last().map_or(&b""[..], Vec::as_slice)].concat();
-        Self { variable, start, end, all: all.into_iter().take(62).collect() }
+        let tail = |from: usize| [&b"_"[..], &all[from..].join(&b'_')].concat();
+        let ends = match all.len() {
+            0 | 1 => vec![tail(0)],
+            count => (1..count).map(tail).collect(),
+        };
+        Self { variable, start, ends, all: all.into_iter().take(62).collect() }
     }
 
     /// Of that name everybody knows the whole, and its words stand everywhere.
@@ -281,7 +300,7 @@ impl<'v> Words<'v> {
         Words {
             variable: DATE,
             start: b"source_date".into(),
-            end: b"_epoch".into(),
+            ends: vec![b"_epoch".into(), b"_date_epoch".into()],
             all: vec![whole],
         }
     }
@@ -296,7 +315,7 @@ impl<'v> Words<'v> {
             |piece: &[u8]| memchr::memmem::find_iter(text, piece).any(|at| is_apart(text, at));
         let whole = self.variable.to_ascii_lowercase();
         if has(&self.start)
-            || has(&self.end)
+            || self.ends.iter().any(|end| has(end))
             || memchr::memmem::find(text, whole.as_bytes()).is_some()
         {
             return NAMED;
@@ -334,8 +353,15 @@ fn look(file: &Path, words: &[Words<'_>]) -> Found {
     }
     let is_text = !text[..text.len().min(HEAD)].contains(&0);
     text.make_ascii_lowercase();
-    let asks =
-        |asking: &&[u8]| memchr::memmem::find_iter(&text, *asking).any(|at| is_apart(&text, at));
+    // `environ` is one; "the environment" is not.
+    let ends = |at: usize, asking: &[u8]| {
+        let behind = text.get(at + asking.len());
+        asking.ends_with(b"(") || behind.is_none_or(|byte| !byte.is_ascii_alphanumeric())
+    };
+    let asks = |asking: &&[u8]| {
+        let mut found = memchr::memmem::find_iter(&text, *asking);
+        found.any(|at| is_apart(&text, at) && ends(at, asking))
+    };
     if is_text && ASKING_FOR_ALL.iter().any(asks) {
         return vec![NAMED; words.len()];
     }

@@ -126,6 +126,7 @@ impl Seen {
             let (traces, command) = (&manifest.traces, view.command.as_slice());
             let namers = Namers { layout, traces, place, state, command };
             named.extend(namers.of(&others)?);
+            named.extend(namers.of_command(&usual));
             if changes.source_date_epoch {
                 self.suspects.dated = namers.of_date(&self.suspects.local)?;
             }
