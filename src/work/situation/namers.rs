@@ -25,6 +25,9 @@ const ASKING_FOR_ALL: [&[u8]; 4] = [b"vars(", b"vars_os", b"env::vars", b"enviro
 /// Of this package it is known which it asks for: those of compilers (`cc` 1.2 and 1.11).
 const KNOWN: &str = "cc";
 
+/// This one only declares what programs ask for all by: who does so has the word himself (`libc` 0.2).
+const DECLARING: &str = "libc";
+
 /// What a package's users do not build.
 const ASIDE: [&str; 3] = ["tests", "benches", "examples"];
 
@@ -65,6 +68,13 @@ struct Words<'v> {
 type Found = Vec<u64>;
 
 const NAMED: u64 = 1 << 63;
+
+/// What is in a file.
+struct Looked {
+    bits: Found,
+    /// Whether it asks for all variables there are.
+    asks_for_all: bool,
+}
 
 impl Namers<'_> {
     /// The units that may have read one of the variables.
@@ -233,11 +243,16 @@ impl Namers<'_> {
         }
         let files: Vec<(PathBuf, BTreeSet<&str>)> = files.into_iter().collect();
         let looked = files.par_iter().map(|(file, packages)| (packages, look(file, words)));
+        let mut packages_of_others = self.state.lock.iter().flat_map(|lock| &lock.packages);
+        let only_declares =
+            packages_of_others.any(|it| it.name == DECLARING && it.source.is_some());
         let mut found: BTreeMap<&str, Found> = BTreeMap::new();
-        for (packages, bits) in looked.collect::<Vec<_>>() {
+        for (packages, Looked { bits, asks_for_all }) in looked.collect::<Vec<_>>() {
             for package in packages {
+                let asks = asks_for_all && !(only_declares && *package == DECLARING);
                 let all = found.entry(package).or_insert_with(|| vec![0; words.len()]);
-                all.iter_mut().zip(&bits).for_each(|(all, bits)| *all |= bits);
+                let bits = bits.iter().map(|bits| if asks { NAMED } else { *bits });
+                all.iter_mut().zip(bits).for_each(|(all, bits)| *all |= bits);
             }
         }
         let named =
@@ -341,15 +356,16 @@ fn is_apart(text: &[u8], at: usize) -> bool {
 }
 
 /// Looks through a file; what cannot be read nobody reads.
-fn look(file: &Path, words: &[Words<'_>]) -> Found {
+fn look(file: &Path, words: &[Words<'_>]) -> Looked {
     const HEAD: usize = 4096;
     let mut text = Vec::new();
     let read = regular::open(file).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text));
+    let of_all = |bits| Looked { bits: vec![bits; words.len()], asks_for_all: false };
     if read.is_err() {
-        return vec![0; words.len()];
+        return of_all(0);
     }
     if text.len() as u64 > LONGEST {
-        return vec![NAMED; words.len()];
+        return of_all(NAMED);
     }
     let is_text = !text[..text.len().min(HEAD)].contains(&0);
     text.make_ascii_lowercase();
@@ -362,10 +378,9 @@ fn look(file: &Path, words: &[Words<'_>]) -> Found {
         let mut found = memchr::memmem::find_iter(&text, *asking);
         found.any(|at| is_apart(&text, at) && ends(at, asking))
     };
-    if is_text && ASKING_FOR_ALL.iter().any(asks) {
-        return vec![NAMED; words.len()];
-    }
-    words.iter().map(|words| words.found_in(&text, is_text)).collect()
+    let asks_for_all = is_text && ASKING_FOR_ALL.iter().any(asks);
+    let bits = words.iter().map(|words| words.found_in(&text, is_text)).collect();
+    Looked { bits, asks_for_all }
 }
 
 #[cfg(test)]
@@ -385,6 +400,9 @@ mod tests {
             (&["my_app_name", "GIT_REVISION"], false),
             (&["for (name, value) in env::vars() {"], true),
             (&["use std::env::vars_os;"], true),
+            (&["let all = std::env::vars;"], true),
+            (&["extern char **environ;"], true),
+            (&["format!(\"{package}_SOURCE_REVISION\")"], true),
             (&["how the environment is told"], false),
             (&["nothing"], false),
         ] {
@@ -392,11 +410,12 @@ mod tests {
             let bits = texts.iter().enumerate().map(|(index, text)| {
                 let file = dir.path().join(index.to_string());
                 std::fs::write(&file, text).unwrap();
-                look(&file, &words)[0]
+                let found = look(&file, &words);
+                if found.asks_for_all { NAMED } else { found.bits[0] }
             });
             let found = vec![bits.fold(0, |all, bits| all | bits)];
             assert_eq!(!named(&found, &words).is_empty(), is_named, "{texts:?}");
         }
-        assert_eq!(look(Path::new("/nowhere"), &words), [0]);
+        assert_eq!(look(Path::new("/nowhere"), &words).bits, [0]);
     }
 }
