@@ -51,7 +51,7 @@ fn put(kind: &str, path: &Path) {
         // Only root makes devices.
         "device" if rustix::process::geteuid().is_root() => mknod(path, FileType::CharacterDevice),
         "device" | "endless link" => symlink("/dev/zero", path).unwrap(),
-        "link" => symlink("/etc/hostname", path).unwrap(),
+        "link" => symlink("/etc/passwd", path).unwrap(),
         "sparse" => fs::File::create(path).unwrap().set_len(40 << 30).unwrap(),
         "huge" => fs::write(path, vec![b'x'; 32 << 20]).unwrap(),
         "directory" => fs::create_dir_all(path.join("full")).unwrap(),

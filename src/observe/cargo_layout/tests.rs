@@ -19,7 +19,7 @@ const MAC: &str = "[package]\nname = \"my-mac\"\nversion = \"0.1.0\"\nedition = 
 const FFI: &str = "[package]\nname = \"my-ffi\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]\n[dependencies]\nmy-lib = { path = \"../lib\" }\n";
 const BUILD: &str = r#"fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=/etc/hostname");
+    println!("cargo::rerun-if-changed=/etc/passwd");
     println!("cargo:rustc-env=MADE=1");
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
     std::fs::write(out.join("made.rs"), "pub const MADE: u32 = 3;").unwrap();
@@ -46,7 +46,7 @@ impl Workspace {
             ("lib/a b.txt", "text"),
             (
                 "lib/src/lib.rs",
-                "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\")); pub const T: &str = include_str!(\"../a b.txt\"); pub const H: &str = include_str!(\"/etc/hostname\");",
+                "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\")); pub const T: &str = include_str!(\"../a b.txt\"); pub const H: &str = include_str!(\"/etc/passwd\");",
             ),
             ("mac/Cargo.toml", MAC),
             (
@@ -263,10 +263,10 @@ fn inputs_and_out_dirs_are_told(newer: bool) {
     };
     let inputs = layout.inputs(unit(UnitKind::Lib)).unwrap();
     assert!(inputs.contains(&Input::InWorkspace("lib/src/../a b.txt".into())), "{inputs:?}");
-    assert!(inputs.contains(&Input::Absolute("/etc/hostname".into())));
+    assert!(inputs.contains(&Input::Absolute("/etc/passwd".into())));
     let run = unit(UnitKind::BuildScriptRun);
     let inputs = layout.inputs(run).unwrap();
-    let expected = [Input::Absolute("/etc/hostname".into()), Input::InPackage("build.rs".into())];
+    let expected = [Input::Absolute("/etc/passwd".into()), Input::InPackage("build.rs".into())];
     assert_eq!(inputs, expected.into_iter().collect());
     let out_dir = layout.out_dir(run).unwrap().unwrap();
     assert_eq!(out_dir, out_dir::OutDir { filled: true, objects: true, sets_env: true });
@@ -277,7 +277,7 @@ fn inputs_and_out_dirs_are_told(newer: bool) {
         let elsewhere = Elsewhere { source, homes: &|_| Vec::new(), counts: &counts };
         layout.outside_inputs(&elsewhere).unwrap()
     };
-    assert_eq!(outside, [PathBuf::from("/etc/hostname")].into_iter().collect());
+    assert_eq!(outside, [PathBuf::from("/etc/passwd")].into_iter().collect());
 }
 
 #[test]
