@@ -76,7 +76,9 @@ mod vacant;
 pub(crate) use alive::Sign;
 pub(crate) use binary::{is_installed, is_own_file, is_static, own_binary, pointed};
 pub(crate) use entry::rfc3339;
-pub(crate) use entry::{Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id};
+pub(crate) use entry::{
+    BegunWith, Closed, EntryRecord, Opened, Outcome, Shared, UseRecord, boot_id,
+};
 pub(crate) use error::StoreError;
 pub(crate) use foreign::Foreign;
 pub(crate) use guard::Guard;

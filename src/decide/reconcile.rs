@@ -90,6 +90,8 @@ pub(crate) struct Suspects {
     pub lookers: BTreeSet<usize>,
     /// What that is, but for changes of the checkout, which are told of already.
     pub looked_up: BTreeSet<PathBuf>,
+    /// Units of which nobody knows whether they would be the same under the identity that they are to serve now.
+    pub strange: BTreeSet<usize>,
     /// What else Cargo is configured by now.
     pub configured: BTreeSet<PathBuf>,
     /// Units that may have read a variable that changed: their programs name it, or a file that they may run.
@@ -218,6 +220,10 @@ impl Situation<'_> {
             doomed.add(names, why);
         }
         self.judge_inputs(changes, doomed);
+        if !self.suspects.strange.is_empty() {
+            let strange = self.packages_of(&self.suspects.strange);
+            doomed.add(strange, "what they looked up is not known, and the toolchain is another");
+        }
         if !self.suspects.callers.is_empty() {
             let names = self.suspects.named.iter().cloned();
             doomed.add(

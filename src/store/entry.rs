@@ -100,6 +100,9 @@ pub(crate) struct EntryRecord {
     /// Where it was last pushed to or pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
+    /// With what it began, if not with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<BegunWith>,
     /// Whether it is of one use alone, and goes with it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub throwaway: bool,
@@ -127,6 +130,29 @@ pub(crate) struct Shared {
     pub signer: String,
 }
 
+/// With what a directory began that serves another identity than what it holds was made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BegunWith {
+    /// The directory that had it.
+    pub from: ToolchainId,
+    /// How many units were taken, of how many; nothing where the directory itself was handed over.
+    pub units: Option<(usize, usize)>,
+    /// How the identities differ, in words.
+    pub why: Vec<String>,
+}
+
+impl BegunWith {
+    /// For the reasons of the first use.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let from = self.from.short();
+        let what = match self.units {
+            None => format!("goes on with what {from} held"),
+            Some((taken, of)) => format!("begins with {taken} of {of} units of {from}"),
+        };
+        std::iter::once(what).chain(self.why.iter().cloned()).collect()
+    }
+}
+
 impl EntryRecord {
     /// The record of a directory that is about to be made.
     pub(crate) fn new(project: ProjectName, identity: &IdentityRecord) -> Self {
@@ -148,6 +174,7 @@ impl EntryRecord {
             verified: None,
             shared: None,
             throwaway: identity.is_throwaway(),
+            begun: None,
             unkept: None,
         }
     }
@@ -299,6 +326,7 @@ mod tests {
             verified: Some(Verification { at, verdict: Verdict::NotReproducible }),
             shared: Some(shared),
             throwaway: false,
+            begun: None,
             unkept: None,
         }
     }

@@ -16,6 +16,7 @@ use super::lock::{self, Lock};
 use crate::base::atomic::{self, RecordError};
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::path_error::{At, PathError};
+use crate::base::tree::Stamp;
 use crate::observe::identity::{IdentityRecord, differences};
 
 /// A target directory as its record shows it.
@@ -177,13 +178,23 @@ impl Store {
         project: &ProjectName,
         identity: &IdentityRecord,
     ) -> Option<(ToolchainId, IdentityRecord)> {
-        let records = self.rows(project).ok()?.into_iter().filter_map(|row| row.record.ok());
-        let mut others: Vec<EntryRecord> =
-            records.filter(|record| record.toolchain != identity.id()).collect();
-        others.sort_by_key(|record| std::cmp::Reverse(record.last_use()));
-        let lately = others.iter().take(LATELY).map(|record| record.toolchain);
+        let lately = self.lately(project, identity.id()).into_iter();
         let known = lately.filter_map(|id| Some((id, self.identity(project, id)?)));
         known.min_by_key(|(_, other)| differences(other, identity).len())
+    }
+
+    /// The directories of the project that were used lately, the last one first, without one. Of each is looked only
+    /// when its record was written.
+    pub(crate) fn lately(&self, project: &ProjectName, without: ToolchainId) -> Vec<ToolchainId> {
+        let all = self.names(project).unwrap_or_default().directories;
+        let written = |id: &ToolchainId| {
+            let record = fs::symlink_metadata(self.entry(project, *id).record()).ok()?;
+            Some((Stamp::of(&record).mtime, *id))
+        };
+        let others = all.par_iter().filter(|id| **id != without);
+        let mut others: Vec<_> = others.filter_map(written).collect();
+        others.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
+        others.into_iter().take(LATELY).map(|(_, id)| id).collect()
     }
 
     /// What a directory was compiled with, where its record can be read.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::EntryRecord;
 use super::error::StoreError;
 use super::layout::{EntryPaths, Store};
 use super::lock::Lock;
@@ -15,6 +16,7 @@ use super::open::OpenError;
 use crate::base::atomic::{self, RecordError};
 use crate::base::fault;
 use crate::base::path_error::At;
+use crate::observe::identity::IdentityRecord;
 use crate::store::evict::Trash;
 
 /// `share/<scope>.json`
@@ -117,6 +119,26 @@ impl Store {
 
     fn server(&self) -> PathBuf {
         self.root().join("share/server.json")
+    }
+
+    /// Has a directory serve another identity from now on: it takes the place of what is there under that one's lock,
+    /// and its own is held too. A crash in between leaves one of them, or none.
+    pub(crate) fn hand_over(
+        &self,
+        from: &EntryPaths,
+        to: &EntryPaths,
+        (identity, record): (&IdentityRecord, &EntryRecord),
+        lock: &Lock,
+    ) -> Result<(), OpenError> {
+        let staging = to.staging();
+        Trash::new(self).take(&staging)?;
+        fault::point("store.hand-over");
+        fs::rename(&from.dir, &staging).at("move", &from.dir).map_err(StoreError::from)?;
+        let place = |path: PathBuf| staging.join(path.file_name().unwrap_or_default());
+        let encoded = identity.encoded().map_err(StoreError::from)?;
+        atomic::write(&place(to.identity()), &encoded, 0o644).map_err(StoreError::from)?;
+        atomic::write_json(&place(to.record()), record).map_err(StoreError::from)?;
+        self.adopt(to, lock)
     }
 
     /// Puts a directory that is complete, with all its records, in the place of the one that is there, under its

@@ -6,6 +6,8 @@ mod copy;
 mod downloads;
 mod links;
 mod opening;
+mod origin;
+mod seed;
 pub(crate) mod sharing;
 mod start;
 mod supervised;
@@ -30,14 +32,14 @@ use crate::host::command::{CommandError, Ended};
 use crate::host::home::Home;
 use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
-use crate::observe::identity::{IdentityRecord, Way, compare, differences};
+use crate::observe::identity::{Drift, IdentityRecord, Way, compare, differences};
 use crate::observe::sources::{Lockfile, Where};
 use crate::observe::trace::Recorder;
 use crate::output::{Output, Progress, Stopwatch};
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
 use crate::store::{
-    Claim, Closed, Guard, OpenEntry, Outcome, Store, restore_times, rewrite, unshare,
+    BegunWith, Claim, Closed, Guard, OpenEntry, Outcome, Store, restore_times, rewrite, unshare,
 };
 use crate::work::caches::{CacheFindings, Caches};
 use crate::work::situation::{self, Aftermath, Begun, Refresh, Seen, View};
@@ -165,6 +167,7 @@ impl Session<'_> {
             &mut self.checkout.sources,
             &self.checkout.view,
             succeeded,
+            &Drift::default(),
             watch,
         )?;
         self.renew_downloads(&mut seen, trash)?;
@@ -197,7 +200,9 @@ impl Session<'_> {
     fn reasons(&self, seen: &Seen, plan: &Removals, found: &CacheFindings) -> (bool, Vec<String>) {
         if !self.entry.is_new() {
             let is_cold = plan.everything || (seen.is_empty() && found.is_cold);
-            let why = plan.why.iter().chain(&found.why).cloned().collect();
+            let begun = self.entry.record().begun.iter().filter(|_| self.entry.record().uses == 0);
+            let begun = begun.flat_map(BegunWith::in_words);
+            let why = begun.chain(plan.why.iter().chain(&found.why).cloned()).collect();
             return (is_cold, why);
         }
         if let Some(broken) = &self.broken {

@@ -31,6 +31,7 @@ use crate::base::moment::Moment;
 use crate::base::tree::{Entry, Limits, Node, ObserveError, Stamp, Tree};
 use crate::decide::reconcile::{Difference, Removals, Situation, Suspects};
 use crate::observe::cargo_layout::{Layout, LayoutError, Unit};
+use crate::observe::identity::Drift;
 use crate::observe::sources::{self, SourceChanges, SourceState, Where};
 use crate::observe::trace::Stale;
 use crate::output::Stopwatch;
@@ -134,12 +135,13 @@ pub(crate) struct Begun {
 }
 
 /// Looks at everything that decides what may stay. `place` has no inputs yet: the manifest
-/// names them.
+/// names them. `drift` is how the identity differs from that of the directory, if its units are to serve another one.
 pub(crate) fn look(
     paths: &EntryPaths,
     place: &mut Where,
     view: &View,
     succeeded: bool,
+    drift: &Drift,
     watch: &mut Stopwatch,
 ) -> Result<Seen, LookError> {
     let recorded: Option<SourceState> = read_or_nothing(&paths.state())?;
@@ -161,6 +163,7 @@ pub(crate) fn look(
     let mut changes = recorded.as_ref().map(|recorded| state.changes_since(recorded));
     if let (Some(changes), Some(manifest)) = (&mut changes, &manifest) {
         changes.add_edited(to_paths(&manifest.edited));
+        changes.variables.extend(drift.variables.iter().cloned());
     }
     let known = manifest.as_ref();
     let difference = Difference {
@@ -188,6 +191,7 @@ pub(crate) fn look(
         recorded: None,
     };
     seen.look_at_traces(view, place);
+    seen.look_at_drift(drift, place);
     if let Some(recorded) = &recorded {
         seen.look_at_changes(recorded, view, place)?;
     }
@@ -214,6 +218,26 @@ impl Seen {
     #[cfg(test)]
     fn is_new(&self) -> bool {
         self.manifest.is_none()
+    }
+
+    /// Whether all that is another under another identity is nobody's input: what goes, goes for its sources.
+    pub(crate) fn holds(&self) -> bool {
+        let Suspects { strange, looked_up, configured, callers, .. } = &self.suspects;
+        strange.is_empty() && looked_up.is_empty() && configured.is_empty() && callers.is_empty()
+    }
+
+    /// How many units stay of how many.
+    pub(crate) fn staying(&self, plan: &Removals) -> (usize, usize) {
+        let all = self.layout.units().count();
+        let stays = |unit: &&Unit| !unit.paths.iter().any(|path| plan.paths.contains(path));
+        if plan.everything { (0, all) } else { (self.layout.units().filter(stays).count(), all) }
+    }
+
+    /// What the last close left, but for what goes.
+    pub(crate) fn manifest_without(&self, plan: &Removals) -> Option<TargetManifest> {
+        let mut manifest = self.manifest.clone()?;
+        plan.paths.iter().for_each(|path| manifest.tree.forget(path));
+        Some(manifest)
     }
 
     /// Whether the directory holds no unit yet.

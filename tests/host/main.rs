@@ -33,6 +33,7 @@ mod report;
 mod revisions;
 mod safety;
 mod secrets;
+mod seeds;
 mod share;
 mod share_attacks;
 mod share_data;

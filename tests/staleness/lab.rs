@@ -322,6 +322,19 @@ impl<'w> Lab<'w> {
         self.finish(&child.wait_with_output().unwrap())
     }
 
+    /// Whether the build after the change is to begin with a seed.
+    pub fn is_seeded(&self) -> bool {
+        self.world.is_seeded
+    }
+
+    /// Where seeds are tried: builds go on by another command of Cargo's, by which nothing else is built.
+    pub fn ask_otherwise(&self) {
+        let mut words = self.words.borrow_mut();
+        if self.world.is_seeded && words.first().is_some_and(|word| word == "cargo") {
+            words.push("--keep-going".to_owned());
+        }
+    }
+
     /// Starts a build with the tool, in a process group of its own.
     pub fn spawn(&self) -> Child {
         use std::os::unix::process::CommandExt;

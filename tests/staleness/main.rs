@@ -11,6 +11,7 @@
 //! LARDER_STALENESS_TOOL=/a/script …                         another tool, which is only counted
 //! LARDER_STALENESS_EVERY=4 …                                every fourth case
 //! LARDER_STALENESS=new-layout cargo test --test staleness    Cargo's layout from 1.100 on
+//! LARDER_STALENESS=seeded cargo test --test staleness        another directory after the change, which is seeded
 //! LARDER_STALENESS_TABLE=FILE …                        appends a line of JSON for each case
 //! LARDER_SUDO=1 …                                      as root through sudo, as make calls it
 //! ```
@@ -163,8 +164,12 @@ impl Case {
             return Err(format!("the first build failed: {}", first.text));
         }
         (self.change)(lab);
+        lab.ask_otherwise();
         let pristine = lab.copy_sources();
         let built = lab.build();
+        if lab.is_seeded() && !built.text.contains("begins with") {
+            say(&format!("not seeded: {}: {}", self.class, self.name));
+        }
         let cold = lab.cold(&pristine);
         let verdict = judge(&built, &cold);
         let same = cold.artifacts == first.artifacts;

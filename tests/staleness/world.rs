@@ -15,10 +15,14 @@ pub struct World {
     /// `PATH` of all builds.
     pub path: String,
     new_layout: bool,
+    /// Whether the build after the change is by another command of Cargo's, so that its directory begins with what
+    /// that of the first one holds.
+    pub is_seeded: bool,
 }
 
 impl World {
-    /// `LARDER_STALENESS=new-layout` asks for the layout that Cargo has from 1.100 on.
+    /// `LARDER_STALENESS=new-layout` asks for the layout that Cargo has from 1.100 on, `seeded` for another directory
+    /// after the change.
     pub fn new() -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let work =
@@ -34,11 +38,12 @@ impl World {
             format!("{}/bin:{system}", sysroot.display())
         };
         let new_layout = match std::env::var("LARDER_STALENESS").as_deref() {
-            Err(_) => false,
             Ok("new-layout") => true,
-            Ok(other) => panic!("LARDER_STALENESS={other} is unknown; only new-layout is"),
+            Err(_) | Ok("seeded") => false,
+            Ok(other) => panic!("LARDER_STALENESS={other} is unknown; new-layout and seeded are"),
         };
-        let world = Self { dir, sysroot, path, new_layout };
+        let is_seeded = std::env::var("LARDER_STALENESS").is_ok_and(|it| it == "seeded");
+        let world = Self { dir, sysroot, path, new_layout, is_seeded };
         world.look_once();
         world
     }

@@ -57,6 +57,16 @@ impl IdentityRecord {
         &self.inputs.cargo_home
     }
 
+    /// What decides the bytes, as far as it is kept.
+    pub(super) fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// The domain, as [`Request::domain`](super::Request::domain) names it.
+    pub(crate) fn domain(&self) -> &str {
+        &self.inputs.domain
+    }
+
     /// What is attached.
     pub(crate) fn with(&self) -> &BTreeSet<CacheKind> {
         &self.inputs.with

@@ -55,7 +55,9 @@ impl Session<'_> {
         let target: Vec<PathBuf> = self.builds_in().map(Path::to_owned).into_iter().collect();
         let mut dot_gits = Vec::new();
         for number in BUILDS {
-            dot_gits = copy(self.checkout(), &paths.cold_source(number), &target)?;
+            dot_gits = copy(self.checkout(), &paths.cold_source(number), |path| {
+                target.iter().any(|built| path == built)
+            })?;
         }
         let originals = sources::originals(&self.checkout.sources, &dot_gits);
         self.beside = self.found_beside(&originals);
@@ -157,7 +159,7 @@ impl Beside {
         if !self.place.is_dir() {
             return make(to);
         }
-        copy(&self.place, to, &self.shared)?;
+        copy(&self.place, to, |path| self.shared.iter().any(|shared| path == shared))?;
         self.shared.iter().try_for_each(|place| make(&self.in_copy(to, place)))
     }
 

@@ -18,13 +18,17 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::base::{copy, fault, regular};
 
-/// Makes at `to`, where nothing is yet, a copy of `from` without the paths in `without`. Returns every `.git` in
-/// it, relative to it.
-pub(super) fn copy(from: &Path, to: &Path, without: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// Makes at `to`, where nothing is yet, a copy of `from` but for what is left out, with all below it. Returns every
+/// `.git` in it, relative to it.
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    is_left_out: impl Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>> {
     let mut copy = Copy { links: HashMap::new() };
     let mut dot_gits = Vec::new();
     let mut directories = Vec::new();
-    let is_wanted = |item: &DirEntry| !without.iter().any(|path| item.path() == path);
+    let is_wanted = |item: &DirEntry| !is_left_out(item.path());
     for item in WalkDir::new(from).into_iter().filter_entry(is_wanted) {
         let item = match item {
             Ok(item) => item,
@@ -144,7 +148,7 @@ mod tests {
             filetime::set_symlink_file_times(from.join(name), past, past).unwrap();
         }
         fs::set_permissions(from.join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
-        let dot_gits = copy(&from, &to, &[from.join("target")]).unwrap();
+        let dot_gits = copy(&from, &to, |path| path == from.join("target")).unwrap();
         assert_eq!(dot_gits, [PathBuf::from("part/.git")]);
         for name in ["closed/file", "other", "closed", "link", ""] {
             let look = |top: &Path| fs::symlink_metadata(top.join(name)).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::seed::{Sight, seed};
 use super::sharing::{Own, pull_when_cold};
 use super::start::{self, Unopened};
 use super::waiting::wait_for_cargo;
@@ -67,7 +68,8 @@ impl<'a> Session<'a> {
         target.as_deref().map_or(Ok(()), link::check)?;
         end_sweep(store, project, &identity, output)?;
         let own = Own { identity, variables: sources.variables.clone() };
-        let (entry, broken) = open_entry(store, project, own, lock, output)?;
+        let sight = Sight { sources: &sources, view: &view };
+        let (entry, broken) = open_entry(store, project, own, lock, &sight, output)?;
         let (way, wait) = (project.way, project.settings.wait);
         let cargo = Some(wait_for_cargo(&entry.paths().target(), wait, output)?);
         let downloads = shares.then(|| hold_downloads(store, wait, output)).transpose()?;
@@ -110,15 +112,17 @@ fn sources(project: &Project, surroundings: &Surroundings, veil: &Veil) -> Where
 }
 
 /// Opens the directory, saying so if the one that was there was set aside; before that, what another machine made of it is
-/// pulled where it would be cold.
+/// pulled where it would be cold, and else what fits of another identity is taken.
 fn open_entry(
     store: &Store,
     project: &Project,
     own: Own,
     lock: Lock,
+    sight: &Sight<'_>,
     output: Output,
 ) -> Result<(OpenEntry, Option<String>)> {
     pull_when_cold(store, project, &own, &lock, output);
+    seed(store, project, &own.identity, &lock, sight, output);
     let (entry, broken) = OpenEntry::open(store, &project.name, own.identity, lock)?;
     if let Some(reason) = &broken {
         output.note(&format!(

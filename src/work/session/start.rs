@@ -1,28 +1,25 @@
 //! A directory that begins with a copy of what a more trusted domain left (decision 107).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 
-use super::copy::copy;
+use super::origin::Origin;
 use super::sharing::is_cold;
 use super::waiting::wait_for_cargo;
 use crate::base::names::DomainName;
-use crate::base::path_error::At;
-use crate::base::{atomic, fault, regular};
 use crate::observe::identity::{Identity, IdentityRecord, Veil, Way};
 use crate::output::{Output, Progress, one_line, seconds, size};
 use crate::store::evict::Trash;
-use crate::store::{EntryPaths, EntryRecord, Lock, Store, boot_id};
+use crate::store::{EntryPaths, Lock, Store};
 use crate::work::project::{Project, in_identity};
-use crate::work::sweep;
 
 /// The directory of another domain.
-struct Origin<'a> {
+struct OfDomain<'a> {
     domain: &'a DomainName,
     identity: Identity,
-    paths: EntryPaths,
+    origin: Origin,
 }
 
 /// The directory of a use that is not open yet: one of this use alone goes again if that does not come about.
@@ -65,7 +62,7 @@ pub(super) fn lock(
         if !is_cold(&paths) {
             return Ok(lock);
         }
-        let Some(origin) = Origin::find(store, project, identity)? else {
+        let Some(theirs) = OfDomain::find(store, project, identity)? else {
             if let Some(nearest) = project.begins_from().first() {
                 output.note(&format!(
                     "nothing is kept of {} in domain {nearest} that fits here; building cold",
@@ -78,15 +75,15 @@ pub(super) fn lock(
             output.note(&format!(
                 "nothing can be mounted here, so that paths would differ: {} does not begin with what \
                  domain {} left",
-                project.name, origin.domain
+                project.name, theirs.domain
             ));
             return Ok(lock);
         }
-        if let Some(theirs) = Lock::try_acquire(&origin.paths.lock(), "larder run")? {
+        if let Some(held) = Lock::try_acquire(&theirs.origin.paths.lock(), "larder run")? {
             let identity = identity.recorded(veil)?;
-            let locks = (&lock, &theirs);
-            if let Err(error) = origin.copy(store, project, &paths, &identity, locks, output) {
-                let (name, domain) = (&project.name, origin.domain);
+            let locks = (&lock, &held);
+            if let Err(error) = theirs.copy(store, project, &paths, &identity, locks, output) {
+                let (name, domain) = (&project.name, theirs.domain);
                 output.warning(&format!(
                     "{name} does not begin with what domain {domain} left, building cold: {}",
                     one_line(&error)
@@ -95,32 +92,21 @@ pub(super) fn lock(
             return Ok(lock);
         }
         drop(lock);
-        project.lock(store, origin.identity.id(), output)?;
+        project.lock(store, theirs.identity.id(), output)?;
     }
 }
 
-impl<'a> Origin<'a> {
+impl<'a> OfDomain<'a> {
     /// The nearest one that has something.
     fn find(store: &Store, project: &'a Project, identity: &Identity) -> Result<Option<Self>> {
         for domain in project.begins_from() {
             let identity = identity.in_domain(&in_identity(domain))?;
-            let paths = store.entry(&project.name, identity.id());
-            let origin = Self { domain, identity, paths };
+            let origin = Origin { paths: store.entry(&project.name, identity.id()) };
             if origin.record().is_some() {
-                return Ok(Some(origin));
+                return Ok(Some(Self { domain, identity, origin }));
             }
         }
         Ok(None)
-    }
-
-    /// The record of what a build can go on with.
-    fn record(&self) -> Option<EntryRecord> {
-        let record = atomic::read_json::<EntryRecord>(&self.paths.record()).ok()??;
-        let is_usable = record.successes > 0
-            && record.belongs_to(&self.paths)
-            && record.unkept.is_none()
-            && !record.lost_to_another_boot(&boot_id());
-        is_usable.then_some(record)
     }
 
     /// Puts a copy of it in the place of another one; both are locked.
@@ -134,55 +120,15 @@ impl<'a> Origin<'a> {
         output: Output,
     ) -> Result<()> {
         let started = Instant::now();
-        let Some(record) = self.record().filter(|_| !sweep::is_pending(&self.paths)) else {
-            // It went, or was left half swept, since it was looked at.
-            return Ok(());
-        };
+        // It may have gone since it was looked at.
+        let Some(record) = self.origin.record() else { return Ok(()) };
         let _progress = Progress::step(output, "copying what another domain left");
-        let _cargo = wait_for_cargo(&self.paths.target(), project.settings.wait, output)?;
+        let _cargo = wait_for_cargo(&self.origin.paths.target(), project.settings.wait, output)?;
         let record = record.begun_from(identity);
-        let made = self.fill(store, &to.staging(), identity, &record);
-        if let Err(error) = made.and_then(|()| Ok(store.adopt(to, lock)?)) {
-            // If it cannot be moved now, a collection does it.
-            let _ = Trash::new(store).take(&to.staging());
-            return Err(error);
-        }
+        self.origin.copy(store, to, (identity, &record), None, lock)?;
         let (all, time) = (size(record.size), seconds(started.elapsed().as_secs_f64()));
         let (name, domain) = (&project.name, self.domain);
         output.note(&format!("{name} begins with what domain {domain} left: {all} in {time}"));
         Ok(())
     }
-
-    /// The data and all records, brought to disk; the record of the directory last.
-    fn fill(
-        &self,
-        store: &Store,
-        staging: &Path,
-        identity: &IdentityRecord,
-        record: &EntryRecord,
-    ) -> Result<()> {
-        Trash::new(store).take(staging)?;
-        fault::point("start.make");
-        atomic::make_inner(staging).at("make", staging)?;
-        let records = [self.paths.state(), self.paths.manifest(), self.paths.kept()];
-        let trees = [self.paths.target(), self.paths.cargo(), self.paths.caches()];
-        for part in trees.iter().chain(&records) {
-            if part.symlink_metadata().is_ok() {
-                copy(part, &in_staging(staging, part), &[])?;
-            }
-        }
-        let place = in_staging(staging, &self.paths.identity());
-        atomic::write(&place, &identity.encoded()?, 0o644)?;
-        if !record.throwaway {
-            let directory = regular::open_directory(staging).at("open", staging)?;
-            fault::point("start.sync");
-            rustix::fs::syncfs(&directory).at("sync", staging)?;
-        }
-        atomic::write_json(&in_staging(staging, &self.paths.record()), record)?;
-        Ok(())
-    }
-}
-
-fn in_staging(staging: &Path, part: &Path) -> PathBuf {
-    staging.join(part.file_name().unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use super::{LookError, Seen, View, elsewhere, fresh, mentioned};
 use crate::base::tree::Tree;
 use crate::observe::affected::{affected, open, reached_by_manifests, reached_outside};
 use crate::observe::cargo_layout::{Unit, Version};
-use crate::observe::identity::is_seldom;
+use crate::observe::identity::{Drift, is_seldom};
 use crate::observe::sources::{SourceChanges, SourceState, Where};
 use crate::observe::trace::Glass;
 use crate::store::TargetManifest;
@@ -93,6 +93,22 @@ impl Seen {
         let packages = changes.packages.iter().map(|id| name_and_version(id));
         let packages = packages.filter(may_be_there).map(|(name, _)| name.to_owned());
         self.suspects.repacked = packages.collect();
+    }
+
+    /// Under another system units stay of which all is known that they looked up, if no program of theirs would load
+    /// another library.
+    pub(super) fn look_at_drift(&mut self, drift: &Drift, place: &Where) {
+        if !drift.system {
+            return;
+        }
+        let traces = self.manifest.as_ref().map(|manifest| &manifest.traces);
+        let misled = traces.map(|traces| traces.misled(&Glass::plain(place))).unwrap_or_default();
+        let is_known = |unit: &Unit| {
+            traces.is_some_and(|traces| traces.observe(unit)) && !misled.contains(&unit.hash)
+        };
+        let units = self.layout.units().enumerate();
+        self.suspects.strange =
+            units.filter(|(_, unit)| !is_known(unit)).map(|(index, _)| index).collect();
     }
 
     /// Looks into single units, only where a change asks for it.

@@ -14,6 +14,7 @@ use crate::base::names::ToolchainId;
 use crate::base::tree::Tree;
 use crate::decide::reconcile;
 use crate::observe::cargo_layout::Layout;
+use crate::observe::identity::Drift;
 use crate::observe::sources::{Built, Downloads, Where};
 use crate::output::Stopwatch;
 use crate::store::{EntryPaths, Store, restore_times, rewrite, unshare};
@@ -266,7 +267,9 @@ impl World {
         let (mut place, view) = self.place();
         let succeeded = self.kept[dir].succeeded;
         let watch = &mut Stopwatch::default();
-        let seen_now = situation::look(&paths, &mut place, &view, succeeded, watch).unwrap();
+        let seen_now =
+            situation::look(&paths, &mut place, &view, succeeded, &Drift::default(), watch)
+                .unwrap();
         let is_new = seen_now.is_new();
         let plan = if is_new {
             reconcile::Removals::default()

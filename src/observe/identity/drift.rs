@@ -1,0 +1,253 @@
+//! What differs between two identities where units of the one may serve the other (decision 129).
+//!
+//! A unit is taken over only if something vouches for each difference: traces for what lies on the system, Cargo's own
+//! hashes for its options and profiles, the search for names for variables. Of whatever nobody vouches for, nothing is
+//! taken.
+
+use super::Way;
+use super::choices::CacheKind;
+use super::record::IdentityRecord;
+
+/// How an identity differs from one whose units may be taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drift {
+    /// What lies on the system is another: packages, tools, libraries, headers. Traces tell who looked at what of it.
+    pub system: bool,
+    /// The command is another one of Cargo's own: its options are in the hashes of the units.
+    pub command: bool,
+    /// Variables that are others: those of Cargo's profiles, which are in the hashes too, and what Cargo itself says
+    /// otherwise. Programs may read them by their names.
+    pub variables: Vec<String>,
+}
+
+/// Of Cargo's variables those by which nothing is decided but profiles, all of which are in a unit's hash
+/// (`core/compiler/fingerprint/mod.rs`, `calculate_normal`, Cargo 1.95).
+const OF_PROFILES: &str = "CARGO_PROFILE_";
+
+/// What Cargo tells the compiler of a package that the command selects, and that is in no hash
+/// (`core/compiler/compilation.rs`, `rustc_process`, Cargo 1.95).
+const OF_SELECTION: &str = "CARGO_PRIMARY_PACKAGE";
+
+/// Cargo's subcommands that compile in the environment that they were given, and run nothing.
+const ONLY_COMPILING: [&str; 3] = ["build", "check", "doc"];
+
+/// Their options without a value that say what is compiled, or how far, and nothing of where or by what
+/// (`util/command_prelude.rs`, Cargo 1.95).
+const OPTIONS: [&str; 19] = [
+    "--release",
+    "-r",
+    "--workspace",
+    "--all",
+    "--lib",
+    "--bins",
+    "--examples",
+    "--tests",
+    "--benches",
+    "--all-targets",
+    "--all-features",
+    "--no-default-features",
+    "--locked",
+    "--offline",
+    "--frozen",
+    "--keep-going",
+    "--no-deps",
+    "--document-private-items",
+    "--ignore-rust-version",
+];
+
+/// Those with one.
+const WITH_VALUE: [&str; 13] = [
+    "--profile",
+    "--package",
+    "-p",
+    "--exclude",
+    "--features",
+    "-F",
+    "--target",
+    "--jobs",
+    "-j",
+    "--bin",
+    "--example",
+    "--test",
+    "--bench",
+];
+
+impl IdentityRecord {
+    /// How another identity of the same store differs from this one; nothing where units of this one can be of no use
+    /// there, or nobody vouches for what differs.
+    pub(crate) fn drift_to(&self, other: &Self) -> Option<Drift> {
+        let (old, new) = (self.inputs(), other.inputs());
+        let is_kept = new.is_exact()
+            && new.way == Way::Bind
+            && new.with.iter().eq([&CacheKind::Cargo])
+            && new.rust.is_some();
+        let is_same = old.format == new.format
+            && old.salt == new.salt
+            && old.way == new.way
+            && old.fidelity == new.fidelity
+            && old.with == new.with
+            && old.source == new.source
+            && old.cargo_home == new.cargo_home
+            && old.store == new.store
+            && old.rust == new.rust
+            && old.go == new.go
+            && old.ccache == new.ccache
+            && old.distribution == new.distribution
+            && old.package_manager == new.package_manager
+            && old.package_mode == new.package_mode
+            && old.cargo_config == new.cargo_config
+            && old.cpu == new.cpu;
+        let command = old.command != new.command;
+        // What else a command runs, nobody watches: it may give Cargo what it read of the system.
+        let is_told = is_plain(&old.command)
+            && is_plain(&new.command)
+            && start(&old.command) == start(&new.command);
+        if !is_kept || !is_same || !is_told {
+            return None;
+        }
+        let system = old.packages != new.packages
+            || old.tools != new.tools
+            || old.libraries != new.libraries
+            || old.places != new.places
+            || old.named_paths != new.named_paths;
+        let names = old.environment.keys().chain(new.environment.keys());
+        let differs = |name: &&String| old.environment.get(*name) != new.environment.get(*name);
+        let mut variables: Vec<String> = names.filter(differs).cloned().collect();
+        variables.sort();
+        variables.dedup();
+        let is_judged = variables.iter().all(|name| name.starts_with(OF_PROFILES));
+        variables.extend(command.then(|| OF_SELECTION.to_owned()));
+        is_judged.then_some(Drift { system, command, variables })
+    }
+}
+
+/// The words of a command up to Cargo's.
+fn start(command: &[String]) -> &[String] {
+    let at = command.iter().position(|word| ONLY_COMPILING.contains(&word.as_str()));
+    &command[..at.unwrap_or(command.len())]
+}
+
+/// Whether a command is Cargo itself, compiles and does nothing else, and says only what to compile. A value that is
+/// hidden is a value all the same.
+fn is_plain(command: &[String]) -> bool {
+    let mut words = command.iter().map(String::as_str).peekable();
+    words.next_if(|word| *word == "mkosi-chroot");
+    let is_cargo = words.next().is_some_and(|word| word.rsplit('/').next() == Some("cargo"));
+    let compiles = words.next().is_some_and(|word| ONLY_COMPILING.contains(&word));
+    let mut is_plain = is_cargo && compiles;
+    while let Some(word) = words.next() {
+        let option =
+            word.split_once('=').filter(|_| word.starts_with("--")).map(|(option, _)| option);
+        if option.is_some_and(|option| WITH_VALUE.contains(&option)) {
+            continue;
+        }
+        if WITH_VALUE.contains(&word) {
+            is_plain &= words.next().is_some_and(|value| !value.starts_with('-'));
+        } else {
+            is_plain &= OPTIONS.contains(&word);
+        }
+    }
+    is_plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::identity::Identity;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn only_what_says_what_to_compile_is_plain() {
+        for plain in [
+            "cargo build",
+            "mkosi-chroot cargo build --release --locked",
+            "/usr/bin/cargo check -p app --features a,b --profile=small",
+            "cargo doc --no-deps -j 4 --target x86_64-unknown-linux-gnu",
+        ] {
+            assert!(is_plain(&words(plain)), "{plain}");
+        }
+        for other in [
+            "cargo",
+            "sh -c cargo",
+            "cargo test",
+            "cargo run",
+            "cargo b",
+            "cargo +nightly build",
+            "cargo -C /x build",
+            "cargo --config a=b build",
+            "cargo build --config a=b",
+            "cargo build --config=a=b",
+            "cargo build -Z x",
+            "cargo build --manifest-path x/Cargo.toml",
+            "cargo build --target-dir x",
+            "cargo build --artifact-dir=x",
+            "cargo build -p --release",
+            "cargo build -p",
+            "cargo build -- -C x",
+            "cargo rustc -- -C link-arg=x",
+            "env A=b cargo build",
+            "cargo build app",
+        ] {
+            assert!(!is_plain(&words(other)), "{other}");
+        }
+    }
+
+    fn record(change: impl Fn(&mut serde_json::Value)) -> IdentityRecord {
+        let mut value: serde_json::Value = serde_json::json!({
+            "format": 8, "salt": "", "way": "bind", "fidelity": "exact", "with": ["cargo"], "source": "/work/src",
+            "cargo_home": "/root/.cargo", "store": null, "command": ["cargo", "build"],
+            "rust": {"rustc": "r", "cargo": "c", "files": {}}, "go": null, "ccache": null, "distribution": "trixie",
+            "package_manager": "dpkg", "package_mode": "build", "packages": {"a": "1"}, "tools": {}, "libraries": {},
+            "places": {}, "named_paths": {}, "environment": {"PATH": "/usr/bin"}, "cargo_config": {}, "cpu": null,
+        });
+        change(&mut value);
+        let identity: Identity = serde_json::from_value(value.clone()).unwrap();
+        value["id"] = serde_json::to_value(identity.id()).unwrap();
+        value["place"] = value["id"].clone();
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn somebody_vouches_for_each_difference_or_nothing_is_taken() {
+        let old = record(|_| {});
+        let drift = |change: fn(&mut serde_json::Value)| old.drift_to(&record(change));
+        assert_eq!(drift(|_| {}), Some(Drift::default()));
+        let system = Some(Drift { system: true, ..Drift::default() });
+        assert_eq!(drift(|it| it["packages"]["a"] = "2".into()), system);
+        assert_eq!(drift(|it| it["packages"]["b"] = "1".into()), system);
+        let variables = vec![OF_SELECTION.to_owned()];
+        let command = Some(Drift { command: true, variables, ..Drift::default() });
+        assert_eq!(drift(|it| it["command"] = serde_json::json!(["cargo", "check"])), command);
+        let name = "CARGO_PROFILE_RELEASE_DEBUG";
+        let variables = Some(Drift { variables: vec![name.to_owned()], ..Drift::default() });
+        assert_eq!(
+            drift(|it| it["environment"]["CARGO_PROFILE_RELEASE_DEBUG"] = "1".into()),
+            variables
+        );
+        let script = |package: &'static str| {
+            record(move |it| {
+                it["packages"]["a"] = package.into();
+                it["command"] =
+                    serde_json::json!(["sh", "-c", "CFLAGS=$(pkg-config x) cargo build"]);
+            })
+        };
+        assert_eq!(script("1").drift_to(&script("2")), None);
+        let others: [fn(&mut serde_json::Value); 11] = [
+            |it| it["environment"]["PATH"] = "/bin".into(),
+            |it| it["environment"]["CC"] = "clang".into(),
+            |it| it["rust"]["rustc"] = "other".into(),
+            |it| it["source"] = "/work/other".into(),
+            |it| it["cargo_home"] = "/home/x".into(),
+            |it| it["command"] = serde_json::json!(["sh", "-c", "cargo build"]),
+            |it| it["cpu"] = "x".into(),
+            |it| it["salt"] = "x".into(),
+            |it| it["fidelity"] = "cargo".into(),
+            |it| it["with"] = serde_json::json!(["cargo", "go"]),
+            |it| it["way"] = "symlink".into(),
+        ];
+        assert!(others.into_iter().all(|change| drift(change).is_none()));
+    }
+}

@@ -1,0 +1,220 @@
+//! A directory that begins with what of the nearest one holds for it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::world::{Said, World};
+
+const BUILD: [&str; 4] = ["cargo", "build", "--release", "--offline"];
+
+/// As for flour, with a file that its build script reads besides.
+const SCRIPT: &str = r#"use std::{env, fs};
+fn main() {
+    println!("cargo:rerun-if-env-changed=NOTHING");
+    let kind = fs::read_to_string(format!("{}/kind", env::var("FLOUR_DIR").unwrap())).unwrap();
+    let out = env::var("OUT_DIR").unwrap();
+    fs::write(format!("{out}/kind.rs"), format!("pub const KIND: &str = {:?};", kind.trim())).unwrap();
+}
+"#;
+
+/// What lies outside of the sources, and is a part of the identity because a variable names it.
+fn sdk(world: &World) -> PathBuf {
+    let sdk = world.path("sdk");
+    fs::create_dir_all(&sdk).unwrap();
+    fs::write(sdk.join("kind"), "spelt\n").unwrap();
+    fs::write(sdk.join("manual"), "first\n").unwrap();
+    world.write("flour/build.rs", SCRIPT);
+    sdk
+}
+
+fn with_sdk(world: &World, words: &[&str]) -> Command {
+    let mut command = world.run_command(words);
+    command.env("FLOUR_DIR", world.path("sdk"));
+    command
+}
+
+fn run(command: &mut Command) -> Said {
+    Said::of(&command.output().unwrap()).succeeds()
+}
+
+fn build(world: &World) -> usize {
+    run(&mut with_sdk(world, &BUILD));
+    world.compiled()
+}
+
+fn directories(world: &World) -> usize {
+    let kept = fs::read_dir(world.store().join("projects/bread")).unwrap().map(Result::unwrap);
+    kept.filter(|item| item.path().is_dir()).count()
+}
+
+#[test]
+fn where_nobody_looked_the_directory_is_handed_over_and_back() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    assert_eq!(build(&world), 2);
+    let bytes = world.binary();
+    for text in ["second\n", "first\n"] {
+        fs::write(sdk.join("manual"), text).unwrap();
+        let said = run(&mut with_sdk(&world, &BUILD));
+        assert!(said.stderr.contains("bread begins with all of "), "{said:?}");
+        assert_eq!((world.compiled(), world.binary()), (0, bytes.clone()));
+        assert!(world.reasons().contains("goes on with what "), "{}", world.reasons());
+        assert!(world.reasons().contains("sdk: content changed"), "{}", world.reasons());
+        assert_eq!(directories(&world), 1);
+    }
+    assert_eq!(build(&world), 0);
+    assert_eq!(world.reasons(), "");
+}
+
+#[test]
+fn who_looked_at_what_changed_is_made_anew_and_both_stay_warm() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    world.write(
+        "grain/Cargo.toml",
+        "[package]\nname = 'grain'\nversion = '0.1.0'\nedition = '2021'\n",
+    );
+    world.write("grain/src/lib.rs", "pub fn corn() -> u32 { 3 }\n");
+    world.write("Cargo.toml", "[workspace]\nmembers = ['flour', 'grain']\n[package]\nname = 'bread'\nversion = '0.1.0'\nedition = '2021'\n[dependencies]\nflour = { path = 'flour' }\ngrain = { path = 'grain' }\n");
+    fs::remove_file(world.source().join("Cargo.lock")).unwrap();
+    assert_eq!(build(&world), 3);
+    let spelt = world.binary();
+    fs::write(sdk.join("kind"), "emmer\n").unwrap();
+    let said = run(&mut with_sdk(&world, &BUILD));
+    assert!(said.stderr.contains(" units of "), "{said:?}");
+    assert_eq!(world.compiled(), 2, "grain looked at none of it");
+    let emmer = world.binary();
+    assert!(emmer != spelt && directories(&world) == 2);
+    fs::write(sdk.join("kind"), "spelt\n").unwrap();
+    assert_eq!((build(&world), world.binary()), (0, spelt));
+    fs::write(sdk.join("kind"), "emmer\n").unwrap();
+    assert_eq!((build(&world), world.binary()), (0, emmer));
+}
+
+#[test]
+fn a_kept_file_that_was_changed_is_not_taken() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    assert_eq!(build(&world), 2);
+    let deps = world.entry_dir().join("target/release/deps");
+    let library = fs::read_dir(deps).unwrap().map(|item| item.unwrap().path());
+    let library = library.into_iter().find(|path| path.extension().is_some_and(|it| it == "rlib"));
+    let library = library.unwrap();
+    let mut bytes = fs::read(&library).unwrap();
+    bytes.extend(b"poison");
+    fs::write(library, bytes).unwrap();
+    fs::write(sdk.join("manual"), "second\n").unwrap();
+    build(&world);
+    assert_eq!(world.binary(), cold_in_place(&world));
+}
+
+/// At the same path, because it is in the bytes.
+fn cold_in_place(world: &World) -> Vec<u8> {
+    let target = world.source().join("target");
+    fs::remove_dir_all(&target).unwrap();
+    let mut cargo = world.command("cargo");
+    run(cargo.args(&BUILD[1..]).current_dir(world.source()).env("FLOUR_DIR", world.path("sdk")));
+    fs::read(target.join("release/bread")).unwrap()
+}
+
+#[test]
+fn another_of_cargos_own_commands_takes_what_is_the_same_for_it() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let bytes = world.binary();
+    let all = ["cargo", "build", "--release", "--offline", "-p", "flour", "--lib"];
+    world.run(&all).succeeds();
+    assert_eq!(world.compiled(), 0, "{}", world.reasons());
+    assert!(world.reasons().contains("command: "), "{}", world.reasons());
+    assert_eq!((world.build(), world.binary()), (0, bytes.clone()));
+    world.write("flour/kind.txt", "oat\n");
+    world.run(&["cargo", "build", "--release", "--offline", "--all-targets"]).succeeds();
+    world.build();
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn what_cargo_says_of_a_package_that_the_command_selects_is_heeded() {
+    let world = World::new();
+    let library = "include!(concat!(env!(\"OUT_DIR\"), \"/kind.rs\"));\npub fn weight() -> u32 { option_env!(\"CARGO_PRIMARY_PACKAGE\").map_or(7, |_| 8) }\n";
+    world.write("flour/src/lib.rs", library);
+    world.run(&["cargo", "build", "--release", "--offline", "--workspace"]).succeeds();
+    world.build();
+    assert_eq!(world.binary(), world.cold());
+}
+
+#[test]
+fn a_script_is_not_seeded_because_of_what_it_may_read_of_the_system() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    let script = ["sh", "-c", "KIND=$(cat $FLOUR_DIR/manual) cargo build --release --offline"];
+    world.write(
+        "src/main.rs",
+        "fn main() { println!(\"{} {:?}\", flour::KIND, option_env!(\"KIND\")); }\n",
+    );
+    run(&mut with_sdk(&world, &script));
+    fs::write(sdk.join("manual"), "second\n").unwrap();
+    run(&mut with_sdk(&world, &script));
+    assert_eq!(world.compiled(), 2);
+    let said = world.command(world.source().join("target/release/bread")).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).contains("second"));
+}
+
+#[test]
+fn nothing_is_taken_of_what_nobody_vouches_for() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    for (words, variable) in [
+        (["sh", "-c", "cargo build --release --offline", "x"], None),
+        (BUILD, Some(("CC", "gcc"))),
+        (BUILD, Some(("CARGO_BUILD_RUSTFLAGS", "-Cdebuginfo=1"))),
+    ] {
+        let mut command = world.run_command(&words);
+        command.envs(variable);
+        let said = run(&mut command);
+        assert!(!said.stderr.contains("begins with"), "{said:?}");
+        assert_eq!(world.compiled(), 2);
+    }
+}
+
+#[test]
+fn a_directory_of_another_domain_or_in_use_is_left_alone() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    assert_eq!(build(&world), 2);
+    fs::write(sdk.join("manual"), "second\n").unwrap();
+    let source = world.source();
+    let words =
+        ["run", "bread", "--source", source.to_str().unwrap(), "--domain", "requests", "--"];
+    let mut other = world.larder_command(&[&words[..], &BUILD].concat());
+    let said = run(other.current_dir(&source).env("FLOUR_DIR", &sdk));
+    assert!(!said.stderr.contains("begins with"), "{said:?}");
+    assert_eq!(world.compiled(), 2);
+    fs::write(sdk.join("manual"), "third\n").unwrap();
+    let locks = fs::read_dir(world.store().join("projects/bread")).unwrap();
+    let locks = locks.map(|item| item.unwrap().path());
+    let locks: Vec<fs::File> = locks
+        .filter(|path| path.extension().is_some_and(|end| end == "lock"))
+        .map(|path| fs::File::open(path).unwrap())
+        .collect();
+    for lock in &locks {
+        rustix::fs::flock(lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    }
+    assert_eq!(build(&world), 2, "it neither waits nor takes");
+}
+
+#[test]
+fn a_profile_by_a_variable_takes_what_it_does_not_concern() {
+    let world = World::new();
+    assert_eq!(world.build(), 2);
+    let mut debug = world.run_command(&BUILD);
+    let said = run(debug.env("CARGO_PROFILE_RELEASE_DEBUG", "1"));
+    assert!(said.stderr.contains(" units of "), "{said:?}");
+    let bytes = world.binary();
+    fs::remove_dir_all(world.source().join("target")).unwrap();
+    let mut cargo = world.command("cargo");
+    cargo.args(&BUILD[1..]).current_dir(world.source()).env("CARGO_PROFILE_RELEASE_DEBUG", "1");
+    run(&mut cargo);
+    assert_eq!(world.binary(), bytes);
+}
