@@ -222,7 +222,10 @@ impl Situation<'_> {
         self.judge_inputs(changes, doomed);
         if !self.suspects.strange.is_empty() {
             let strange = self.packages_of(&self.suspects.strange);
-            doomed.add(strange, "what they looked up is not known, and the toolchain is another");
+            doomed.add(
+                strange,
+                "nobody knows whether they would be the same for another command or toolchain",
+            );
         }
         if !self.suspects.callers.is_empty() {
             let names = self.suspects.named.iter().cloned();

@@ -18,6 +18,7 @@ mod tests;
 mod trespass;
 
 pub(crate) use self::found::{Found, Glass};
+pub(crate) use self::loader::cached_directories;
 pub(crate) use self::programs::{is_installed, writes_dates};
 pub(crate) use self::recorder::{Recorder, Seen, Who};
 pub(crate) use self::trespass::Trespass;

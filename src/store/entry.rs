@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
 use super::layout::EntryPaths;
+use crate::base::digest::Digest;
 use crate::base::names::{ProjectName, ToolchainId};
 use crate::base::quantity::Usage;
 use crate::decide::policy::Unused;
@@ -100,6 +101,9 @@ pub(crate) struct EntryRecord {
     /// Where it was last pushed to or pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
+    /// Where the loader's cache led to when it was used last (decision 129).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader: Option<Digest>,
     /// With what it began, if not with nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<BegunWith>,
@@ -175,6 +179,7 @@ impl EntryRecord {
             shared: None,
             throwaway: identity.is_throwaway(),
             begun: None,
+            loader: None,
             unkept: None,
         }
     }
@@ -188,6 +193,7 @@ impl EntryRecord {
             unused: self.unused.clone(),
             cold_seconds: self.cold_seconds,
             last: self.last.clone(),
+            loader: self.loader,
             ..Self::new(self.project.clone(), identity)
         }
     }
@@ -327,6 +333,7 @@ mod tests {
             shared: Some(shared),
             throwaway: false,
             begun: None,
+            loader: None,
             unkept: None,
         }
     }

@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::layout::{EntryPaths, Store};
 use super::listing;
 use super::lock::Lock;
+use crate::base::digest::Digest;
 use crate::base::names::ProjectName;
 use crate::base::path_error::{At, PathError};
 use crate::base::quantity::Usage;
@@ -145,6 +146,11 @@ impl OpenEntry {
         self.record.uses += 1;
         self.record.last = Some(UseRecord { opened, cold, why, remade, closed: None });
         self.save()
+    }
+
+    /// Notes where the loader's cache leads to, to be recorded with the close.
+    pub(crate) fn note_loader(&mut self, loader: Digest) {
+        self.record.loader = Some(loader);
     }
 
     /// Brings to disk what is new in the target directory, then records, durably, how the use

@@ -34,7 +34,7 @@ use crate::host::link;
 use crate::observe::cargo_layout::{CargoLocks, Layout};
 use crate::observe::identity::{Drift, IdentityRecord, Way, compare, differences};
 use crate::observe::sources::{Lockfile, Where};
-use crate::observe::trace::Recorder;
+use crate::observe::trace::{Recorder, cached_directories};
 use crate::output::{Output, Progress, Stopwatch};
 use crate::store::evict::Trash;
 use crate::store::history::{self, Event};
@@ -307,6 +307,7 @@ impl Session<'_> {
         let compiled = after.compiled;
         let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
         let way = self.leave_links(led_to.filter(|_| built_nothing), &layout);
+        self.entry.note_loader(cached_directories(&self.checkout.sources));
         self.entry.close(Closed { outcome, seconds, compiled, untouched }, measured, &fresh)?;
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);

@@ -144,6 +144,74 @@ fn what_cargo_says_of_a_package_that_the_command_selects_is_heeded() {
     assert_eq!(world.binary(), world.cold());
 }
 
+/// What a build script leaves beside Cargo's files has no hash in its name.
+const LEAVES: &str = r#"use std::{env, fs};
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = env::var("OUT_DIR").unwrap();
+    let text = if cfg!(feature = "fine") { "fine" } else { "coarse" };
+    fs::write(format!("{out}/../../../assets.txt"), text).unwrap();
+    fs::write(format!("{out}/kind.rs"), "pub const KIND: &str = \"rye\";").unwrap();
+}
+"#;
+
+#[test]
+fn what_another_command_left_beside_the_units_is_not_taken() {
+    let world = World::new();
+    world.write("flour/build.rs", LEAVES);
+    world.write(
+        "flour/Cargo.toml",
+        "[package]\nname = 'flour'\nversion = '0.1.0'\nedition = '2021'\n[features]\nfine = []\n",
+    );
+    let assets = world.source().join("target/release/assets.txt");
+    for (words, left) in [
+        (&["--features", "flour/fine"][..], "fine"),
+        (&[], "coarse"),
+        (&["--features", "flour/fine", "--bins"], "fine"),
+    ] {
+        world.run(&[&BUILD[..], words].concat()).succeeds();
+        assert_eq!(fs::read_to_string(&assets).unwrap(), left);
+    }
+}
+
+/// A program that asks where it is, by the links that lead to it.
+#[test]
+fn a_program_behind_a_link_that_leads_elsewhere_is_another_one() {
+    let world = World::new();
+    let script = "use std::{env, fs, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let tool = format!(\"{}/bin/tool\", env::var(\"FLOUR_DIR\").unwrap());\n    let said = Command::new(tool).output().unwrap().stdout;\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", String::from_utf8(said).unwrap().trim())).unwrap();\n}\n";
+    world.write("flour/build.rs", script);
+    let tool = world.path("tool.rs");
+    fs::write(&tool, "fn main() { let me = std::env::current_exe().unwrap(); print!(\"{}\", std::fs::read_to_string(me.parent().unwrap().join(\"../data\")).unwrap()); }").unwrap();
+    let made = world.path("tool");
+    run(world.command("rustc").arg(&tool).arg("-o").arg(&made));
+    for version in ["one", "two"] {
+        let bin = world.path(&format!("versions/{version}/bin"));
+        fs::create_dir_all(&bin).unwrap();
+        fs::copy(&made, bin.join("tool")).unwrap();
+        fs::write(bin.join("../data"), version).unwrap();
+    }
+    for version in ["one", "two", "one"] {
+        let _ = fs::remove_file(world.path("sdk"));
+        std::os::unix::fs::symlink(world.path(&format!("versions/{version}")), world.path("sdk"))
+            .unwrap();
+        build(&world);
+        let said = world.command(world.source().join("target/release/bread")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{version} 7\n"));
+    }
+}
+
+#[test]
+fn a_script_that_says_only_what_to_compile_is_seeded() {
+    let world = World::new();
+    let sdk = sdk(&world);
+    let script = ["sh", "-c", "set -e; export KIND=fine\ncargo build --release --offline"];
+    run(&mut with_sdk(&world, &script));
+    fs::write(sdk.join("manual"), "second\n").unwrap();
+    let said = run(&mut with_sdk(&world, &script));
+    assert!(said.stderr.contains("begins with all"), "{said:?}");
+    assert_eq!(world.compiled(), 0);
+}
+
 #[test]
 fn a_script_is_not_seeded_because_of_what_it_may_read_of_the_system() {
     let world = World::new();

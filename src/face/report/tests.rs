@@ -64,6 +64,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         shared: None,
         throwaway: false,
         begun: None,
+        loader: None,
         unkept: None,
         verified: None,
     };

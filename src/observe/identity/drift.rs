@@ -4,9 +4,13 @@
 //! hashes for its options and profiles, the search for names for variables. Of whatever nobody vouches for, nothing is
 //! taken.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::Way;
 use super::choices::CacheKind;
+use super::plain_script::is_plain_script;
 use super::record::IdentityRecord;
+use crate::base::environment;
 
 /// How an identity differs from one whose units may be taken over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,13 @@ pub(crate) struct Drift {
 /// Of Cargo's variables those by which nothing is decided but profiles, all of which are in a unit's hash
 /// (`core/compiler/fingerprint/mod.rs`, `calculate_normal`, Cargo 1.95).
 const OF_PROFILES: &str = "CARGO_PROFILE_";
+
+/// What a profile inherits is in none of them, and build scripts are told (`PROFILE`).
+const OF_NAMES: &str = "_INHERITS";
+
+fn is_of_profiles(name: &str) -> bool {
+    name.starts_with(OF_PROFILES) && !name.ends_with(OF_NAMES)
+}
 
 /// What Cargo tells the compiler of a package that the command selects, and that is in no hash
 /// (`core/compiler/compilation.rs`, `rustc_process`, Cargo 1.95).
@@ -74,8 +85,8 @@ const WITH_VALUE: [&str; 13] = [
 
 impl IdentityRecord {
     /// How another identity of the same store differs from this one; nothing where units of this one can be of no use
-    /// there, or nobody vouches for what differs.
-    pub(crate) fn drift_to(&self, other: &Self) -> Option<Drift> {
+    /// there, or nobody vouches for what differs. `words` are those of the other one's command as they are.
+    pub(crate) fn drift_to(&self, other: &Self, words: &[Vec<u8>]) -> Option<Drift> {
         let (old, new) = (self.inputs(), other.inputs());
         let is_kept = new.is_exact()
             && new.way == Way::Bind
@@ -99,9 +110,16 @@ impl IdentityRecord {
             && old.cpu == new.cpu;
         let command = old.command != new.command;
         // What else a command runs, nobody watches: it may give Cargo what it read of the system.
-        let is_told = is_plain(&old.command)
-            && is_plain(&new.command)
-            && start(&old.command) == start(&new.command);
+        let is_plain = is_plain(&new.command);
+        let is_told = if command {
+            is_plain
+                && self::is_plain(&old.command)
+                && start(&old.command) == start(&new.command)
+                && !says_jobs(&old.command)
+                && !says_jobs(&new.command)
+        } else {
+            is_plain || (is_plain_script(words) && !is_told_to_shells())
+        };
         if !is_kept || !is_same || !is_told {
             return None;
         }
@@ -115,10 +133,24 @@ impl IdentityRecord {
         let mut variables: Vec<String> = names.filter(differs).cloned().collect();
         variables.sort();
         variables.dedup();
-        let is_judged = variables.iter().all(|name| name.starts_with(OF_PROFILES));
+        // A script may hand one on by another name.
+        let is_judged = variables.iter().all(|name| is_plain && is_of_profiles(name));
         variables.extend(command.then(|| OF_SELECTION.to_owned()));
         is_judged.then_some(Drift { system, command, variables })
     }
+}
+
+/// Whether the environment has shells read a file first, or gives them functions in place of programs (`bash(1)`).
+fn is_told_to_shells() -> bool {
+    environment::all().keys().any(|name| {
+        let name = name.as_bytes();
+        name == b"BASH_ENV" || name == b"ENV" || name.starts_with(b"BASH_FUNC_")
+    })
+}
+
+/// Whether a command says how many jobs run: build scripts are told, and no hash is.
+fn says_jobs(command: &[String]) -> bool {
+    command.iter().any(|word| word == "-j" || word.starts_with("--jobs"))
 }
 
 /// The words of a command up to Cargo's.
@@ -133,8 +165,16 @@ fn is_plain(command: &[String]) -> bool {
     let mut words = command.iter().map(String::as_str).peekable();
     words.next_if(|word| *word == "mkosi-chroot");
     let is_cargo = words.next().is_some_and(|word| word.rsplit('/').next() == Some("cargo"));
-    let compiles = words.next().is_some_and(|word| ONLY_COMPILING.contains(&word));
-    let mut is_plain = is_cargo && compiles;
+    let compiles = words.peek().is_some_and(|word| ONLY_COMPILING.contains(word));
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    is_cargo && compiles && says_what_to_compile(&words)
+}
+
+/// Whether words of Cargo's say what to compile, or to fetch, and nothing else.
+pub(super) fn says_what_to_compile(words: &[String]) -> bool {
+    let mut words = words.iter().map(String::as_str);
+    let mut is_plain =
+        words.next().is_some_and(|word| word == "fetch" || ONLY_COMPILING.contains(&word));
     while let Some(word) = words.next() {
         let option =
             word.split_once('=').filter(|_| word.starts_with("--")).map(|(option, _)| option);
@@ -213,7 +253,7 @@ mod tests {
     #[test]
     fn somebody_vouches_for_each_difference_or_nothing_is_taken() {
         let old = record(|_| {});
-        let drift = |change: fn(&mut serde_json::Value)| old.drift_to(&record(change));
+        let drift = |change: fn(&mut serde_json::Value)| old.drift_to(&record(change), &[]);
         assert_eq!(drift(|_| {}), Some(Drift::default()));
         let system = Some(Drift { system: true, ..Drift::default() });
         assert_eq!(drift(|it| it["packages"]["a"] = "2".into()), system);
@@ -234,8 +274,14 @@ mod tests {
                     serde_json::json!(["sh", "-c", "CFLAGS=$(pkg-config x) cargo build"]);
             })
         };
-        assert_eq!(script("1").drift_to(&script("2")), None);
-        let others: [fn(&mut serde_json::Value); 11] = [
+        assert_eq!(script("1").drift_to(&script("2"), &[]), None);
+        let words = |text: &str| ["sh", "-c", text].map(|word| word.as_bytes().to_vec());
+        let (computes, plain) = (words("CFLAGS=$(x) cargo build"), words("cargo build"));
+        assert_eq!(script("1").drift_to(&script("2"), &computes), None);
+        assert_eq!(script("1").drift_to(&script("2"), &plain), system);
+        let others: [fn(&mut serde_json::Value); 13] = [
+            |it| it["environment"]["CARGO_PROFILE_SMALL_INHERITS"] = "dev".into(),
+            |it| it["command"] = serde_json::json!(["cargo", "build", "-j", "1"]),
             |it| it["environment"]["PATH"] = "/bin".into(),
             |it| it["environment"]["CC"] = "clang".into(),
             |it| it["rust"]["rustc"] = "other".into(),

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::found::{Glass, Thing};
 use super::{Input, Trace, Traces};
+use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::regular;
+use crate::observe::sources::Where;
 
 const CACHE: &str = "/etc/ld.so.cache";
 
@@ -31,7 +33,7 @@ impl Traces {
             let mut found: HashMap<&OsStr, (&BTreeSet<PathBuf>, BTreeSet<&PathBuf>)> =
                 HashMap::new();
             for index in &trace.inputs {
-                if let Some((name, candidates, place)) = &places[*index as usize] {
+                if let Some(Some((name, candidates, place))) = places.get(*index as usize) {
                     let seen = found.entry(name).or_insert_with(|| (candidates, BTreeSet::new()));
                     seen.1.extend(place);
                 }
@@ -44,6 +46,31 @@ impl Traces {
         let misled = self.units.iter().filter(|(_, trace)| is_misled(trace));
         misled.map(|(hash, _)| hash.clone()).collect()
     }
+}
+
+/// The digest of the directories that the loader's cache leads to, for a place: which they were is in no trace.
+pub(crate) fn cached_directories(place: &Where) -> Digest {
+    let cache = read_cache(&Glass::plain(place));
+    let directories: BTreeSet<Vec<u8>> = paths_in(&cache)
+        .filter_map(|path| Some(path.parent()?.as_os_str().as_bytes().to_vec()))
+        .collect();
+    let mut digest = DigestBuilder::default();
+    for directory in &directories {
+        digest.field(directory);
+    }
+    digest.finish()
+}
+
+fn read_cache(glass: &Glass<'_>) -> Vec<u8> {
+    regular::read(&glass.real(Path::new(CACHE)), LARGEST).unwrap_or_default()
+}
+
+/// The paths of libraries in a cache.
+fn paths_in(cache: &[u8]) -> impl Iterator<Item = &Path> {
+    let texts = cache.split(|byte| *byte == 0);
+    let paths = texts.filter_map(|text| Some(&text[memchr::memchr(b'/', text)?..]));
+    let paths = paths.map(|text| Path::new(OsStr::from_bytes(text)));
+    paths.filter(|path| path.file_name().is_some_and(is_library))
 }
 
 type Shelf = HashMap<OsString, BTreeSet<PathBuf>>;
@@ -76,12 +103,8 @@ fn shelf(glass: &Glass<'_>) -> Shelf {
             shelf.entry(name.to_owned()).or_default().insert(place);
         }
     };
-    let cache = regular::read(&glass.real(Path::new(CACHE)), LARGEST).unwrap_or_default();
-    for text in cache.split(|byte| *byte == 0) {
-        if let Some(at) = memchr::memchr(b'/', text) {
-            add(Path::new(&OsString::from_vec(text[at..].to_vec())));
-        }
-    }
+    let cache = read_cache(glass);
+    paths_in(&cache).for_each(&mut add);
     for directory in directories(glass) {
         for name in names(glass, &directory) {
             add(&directory.join(name));
@@ -113,8 +136,6 @@ mod tests {
 
     use super::super::{Found, How, Trace};
     use super::*;
-    use crate::base::digest::Digest;
-    use crate::observe::sources::Where;
 
     #[test]
     fn a_library_that_a_name_may_lead_to_besides_misleads() {

@@ -23,6 +23,9 @@ const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
 /// Interpreters of interpreters, as many as the kernel follows (`fs/exec.c`).
 const INTERPRETERS: usize = 5;
 
+/// Links that follow one another, as many as the kernel follows (`MAXSYMLINKS`, `include/linux/namei.h`).
+const LINKS: usize = 40;
+
 /// A path of more directories is not followed: each of them may be a link, and is asked for.
 const DEEPEST: usize = 256;
 
@@ -166,6 +169,7 @@ impl Recorder {
         let real = glass.place_of(text);
         if seen.ran {
             self.started(who, text, &glass);
+            self.links_to(who, text, &glass);
         }
         let place = self.place.seen_by_compiler(&real);
         if *who == Who::Shell && !self.is_of_script(&place, &real, seen, &glass) {
@@ -201,6 +205,23 @@ impl Recorder {
         let above = path.ancestors().filter(|above| glass.link(above).is_some());
         for link in above {
             self.saw(who, link.as_os_str().as_bytes(), Seen { how: LINK, ..Seen::default() });
+        }
+    }
+
+    /// A program can ask where it is, and its loader does: by all links on the way, one after the other.
+    fn links_to(&self, who: &Who, program: &Path, glass: &Glass<'_>) {
+        let mut path = program.to_owned();
+        for _ in 0..LINKS {
+            self.links_on(who, &path, glass);
+            let mut above: Vec<&Path> = path.ancestors().collect();
+            above.reverse();
+            let next = above.into_iter().find_map(|link| {
+                let text = PathBuf::from(OsString::from_vec(glass.link(link)?));
+                let behind = path.strip_prefix(link).ok()?;
+                Some(plain(&link.parent()?.join(text).join(behind)))
+            });
+            let Some(next) = next else { return };
+            path = next;
         }
     }
 

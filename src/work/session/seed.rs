@@ -4,6 +4,8 @@
 //! and what looked at something that is another today, stays behind. Where nothing of the system is another for any
 //! unit, the directory is handed over as it is, and nothing is copied.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use crate::decide::reconcile;
 use crate::observe::cargo_layout::CargoLocks;
 use crate::observe::identity::{Drift, IdentityRecord, Way, differences};
 use crate::observe::sources::Where;
+use crate::observe::trace::cached_directories;
 use crate::output::{Output, Progress, Stopwatch, one_line, seconds};
 use crate::store::{BegunWith, EntryPaths, EntryRecord, Lock, Sign, Store};
 use crate::work::project::Project;
@@ -87,10 +90,11 @@ pub(super) fn seed(
 
 /// The directories that may be of use, the nearest first.
 fn candidates(store: &Store, project: &Project, identity: &IdentityRecord) -> Vec<Candidate> {
+    let words: Vec<Vec<u8>> = project.words().into_iter().map(OsString::into_vec).collect();
     let of = |id| {
         let theirs = store.identity(&project.name, id)?;
         let is_allowed = theirs.domain() == identity.domain();
-        let drift = theirs.drift_to(identity).filter(|_| is_allowed)?;
+        let drift = theirs.drift_to(identity, &words).filter(|_| is_allowed)?;
         let origin = Origin { paths: store.entry(&project.name, id) };
         Some(Candidate { identity: theirs, drift, origin })
     };
@@ -121,6 +125,12 @@ impl Candidate {
         let (Some(record), false) = (self.origin.record(), Sign::is_shown(&paths.alive())?) else {
             return Ok(Came::Nothing);
         };
+        let is_led_alike = || record.loader == Some(cached_directories(sight.sources));
+        let may_be_handed_over = self.drift.variables.is_empty() && !is_pinned(paths);
+        if (self.drift.system && !is_led_alike()) || (!may_be_handed_over && !is_worth_it(&record))
+        {
+            return Ok(Came::Nothing);
+        }
         let Some(_cargo) = CargoLocks::try_hold(&paths.target())? else {
             return Ok(Came::Nothing);
         };
@@ -133,7 +143,7 @@ impl Candidate {
         let Some(manifest) = seen.manifest_without(&plan).filter(|_| taken > 0) else {
             return Ok(Came::Nothing);
         };
-        let is_handed_over = seen.holds() && self.drift.variables.is_empty() && !is_pinned(paths);
+        let is_handed_over = seen.holds() && may_be_handed_over;
         let units = (!is_handed_over).then_some((taken, of));
         let from = self.identity.id();
         let begun = BegunWith { from, units, why: new_toolchain(&self.identity, identity) };

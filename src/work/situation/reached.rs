@@ -1,5 +1,6 @@
 //! Whom what changed can have reached: asked of the traces, and guessed for units that have none.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::callers::{Callers, NamedBy};
@@ -98,6 +99,13 @@ impl Seen {
     /// Under another system units stay of which all is known that they looked up, if no program of theirs would load
     /// another library.
     pub(super) fn look_at_drift(&mut self, drift: &Drift, place: &Where) {
+        if drift.command || !drift.variables.is_empty() {
+            // What is beside Cargo's files has no hash in its name: it may be another variant's, or nobody's here.
+            let makers: BTreeSet<&String> = self.suspects.extras.values().flatten().collect();
+            let units = self.layout.units().enumerate();
+            let made = units.filter(|(_, unit)| makers.contains(&unit.package));
+            self.suspects.strange.extend(made.map(|(index, _)| index));
+        }
         if !drift.system {
             return;
         }
@@ -107,8 +115,8 @@ impl Seen {
             traces.is_some_and(|traces| traces.observe(unit)) && !misled.contains(&unit.hash)
         };
         let units = self.layout.units().enumerate();
-        self.suspects.strange =
-            units.filter(|(_, unit)| !is_known(unit)).map(|(index, _)| index).collect();
+        let unknown = units.filter(|(_, unit)| !is_known(unit)).map(|(index, _)| index);
+        self.suspects.strange.extend(unknown);
     }
 
     /// Looks into single units, only where a change asks for it.
