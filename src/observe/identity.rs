@@ -28,6 +28,7 @@ mod libraries;
 mod named;
 mod packages;
 mod places;
+mod plain_command;
 mod plain_script;
 mod record;
 mod rust;

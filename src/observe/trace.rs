@@ -9,6 +9,7 @@
 //! together ([`Recorder`]), and how it is compared with what is there now.
 
 mod found;
+mod links;
 mod loader;
 mod programs;
 mod recorder;

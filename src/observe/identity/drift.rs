@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::Way;
 use super::choices::CacheKind;
+use super::plain_command::{is_plain, says_jobs, start};
 use super::plain_script::is_plain_script;
 use super::record::IdentityRecord;
 use crate::base::environment;
@@ -39,50 +40,6 @@ fn is_of_profiles(name: &str) -> bool {
 /// (`core/compiler/compilation.rs`, `rustc_process`, Cargo 1.95).
 const OF_SELECTION: &str = "CARGO_PRIMARY_PACKAGE";
 
-/// Cargo's subcommands that compile in the environment that they were given, and run nothing.
-const ONLY_COMPILING: [&str; 3] = ["build", "check", "doc"];
-
-/// Their options without a value that say what is compiled, or how far, and nothing of where or by what
-/// (`util/command_prelude.rs`, Cargo 1.95).
-const OPTIONS: [&str; 19] = [
-    "--release",
-    "-r",
-    "--workspace",
-    "--all",
-    "--lib",
-    "--bins",
-    "--examples",
-    "--tests",
-    "--benches",
-    "--all-targets",
-    "--all-features",
-    "--no-default-features",
-    "--locked",
-    "--offline",
-    "--frozen",
-    "--keep-going",
-    "--no-deps",
-    "--document-private-items",
-    "--ignore-rust-version",
-];
-
-/// Those with one.
-const WITH_VALUE: [&str; 13] = [
-    "--profile",
-    "--package",
-    "-p",
-    "--exclude",
-    "--features",
-    "-F",
-    "--target",
-    "--jobs",
-    "-j",
-    "--bin",
-    "--example",
-    "--test",
-    "--bench",
-];
-
 impl IdentityRecord {
     /// How another identity of the same store differs from this one; nothing where units of this one can be of no use
     /// there, or nobody vouches for what differs. `words` are those of the other one's command as they are.
@@ -110,15 +67,15 @@ impl IdentityRecord {
             && old.cpu == new.cpu;
         let command = old.command != new.command;
         // What else a command runs, nobody watches: it may give Cargo what it read of the system.
-        let is_plain = is_plain(&new.command);
+        let is_plainly = is_plain(&new.command);
         let is_told = if command {
-            is_plain
-                && self::is_plain(&old.command)
+            is_plainly
+                && is_plain(&old.command)
                 && start(&old.command) == start(&new.command)
                 && !says_jobs(&old.command)
                 && !says_jobs(&new.command)
         } else {
-            is_plain || (is_plain_script(words) && !is_told_to_shells())
+            is_plainly || (is_plain_script(words) && !is_told_to_shells())
         };
         if !is_kept || !is_same || !is_told {
             return None;
@@ -134,7 +91,7 @@ impl IdentityRecord {
         variables.sort();
         variables.dedup();
         // A script may hand one on by another name.
-        let is_judged = variables.iter().all(|name| is_plain && is_of_profiles(name));
+        let is_judged = variables.iter().all(|name| is_plainly && is_of_profiles(name));
         variables.extend(command.then(|| OF_SELECTION.to_owned()));
         is_judged.then_some(Drift { system, command, variables })
     }
@@ -148,92 +105,10 @@ fn is_told_to_shells() -> bool {
     })
 }
 
-/// Whether a command says how many jobs run: build scripts are told, and no hash is.
-fn says_jobs(command: &[String]) -> bool {
-    command.iter().any(|word| word == "-j" || word.starts_with("--jobs"))
-}
-
-/// The words of a command up to Cargo's.
-fn start(command: &[String]) -> &[String] {
-    let at = command.iter().position(|word| ONLY_COMPILING.contains(&word.as_str()));
-    &command[..at.unwrap_or(command.len())]
-}
-
-/// Whether a command is Cargo itself, compiles and does nothing else, and says only what to compile. A value that is
-/// hidden is a value all the same.
-fn is_plain(command: &[String]) -> bool {
-    let mut words = command.iter().map(String::as_str).peekable();
-    words.next_if(|word| *word == "mkosi-chroot");
-    let is_cargo = words.next().is_some_and(|word| word.rsplit('/').next() == Some("cargo"));
-    let compiles = words.peek().is_some_and(|word| ONLY_COMPILING.contains(word));
-    let words: Vec<String> = words.map(str::to_owned).collect();
-    is_cargo && compiles && says_what_to_compile(&words)
-}
-
-/// Whether words of Cargo's say what to compile, or to fetch, and nothing else.
-pub(super) fn says_what_to_compile(words: &[String]) -> bool {
-    let mut words = words.iter().map(String::as_str);
-    let mut is_plain =
-        words.next().is_some_and(|word| word == "fetch" || ONLY_COMPILING.contains(&word));
-    while let Some(word) = words.next() {
-        let option =
-            word.split_once('=').filter(|_| word.starts_with("--")).map(|(option, _)| option);
-        if option.is_some_and(|option| WITH_VALUE.contains(&option)) {
-            continue;
-        }
-        if WITH_VALUE.contains(&word) {
-            is_plain &= words.next().is_some_and(|value| !value.starts_with('-'));
-        } else {
-            is_plain &= OPTIONS.contains(&word);
-        }
-    }
-    is_plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::identity::Identity;
-
-    fn words(text: &str) -> Vec<String> {
-        text.split(' ').map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn only_what_says_what_to_compile_is_plain() {
-        for plain in [
-            "cargo build",
-            "mkosi-chroot cargo build --release --locked",
-            "/usr/bin/cargo check -p app --features a,b --profile=small",
-            "cargo doc --no-deps -j 4 --target x86_64-unknown-linux-gnu",
-        ] {
-            assert!(is_plain(&words(plain)), "{plain}");
-        }
-        for other in [
-            "cargo",
-            "sh -c cargo",
-            "cargo test",
-            "cargo run",
-            "cargo b",
-            "cargo +nightly build",
-            "cargo -C /x build",
-            "cargo --config a=b build",
-            "cargo build --config a=b",
-            "cargo build --config=a=b",
-            "cargo build -Z x",
-            "cargo build --manifest-path x/Cargo.toml",
-            "cargo build --target-dir x",
-            "cargo build --artifact-dir=x",
-            "cargo build -p --release",
-            "cargo build -p",
-            "cargo build -- -C x",
-            "cargo rustc -- -C link-arg=x",
-            "env A=b cargo build",
-            "cargo build app",
-        ] {
-            assert!(!is_plain(&words(other)), "{other}");
-        }
-    }
 
     fn record(change: impl Fn(&mut serde_json::Value)) -> IdentityRecord {
         let mut value: serde_json::Value = serde_json::json!({

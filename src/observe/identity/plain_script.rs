@@ -3,7 +3,7 @@
 //!
 //! Whatever is not known here is not plain: a substitution, a redirection, a pattern, another program.
 
-use super::drift::says_what_to_compile;
+use super::plain_command::says_what_to_compile;
 
 /// Shells, by the names that they are started with.
 const SHELLS: [&str; 3] = ["bash", "dash", "sh"];

@@ -23,13 +23,8 @@ const APART: [&str; 4] = ["/proc", "/sys", "/dev", "/etc/ld.so.cache"];
 /// Interpreters of interpreters, as many as the kernel follows (`fs/exec.c`).
 const INTERPRETERS: usize = 5;
 
-/// Links that follow one another, as many as the kernel follows (`MAXSYMLINKS`, `include/linux/namei.h`).
-const LINKS: usize = 40;
-
 /// A path of more directories is not followed: each of them may be a link, and is asked for.
 const DEEPEST: usize = 256;
-
-const LINK: How = How { names: false, link: true };
 
 /// Files of anybody's among the devices.
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -196,32 +191,6 @@ impl Recorder {
         self.book().add(who, path, Lookup { seen, before, names, real, leads });
         if is_directory && !seen.how.link {
             self.links_on(who, text, &glass);
-        }
-    }
-
-    /// Directories are entered and worked in by where they really are, so that the links on the way there are
-    /// asked for by nobody again.
-    fn links_on(&self, who: &Who, path: &Path, glass: &Glass<'_>) {
-        let above = path.ancestors().filter(|above| glass.link(above).is_some());
-        for link in above {
-            self.saw(who, link.as_os_str().as_bytes(), Seen { how: LINK, ..Seen::default() });
-        }
-    }
-
-    /// A program can ask where it is, and its loader does: by all links on the way, one after the other.
-    fn links_to(&self, who: &Who, program: &Path, glass: &Glass<'_>) {
-        let mut path = program.to_owned();
-        for _ in 0..LINKS {
-            self.links_on(who, &path, glass);
-            let mut above: Vec<&Path> = path.ancestors().collect();
-            above.reverse();
-            let next = above.into_iter().find_map(|link| {
-                let text = PathBuf::from(OsString::from_vec(glass.link(link)?));
-                let behind = path.strip_prefix(link).ok()?;
-                Some(plain(&link.parent()?.join(text).join(behind)))
-            });
-            let Some(next) = next else { return };
-            path = next;
         }
     }
 
