@@ -19,8 +19,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub(crate) use command::is_assignment;
 use command::{CommandKind, Tool};
-use directory::{ScriptDirectory, unquoted};
+use directory::ScriptDirectory;
+pub(crate) use directory::unquoted;
 pub(crate) use function::{Call, Compiler, Function, calls, functions};
 use lexer::{Before, Piece, Word};
 use patch::Hunk;
@@ -93,6 +95,15 @@ pub(crate) fn sourced(text: &str) -> Vec<std::path::PathBuf> {
         }
     }
     files
+}
+
+/// The simple commands of a script, each as its words are written; nothing where there is anything else.
+pub(crate) fn simple_commands(text: &str) -> Option<Vec<Vec<&str>>> {
+    let commands = lexer::pieces(text).ok()?.into_iter().map(|piece| match piece {
+        Piece::Command { words, .. } => Some(words.iter().map(|word| word.raw).collect()),
+        _ => None,
+    });
+    commands.collect()
 }
 
 /// Says what a script needs.

@@ -101,9 +101,9 @@ pub(crate) struct EntryRecord {
     /// Where it was last pushed to or pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
-    /// Where the loader's cache led to when it was used last (decision 129).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loader: Option<Digest>,
+    /// Where the loader's cache led to when something of it was made, each time (decision 129).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub loaders: BTreeSet<Digest>,
     /// With what it began, if not with nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<BegunWith>,
@@ -179,7 +179,7 @@ impl EntryRecord {
             shared: None,
             throwaway: identity.is_throwaway(),
             begun: None,
-            loader: None,
+            loaders: BTreeSet::new(),
             unkept: None,
         }
     }
@@ -193,7 +193,7 @@ impl EntryRecord {
             unused: self.unused.clone(),
             cold_seconds: self.cold_seconds,
             last: self.last.clone(),
-            loader: self.loader,
+            loaders: self.loaders.clone(),
             ..Self::new(self.project.clone(), identity)
         }
     }
@@ -333,7 +333,7 @@ mod tests {
             shared: Some(shared),
             throwaway: false,
             begun: None,
-            loader: None,
+            loaders: BTreeSet::new(),
             unkept: None,
         }
     }

@@ -148,9 +148,9 @@ impl OpenEntry {
         self.save()
     }
 
-    /// Notes where the loader's cache leads to, to be recorded with the close.
+    /// Notes where the loader's cache leads to while something was made, to be recorded with the close.
     pub(crate) fn note_loader(&mut self, loader: Digest) {
-        self.record.loader = Some(loader);
+        self.record.loaders.insert(loader);
     }
 
     /// Brings to disk what is new in the target directory, then records, durably, how the use

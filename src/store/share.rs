@@ -135,9 +135,16 @@ impl Store {
         fault::point("store.hand-over");
         fs::rename(&from.dir, &staging).at("move", &from.dir).map_err(StoreError::from)?;
         let place = |path: PathBuf| staging.join(path.file_name().unwrap_or_default());
-        let encoded = identity.encoded().map_err(StoreError::from)?;
-        atomic::write(&place(to.identity()), &encoded, 0o644).map_err(StoreError::from)?;
-        atomic::write_json(&place(to.record()), record).map_err(StoreError::from)?;
+        let record_it = || {
+            atomic::write(&place(to.identity()), &identity.encoded()?, 0o644)?;
+            atomic::write_json(&place(to.record()), record)?;
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = record_it() {
+            // The record is the last that is written: with that of before it is what it was.
+            let _ = fs::rename(&staging, &from.dir);
+            return Err(error.into());
+        }
         self.adopt(to, lock)
     }
 

@@ -131,6 +131,11 @@ impl Project {
         identity::words(&self.command)
     }
 
+    /// Whether the command is a shell with a plain script.
+    pub(crate) fn has_plain_script(&self) -> bool {
+        identity::is_plain_script(&self.command)
+    }
+
     /// Where the command is started, as it sees it itself; not known where it enters a root of its own.
     fn directory(&self) -> Option<PathBuf> {
         let is_here = self.place == Place::Here;

@@ -307,7 +307,9 @@ impl Session<'_> {
         let compiled = after.compiled;
         let built_nothing = outcome != Outcome::Succeeded && compiled == 0;
         let way = self.leave_links(led_to.filter(|_| built_nothing), &layout);
-        self.entry.note_loader(cached_directories(&self.checkout.sources));
+        if changed {
+            self.entry.note_loader(cached_directories(&self.checkout.sources));
+        }
         self.entry.close(Closed { outcome, seconds, compiled, untouched }, measured, &fresh)?;
         if let Some(used) = history::UseEvent::of(self.entry.record()) {
             history::remember(self.store, Event::Use(used), self.output);

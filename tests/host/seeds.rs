@@ -174,16 +174,22 @@ fn what_another_command_left_beside_the_units_is_not_taken() {
     }
 }
 
+/// A program that prints what lies beside where it is.
+fn where_it_is(world: &World) -> PathBuf {
+    let tool = world.path("tool.rs");
+    fs::write(&tool, "fn main() { let me = std::env::current_exe().unwrap(); print!(\"{}\", std::fs::read_to_string(me.parent().unwrap().join(\"../data\")).unwrap()); }").unwrap();
+    let made = world.path("tool");
+    run(world.command("rustc").arg(&tool).arg("-o").arg(&made));
+    made
+}
+
 /// A program that asks where it is, by the links that lead to it.
 #[test]
 fn a_program_behind_a_link_that_leads_elsewhere_is_another_one() {
     let world = World::new();
     let script = "use std::{env, fs, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let tool = format!(\"{}/bin/tool\", env::var(\"FLOUR_DIR\").unwrap());\n    let said = Command::new(tool).output().unwrap().stdout;\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", String::from_utf8(said).unwrap().trim())).unwrap();\n}\n";
     world.write("flour/build.rs", script);
-    let tool = world.path("tool.rs");
-    fs::write(&tool, "fn main() { let me = std::env::current_exe().unwrap(); print!(\"{}\", std::fs::read_to_string(me.parent().unwrap().join(\"../data\")).unwrap()); }").unwrap();
-    let made = world.path("tool");
-    run(world.command("rustc").arg(&tool).arg("-o").arg(&made));
+    let made = where_it_is(&world);
     for version in ["one", "two"] {
         let bin = world.path(&format!("versions/{version}/bin"));
         fs::create_dir_all(&bin).unwrap();
@@ -235,6 +241,7 @@ fn nothing_is_taken_of_what_nobody_vouches_for() {
     assert_eq!(world.build(), 2);
     for (words, variable) in [
         (["sh", "-c", "cargo build --release --offline", "x"], None),
+        (["cargo", "build", "--offline", "--keep-going"], None),
         (BUILD, Some(("CC", "gcc"))),
         (BUILD, Some(("CARGO_BUILD_RUSTFLAGS", "-Cdebuginfo=1"))),
     ] {
@@ -270,6 +277,46 @@ fn a_directory_of_another_domain_or_in_use_is_left_alone() {
         rustix::fs::flock(lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     }
     assert_eq!(build(&world), 2, "it neither waits nor takes");
+}
+
+/// What a build that failed made is of more use than what another directory has.
+#[test]
+fn a_directory_in_which_a_build_failed_is_gone_on_with() {
+    let world = World::new();
+    world.write("src/main.rs", "fn main() { nothing }\n");
+    assert_ne!(world.run(&BUILD).code, 0);
+    world
+        .write("src/main.rs", "fn main() { println!(\"{} {}\", flour::KIND, flour::weight()); }\n");
+    world.run(&[&BUILD[..], &["--bins"]].concat()).succeeds();
+    let said = world.run(&BUILD).succeeds();
+    assert!(!said.stderr.contains("begins with"), "{said:?}");
+    assert_eq!(world.binary(), world.cold());
+}
+
+/// A script's interpreter can ask where it is, too.
+#[test]
+fn an_interpreter_behind_a_link_that_leads_elsewhere_is_another_one() {
+    let world = World::new();
+    let reads = "use std::{env, fs, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let said = Command::new(env::var(\"FLOUR_SCRIPT\").unwrap()).output().unwrap().stdout;\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", String::from_utf8(said).unwrap().trim())).unwrap();\n}\n";
+    world.write("flour/build.rs", reads);
+    let made = where_it_is(&world);
+    for version in ["one", "two"] {
+        let bin = world.path(&format!("versions/{version}/bin"));
+        fs::create_dir_all(&bin).unwrap();
+        fs::copy(&made, bin.join("tool")).unwrap();
+        fs::write(bin.join("../data"), version).unwrap();
+    }
+    let script = world.path("script");
+    let current = world.path("current");
+    fs::write(&script, format!("#!{}/bin/tool\n", current.display())).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for version in ["one", "two", "one"] {
+        let _ = fs::remove_file(&current);
+        std::os::unix::fs::symlink(world.path(&format!("versions/{version}")), &current).unwrap();
+        run(world.run_command(&BUILD).env("FLOUR_SCRIPT", &script));
+        let said = world.command(world.source().join("target/release/bread")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{version} 7\n"));
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn line(number: u64, projects: u64, now: SystemTime) -> Line {
         shared: None,
         throwaway: false,
         begun: None,
-        loader: None,
+        loaders: std::collections::BTreeSet::new(),
         unkept: None,
         verified: None,
     };

@@ -175,7 +175,8 @@ pub(super) fn is_unclear(raw: &str) -> bool {
         || script.contains('/') && script.strip_suffix(".sh").is_some()
 }
 
-fn is_assignment(raw: &str) -> bool {
+/// Whether a word as it is written gives a variable a value.
+pub(crate) fn is_assignment(raw: &str) -> bool {
     raw.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 

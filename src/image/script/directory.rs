@@ -26,7 +26,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Takes the quotes around a whole word away; nothing if it is quoted in another way.
-pub(super) fn unquoted(raw: &str) -> Option<&str> {
+pub(crate) fn unquoted(raw: &str) -> Option<&str> {
     let inner = |quote: char| raw.strip_prefix(quote)?.strip_suffix(quote);
     let text = inner('"').or_else(|| inner('\'').filter(|text| !text.contains('$'))).unwrap_or(raw);
     (!text.contains(['\'', '"', '\\', '*', '?', '['])).then_some(text)

@@ -4,14 +4,13 @@
 //! hashes for its options and profiles, the search for names for variables. Of whatever nobody vouches for, nothing is
 //! taken.
 
-use std::os::unix::ffi::OsStrExt;
+use std::collections::BTreeSet;
 
 use super::Way;
 use super::choices::CacheKind;
-use super::plain_command::{is_plain, says_jobs, start};
-use super::plain_script::is_plain_script;
+use super::inputs::Inputs;
+use super::plain_command::{plain, says_jobs};
 use super::record::IdentityRecord;
-use crate::base::environment;
 
 /// How an identity differs from one whose units may be taken over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,10 +29,10 @@ pub(crate) struct Drift {
 const OF_PROFILES: &str = "CARGO_PROFILE_";
 
 /// What a profile inherits is in none of them, and build scripts are told (`PROFILE`).
-const OF_NAMES: &str = "_INHERITS";
+const INHERITS: &str = "_INHERITS";
 
 fn is_of_profiles(name: &str) -> bool {
-    name.starts_with(OF_PROFILES) && !name.ends_with(OF_NAMES)
+    name.starts_with(OF_PROFILES) && !name.ends_with(INHERITS)
 }
 
 /// What Cargo tells the compiler of a package that the command selects, and that is in no hash
@@ -42,67 +41,53 @@ const OF_SELECTION: &str = "CARGO_PRIMARY_PACKAGE";
 
 impl IdentityRecord {
     /// How another identity of the same store differs from this one; nothing where units of this one can be of no use
-    /// there, or nobody vouches for what differs. `words` are those of the other one's command as they are.
-    pub(crate) fn drift_to(&self, other: &Self, words: &[Vec<u8>]) -> Option<Drift> {
+    /// there, or nobody vouches for what differs. `has_plain_script` says whether the other one's command is a shell with
+    /// a plain script.
+    pub(crate) fn drift_to(&self, other: &Self, has_plain_script: bool) -> Option<Drift> {
         let (old, new) = (self.inputs(), other.inputs());
+        // All else has to be the same.
+        let rest = Inputs {
+            command: old.command.clone(),
+            environment: old.environment.clone(),
+            packages: old.packages.clone(),
+            tools: old.tools.clone(),
+            libraries: old.libraries.clone(),
+            places: old.places.clone(),
+            named_paths: old.named_paths.clone(),
+            ..new.clone()
+        };
         let is_kept = new.is_exact()
             && new.way == Way::Bind
             && new.with.iter().eq([&CacheKind::Cargo])
             && new.rust.is_some();
-        let is_same = old.format == new.format
-            && old.salt == new.salt
-            && old.way == new.way
-            && old.fidelity == new.fidelity
-            && old.with == new.with
-            && old.source == new.source
-            && old.cargo_home == new.cargo_home
-            && old.store == new.store
-            && old.rust == new.rust
-            && old.go == new.go
-            && old.ccache == new.ccache
-            && old.distribution == new.distribution
-            && old.package_manager == new.package_manager
-            && old.package_mode == new.package_mode
-            && old.cargo_config == new.cargo_config
-            && old.cpu == new.cpu;
+        if !is_kept || rest != *old {
+            return None;
+        }
         let command = old.command != new.command;
+        let new_plain = plain(&new.command);
         // What else a command runs, nobody watches: it may give Cargo what it read of the system.
-        let is_plainly = is_plain(&new.command);
         let is_told = if command {
-            is_plainly
-                && is_plain(&old.command)
-                && start(&old.command) == start(&new.command)
+            new_plain.is_some()
+                && plain(&old.command) == new_plain
                 && !says_jobs(&old.command)
                 && !says_jobs(&new.command)
         } else {
-            is_plainly || (is_plain_script(words) && !is_told_to_shells())
+            new_plain.is_some() || has_plain_script
         };
-        if !is_kept || !is_same || !is_told {
-            return None;
-        }
         let system = old.packages != new.packages
             || old.tools != new.tools
             || old.libraries != new.libraries
             || old.places != new.places
             || old.named_paths != new.named_paths;
-        let names = old.environment.keys().chain(new.environment.keys());
+        let names: BTreeSet<&String> =
+            old.environment.keys().chain(new.environment.keys()).collect();
         let differs = |name: &&String| old.environment.get(*name) != new.environment.get(*name);
-        let mut variables: Vec<String> = names.filter(differs).cloned().collect();
-        variables.sort();
-        variables.dedup();
+        let mut variables: Vec<String> = names.into_iter().filter(differs).cloned().collect();
         // A script may hand one on by another name.
-        let is_judged = variables.iter().all(|name| is_plainly && is_of_profiles(name));
+        let is_judged = variables.iter().all(|name| new_plain.is_some() && is_of_profiles(name));
         variables.extend(command.then(|| OF_SELECTION.to_owned()));
-        is_judged.then_some(Drift { system, command, variables })
+        (is_told && is_judged).then_some(Drift { system, command, variables })
     }
-}
-
-/// Whether the environment has shells read a file first, or gives them functions in place of programs (`bash(1)`).
-fn is_told_to_shells() -> bool {
-    environment::all().keys().any(|name| {
-        let name = name.as_bytes();
-        name == b"BASH_ENV" || name == b"ENV" || name.starts_with(b"BASH_FUNC_")
-    })
 }
 
 #[cfg(test)]
@@ -128,7 +113,7 @@ mod tests {
     #[test]
     fn somebody_vouches_for_each_difference_or_nothing_is_taken() {
         let old = record(|_| {});
-        let drift = |change: fn(&mut serde_json::Value)| old.drift_to(&record(change), &[]);
+        let drift = |change: fn(&mut serde_json::Value)| old.drift_to(&record(change), false);
         assert_eq!(drift(|_| {}), Some(Drift::default()));
         let system = Some(Drift { system: true, ..Drift::default() });
         assert_eq!(drift(|it| it["packages"]["a"] = "2".into()), system);
@@ -149,12 +134,11 @@ mod tests {
                     serde_json::json!(["sh", "-c", "CFLAGS=$(pkg-config x) cargo build"]);
             })
         };
-        assert_eq!(script("1").drift_to(&script("2"), &[]), None);
-        let words = |text: &str| ["sh", "-c", text].map(|word| word.as_bytes().to_vec());
-        let (computes, plain) = (words("CFLAGS=$(x) cargo build"), words("cargo build"));
-        assert_eq!(script("1").drift_to(&script("2"), &computes), None);
-        assert_eq!(script("1").drift_to(&script("2"), &plain), system);
-        let others: [fn(&mut serde_json::Value); 13] = [
+        assert_eq!(script("1").drift_to(&script("2"), false), None);
+        assert_eq!(script("1").drift_to(&script("2"), true), system);
+        let others: [fn(&mut serde_json::Value); 15] = [
+            |it| it["command"] = serde_json::json!(["cargo", "build", "--release"]),
+            |it| it["domain"] = "requests".into(),
             |it| it["environment"]["CARGO_PROFILE_SMALL_INHERITS"] = "dev".into(),
             |it| it["command"] = serde_json::json!(["cargo", "build", "-j", "1"]),
             |it| it["environment"]["PATH"] = "/bin".into(),

@@ -123,21 +123,28 @@ fn real_in(directory: &Path, name: &Path) -> Option<PathBuf> {
     real(path)
 }
 
-fn directories() -> Vec<PathBuf> {
+/// The directories where the loader looks by default, in its order; `real` says where a path is here.
+pub(crate) fn library_directories(real: impl Fn(&Path) -> PathBuf) -> Vec<PathBuf> {
     let is_target = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        path.is_dir() && name.is_some_and(|name| name.contains("-linux-"))
+        name.is_some_and(|name| name.contains("-linux-")) && real(path).is_dir()
     };
     let mut all = Vec::new();
-    for directory in DIRECTORIES {
-        let below = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let mut targets: Vec<PathBuf> = below.map(|entry| entry.path()).filter(is_target).collect();
+    for directory in DIRECTORIES.map(Path::new) {
+        let below = std::fs::read_dir(real(directory)).into_iter().flatten().flatten();
+        let below = below.map(|entry| directory.join(entry.file_name()));
+        let mut targets: Vec<PathBuf> = below.filter(is_target).collect();
         targets.sort();
         all.extend(targets);
-        all.push(PathBuf::from(directory));
+        all.push(directory.to_owned());
     }
+    all
+}
+
+fn directories() -> Vec<PathBuf> {
     let mut known = BTreeSet::new();
-    all.into_iter().filter_map(real).filter(|directory| known.insert(directory.clone())).collect()
+    let all = library_directories(Path::to_owned).into_iter().filter_map(real);
+    all.filter(|directory| known.insert(directory.clone())).collect()
 }
 
 /// What a dynamic executable or library asks of the loader.

@@ -1,5 +1,7 @@
 //! Commands that are Cargo itself, compile and do nothing else (decision 129).
 
+use super::words::cargo_at;
+
 /// Cargo's subcommands that compile in the environment that they were given, and run nothing.
 const ONLY_COMPILING: [&str; 3] = ["build", "check", "doc"];
 
@@ -49,21 +51,26 @@ pub(super) fn says_jobs(command: &[String]) -> bool {
     command.iter().any(|word| word == "-j" || word.starts_with("--jobs"))
 }
 
-/// The words of a command up to Cargo's.
-pub(super) fn start(command: &[String]) -> &[String] {
-    let at = command.iter().position(|word| ONLY_COMPILING.contains(&word.as_str()));
-    &command[..at.unwrap_or(command.len())]
+/// What a command that is Cargo itself, compiles and does nothing else, says before it says what to compile, and which
+/// profile it says; nothing of any other. A value that is hidden is a value all the same.
+pub(super) fn plain(command: &[String]) -> Option<(&[String], Option<&str>)> {
+    let (start, words) = command.split_at(cargo_at(command)? + 1);
+    let compiles = words.first().is_some_and(|word| ONLY_COMPILING.contains(&word.as_str()));
+    (compiles && says_what_to_compile(words)).then(|| (start, profile(words)))
 }
 
-/// Whether a command is Cargo itself, compiles and does nothing else, and says only what to compile. A value that is
-/// hidden is a value all the same.
-pub(super) fn is_plain(command: &[String]) -> bool {
-    let mut words = command.iter().map(String::as_str).peekable();
-    words.next_if(|word| *word == "mkosi-chroot");
-    let is_cargo = words.next().is_some_and(|word| word.rsplit('/').next() == Some("cargo"));
-    let compiles = words.peek().is_some_and(|word| ONLY_COMPILING.contains(word));
-    let words: Vec<String> = words.map(str::to_owned).collect();
-    is_cargo && compiles && says_what_to_compile(&words)
+/// The profile that words of Cargo's say: units of two profiles have nothing in common, not even a directory.
+fn profile(words: &[String]) -> Option<&str> {
+    let mut words = words.iter().map(String::as_str);
+    let mut said = None;
+    while let Some(word) = words.next() {
+        match word {
+            "--release" | "-r" => said = Some("release"),
+            "--profile" => said = words.next(),
+            _ => said = word.strip_prefix("--profile=").or(said),
+        }
+    }
+    said
 }
 
 /// Whether words of Cargo's say what to compile, or to fetch, and nothing else.
@@ -92,6 +99,23 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn is_plain(command: &[String]) -> bool {
+        plain(command).is_some()
+    }
+
+    #[test]
+    fn a_profile_is_told_from_its_words() {
+        for (text, wanted) in [
+            ("cargo build", None),
+            ("cargo build -r", Some("release")),
+            ("cargo check --release -p app", Some("release")),
+            ("cargo build --profile small", Some("small")),
+            ("cargo build --profile=small --lib", Some("small")),
+        ] {
+            assert_eq!(plain(&words(text)).unwrap().1, wanted, "{text}");
+        }
     }
 
     #[test]

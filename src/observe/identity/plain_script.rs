@@ -1,21 +1,28 @@
 //! Scripts in a command that do nothing but have Cargo compile: what Cargo gets from them follows from their words and from
 //! the environment alone, and from nothing that lies on the system (decision 129).
 //!
-//! Whatever is not known here is not plain: a substitution, a redirection, a pattern, another program.
+//! Whatever is not known here is not plain: a substitution, a redirection, a pattern, another program, a variable of the
+//! shell's own.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use super::plain_command::says_what_to_compile;
-
-/// Shells, by the names that they are started with.
-const SHELLS: [&str; 3] = ["bash", "dash", "sh"];
+use super::scripts::is_shell;
+use crate::base::environment;
+use crate::image::script::{is_assignment, simple_commands, unquoted};
 
 /// What never stands in a plain script, quoted or not.
-const ODD: &[char] = &['`', '<', '>', '(', ')', '*', '?', '[', ']', '!', '~', '#', '\r', '\0'];
+const ODD: &[char] = &['`', '<', '>', '(', ')', '*', '?', '[', ']', '!', '~', '#', '@', '\r', '\0'];
 
 /// What `set` may be told.
 const SETTINGS: [&str; 4] = ["pipefail", "errexit", "nounset", "xtrace"];
 
+/// The variables that may be asked for: no shell gives them a value of its own (`bash(1)`, Shell Variables).
+const ASKED_FOR: [&str; 4] = ["CARGO_HOME", "HOME", "PATH", "RUSTFLAGS"];
+
 /// Whether a command is a shell with a plain script, here or inside of mkosi's image.
-pub(super) fn is_plain_script(command: &[Vec<u8>]) -> bool {
+pub(crate) fn is_plain_script(command: &[Vec<u8>]) -> bool {
     let words: Option<Vec<&str>> =
         command.iter().map(|word| std::str::from_utf8(word).ok()).collect();
     let words = words.unwrap_or_default();
@@ -24,99 +31,68 @@ pub(super) fn is_plain_script(command: &[Vec<u8>]) -> bool {
     let is_option = option.strip_prefix('-').is_some_and(|letters| {
         letters.contains('c') && letters.chars().all(|it| "ceux".contains(it))
     });
-    SHELLS.contains(shell) && is_option && says_only_cargo(text)
+    is_shell(OsStr::new(shell)) && is_option && says_only_cargo(text) && !is_told_to_shells()
+}
+
+/// Whether the environment has shells read a file first, or gives them functions in place of programs (`bash(1)`).
+fn is_told_to_shells() -> bool {
+    environment::all().keys().any(|name| {
+        let name = name.as_bytes();
+        name == b"BASH_ENV" || name == b"ENV" || name.starts_with(b"BASH_FUNC_")
+    })
 }
 
 /// Whether all that a script says is known, and some of it has Cargo compile.
 fn says_only_cargo(text: &str) -> bool {
     let text = text.replace("\\\n", " ");
-    if text.contains(ODD) || text.contains('\\') {
+    let joins = |sign: char| text.replace(&format!("{sign}{sign}"), "").contains(sign);
+    if text.contains(ODD) || text.contains('\\') || joins('&') || joins('|') {
         return false;
     }
-    let Some(commands) = commands(&text) else { return false };
-    let compiles = |command: &Vec<String>| command.iter().any(|word| word == "cargo");
+    let is_known_to_all = text.split('$').skip(1).all(asks_for_known);
+    let Some(commands) = simple_commands(&text).filter(|_| is_known_to_all) else { return false };
+    let compiles = |command: &Vec<&str>| command.contains(&"cargo");
     commands.iter().all(|command| is_known(command)) && commands.iter().any(compiles)
 }
 
+/// Whether what stands behind a dollar is a variable of which it is known that the environment has it.
+fn asks_for_known(behind: &str) -> bool {
+    let name = behind.strip_prefix('{').unwrap_or(behind);
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+    ASKED_FOR.contains(&&name[..end])
+}
+
 /// Whether a simple command does only what can be told from its words.
-fn is_known(command: &[String]) -> bool {
+fn is_known(command: &[&str]) -> bool {
     let assigned = command.iter().take_while(|word| is_assignment(word)).count();
-    let Some((program, words)) = command[assigned..].split_first() else { return true };
-    let is_name = |word: &String| !word.starts_with('-') && !word.starts_with('$');
-    match program.as_str() {
-        "set" => words.iter().all(|word| {
-            word.starts_with(['-', '+']) && word.len() > 1 || SETTINGS.contains(&word.as_str())
-        }),
-        "export" | "unset" => !words.is_empty() && words.iter().all(is_name),
-        "cd" => words.len() == 1 && words.iter().all(is_name),
+    let (before, command) = command.split_at(assigned);
+    if !before.iter().all(|word| keeps_path(word)) {
+        return false;
+    }
+    let Some((program, words)) = command.split_first() else { return true };
+    let is_name = |word: &&str| !word.starts_with(['-', '$', '"', '\'']);
+    match *program {
+        "set" => words
+            .iter()
+            .all(|word| word.starts_with(['-', '+']) && word.len() > 1 || SETTINGS.contains(word)),
+        "export" => !words.is_empty() && words.iter().all(|word| is_name(word) && keeps_path(word)),
+        "unset" => !words.is_empty() && words.iter().all(is_name),
+        "cd" => words.len() == 1 && !words[0].starts_with(['-', '$']),
         "exit" | "true" | ":" => words.iter().all(|word| word.parse::<u8>().is_ok()),
-        "cargo" => !words.iter().any(|word| word.contains('$')) && says_what_to_compile(words),
+        "cargo" => {
+            let plain =
+                |word: &&str| unquoted(word).filter(|it| !it.contains('$')).map(str::to_owned);
+            let words: Option<Vec<String>> = words.iter().map(plain).collect();
+            words.is_some_and(|words| says_what_to_compile(&words))
+        }
         _ => false,
     }
 }
 
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        !name.is_empty()
-            && name.chars().all(is_of_name)
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-    })
-}
-
-/// The simple commands of a script, each as its words without quotes; nothing where something else is between them.
-fn commands(text: &str) -> Option<Vec<Vec<String>>> {
-    let (mut all, mut words, mut word) = (Vec::new(), Vec::new(), None::<String>);
-    let mut quote = None;
-    let mut rest = text.chars().peekable();
-    while let Some(next) = rest.next() {
-        match (quote, next) {
-            (Some(open), _) if next == open => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(next);
-                word.get_or_insert_default();
-            }
-            (None, '$') => {
-                let word = word.get_or_insert_default();
-                word.push('$');
-                if rest.next_if_eq(&'{').is_some() {
-                    word.push_str(&braced(&mut rest)?);
-                } else if !rest.peek().is_some_and(|c| c.is_ascii_alphabetic() || *c == '_') {
-                    return None;
-                }
-            }
-            (None, ' ' | '\t') => words.extend(word.take()),
-            (None, '\n' | ';') => {
-                words.extend(word.take());
-                all.push(std::mem::take(&mut words));
-            }
-            (None, '&' | '|') => {
-                rest.next_if_eq(&next)?;
-                words.extend(word.take());
-                all.push(std::mem::take(&mut words));
-            }
-            (None, '{' | '}') => return None,
-            // Between single quotes a dollar is one; as an expansion it would be less plain, not more.
-            _ => word.get_or_insert_default().push(next),
-        }
-    }
-    words.extend(word);
-    all.push(words);
-    quote.is_none().then_some(all)
-}
-
-/// An expansion up to its end: of a variable, with a word that stands for it.
-fn braced(rest: &mut impl Iterator<Item = char>) -> Option<String> {
-    let mut text = String::from("{");
-    for next in rest {
-        text.push(next);
-        match next {
-            '}' => return Some(text),
-            _ if next.is_ascii_alphanumeric() || "_:+-/$.".contains(next) => {}
-            _ => return None,
-        }
-    }
-    None
+/// Whether what is found by `PATH` is still found first.
+fn keeps_path(word: &str) -> bool {
+    let path = word.strip_prefix("PATH=").map(|path| path.trim_start_matches('"'));
+    path.is_none_or(|path| path.starts_with("$PATH") || path.starts_with("${PATH}"))
 }
 
 #[cfg(test)]
@@ -179,11 +155,22 @@ mod tests {
             "export V=${!X}; cargo build",
             "export V=${X@P}; cargo build",
             "export -p; cargo build",
+            "export V=$BASH_VERSION; cargo build",
+            "export V=$$; cargo build",
+            "export V=$1; cargo build",
+            "PATH=/opt/rust/bin:$PATH; cargo build",
+            "export PATH=/opt/rust/bin; cargo build",
+            "cargo build --features 'a'b",
+            "export V=\"a\" \"-p\"; cargo build",
             "exec cargo build",
             "cargo build \\\\; make",
         ] {
             assert!(!is_plain(text), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_shell_with_a_text_has_a_plain_script() {
         let words =
             |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
         for other in [

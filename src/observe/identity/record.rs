@@ -62,11 +62,6 @@ impl IdentityRecord {
         &self.inputs
     }
 
-    /// The domain, as [`Request::domain`](super::Request::domain) names it.
-    pub(crate) fn domain(&self) -> &str {
-        &self.inputs.domain
-    }
-
     /// What is attached.
     pub(crate) fn with(&self) -> &BTreeSet<CacheKind> {
         &self.inputs.with

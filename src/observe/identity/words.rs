@@ -113,9 +113,9 @@ impl Stage {
 }
 
 /// The place of `cargo` in a command that is Cargo itself, here or inside of mkosi's image.
-fn cargo_at(command: &[Vec<u8>]) -> Option<usize> {
+pub(super) fn cargo_at(command: &[impl AsRef<[u8]>]) -> Option<usize> {
     let is = |index: usize, name: &[u8]| {
-        let word = command.get(index).map(Vec::as_slice).unwrap_or_default();
+        let word = command.get(index).map(AsRef::as_ref).unwrap_or_default();
         word.rsplit(|byte| *byte == b'/').next() == Some(name)
     };
     let start = usize::from(is(0, b"mkosi-chroot"));

@@ -13,15 +13,13 @@ use super::found::{Glass, Thing};
 use super::{Input, Trace, Traces};
 use crate::base::digest::{Digest, DigestBuilder};
 use crate::base::regular;
+use crate::observe::identity::library_directories;
 use crate::observe::sources::Where;
 
 const CACHE: &str = "/etc/ld.so.cache";
 
 /// No cache has more bytes.
 const LARGEST: u64 = 64 << 20;
-
-/// Where the loader looks by default; the subdirectories named after a target are added.
-const DIRECTORIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 impl Traces {
     /// The hashes of units for whose programs a library may be another one today.
@@ -105,28 +103,11 @@ fn shelf(glass: &Glass<'_>) -> Shelf {
     };
     let cache = read_cache(glass);
     paths_in(&cache).for_each(&mut add);
-    for directory in directories(glass) {
-        for name in names(glass, &directory) {
-            add(&directory.join(name));
-        }
+    for directory in library_directories(|path| glass.real(path)) {
+        let entries = std::fs::read_dir(glass.real(&directory)).into_iter().flatten().flatten();
+        entries.for_each(|entry| add(&directory.join(entry.file_name())));
     }
     shelf
-}
-
-fn directories(glass: &Glass<'_>) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for directory in DIRECTORIES.map(PathBuf::from) {
-        let names = names(glass, &directory).into_iter();
-        let targets = names.filter(|name| name.to_string_lossy().contains("-linux-"));
-        all.extend(targets.map(|name| directory.join(name)));
-        all.push(directory);
-    }
-    all
-}
-
-fn names(glass: &Glass<'_>, directory: &Path) -> Vec<OsString> {
-    let entries = std::fs::read_dir(glass.real(directory)).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).collect()
 }
 
 #[cfg(test)]

@@ -205,6 +205,7 @@ impl Recorder {
                 StartsBy::Another(next) => program = next,
             }
             self.saw(who, program.as_os_str().as_bytes(), Seen::default());
+            self.links_to(who, &program, glass);
         }
     }
 

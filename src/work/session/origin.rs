@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::copy::copy;
+use super::sharing::usable;
 use crate::base::path_error::At;
 use crate::base::{atomic, fault, regular};
 use crate::observe::identity::IdentityRecord;
 use crate::store::evict::Trash;
-use crate::store::{EntryPaths, EntryRecord, Lock, Store, TargetManifest, boot_id};
+use crate::store::{EntryPaths, EntryRecord, Lock, Store, TargetManifest};
 use crate::work::sweep;
 
 /// A directory that is only read.
@@ -29,13 +30,11 @@ pub(super) struct Part {
 impl Origin {
     /// The record of what a build can go on with.
     pub(super) fn record(&self) -> Option<EntryRecord> {
-        let record = atomic::read_json::<EntryRecord>(&self.paths.record()).ok()??;
-        let is_usable = record.successes > 0
-            && record.belongs_to(&self.paths)
-            && record.unkept.is_none()
-            && !record.lost_to_another_boot(&boot_id())
-            && !sweep::is_pending(&self.paths);
-        is_usable.then_some(record)
+        usable(&self.paths).filter(|record| {
+            record.successes > 0
+                && record.belongs_to(&self.paths)
+                && !sweep::is_pending(&self.paths)
+        })
     }
 
     /// Puts a copy of it, or of a part, in the place of another one; both are locked.

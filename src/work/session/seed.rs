@@ -4,8 +4,7 @@
 //! and what looked at something that is another today, stays behind. Where nothing of the system is another for any
 //! unit, the directory is handed over as it is, and nothing is copied.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use anyhow::Result;
 
 use super::new_toolchain;
 use super::origin::{Origin, Part};
-use super::sharing::is_cold;
+use super::sharing::is_unused;
 use crate::decide::reconcile;
 use crate::observe::cargo_layout::CargoLocks;
 use crate::observe::identity::{Drift, IdentityRecord, Way, differences};
@@ -35,13 +34,6 @@ struct Candidate {
     origin: Origin,
 }
 
-/// What came of one.
-enum Came {
-    /// The directory begins with it.
-    Of(BegunWith),
-    Nothing,
-}
-
 /// Where the sources are, and how the compiler sees them.
 pub(super) struct Sight<'a> {
     pub sources: &'a Where,
@@ -59,14 +51,14 @@ pub(super) fn seed(
     output: Output,
 ) {
     let paths = store.entry(&project.name, identity.id());
-    if project.way != Way::Bind || project.is_throwaway() || !is_cold(&paths) {
+    if project.way != Way::Bind || project.is_throwaway() || !is_unused(&paths) {
         return;
     }
     let started = Instant::now();
     for candidate in candidates(store, project, identity) {
         match candidate.give(store, identity, (&paths, lock), sight, output) {
-            Ok(Came::Nothing) => {}
-            Ok(Came::Of(begun)) => {
+            Ok(None) => {}
+            Ok(Some(begun)) => {
                 let (name, from) = (&project.name, begun.from.short());
                 let what = match begun.units {
                     None => "all".to_owned(),
@@ -90,11 +82,10 @@ pub(super) fn seed(
 
 /// The directories that may be of use, the nearest first.
 fn candidates(store: &Store, project: &Project, identity: &IdentityRecord) -> Vec<Candidate> {
-    let words: Vec<Vec<u8>> = project.words().into_iter().map(OsString::into_vec).collect();
+    let has_plain_script = project.has_plain_script();
     let of = |id| {
         let theirs = store.identity(&project.name, id)?;
-        let is_allowed = theirs.domain() == identity.domain();
-        let drift = theirs.drift_to(identity, &words).filter(|_| is_allowed)?;
+        let drift = theirs.drift_to(identity, has_plain_script)?;
         let origin = Origin { paths: store.entry(&project.name, id) };
         Some(Candidate { identity: theirs, drift, origin })
     };
@@ -116,23 +107,25 @@ impl Candidate {
         (to, lock): (&EntryPaths, &Lock),
         sight: &Sight<'_>,
         output: Output,
-    ) -> Result<Came> {
+    ) -> Result<Option<BegunWith>> {
         let paths = &self.origin.paths;
         // Nobody waits for one directory with another in hand.
         let Some(_theirs) = Lock::try_acquire(&paths.lock(), "larder run")? else {
-            return Ok(Came::Nothing);
+            return Ok(None);
         };
         let (Some(record), false) = (self.origin.record(), Sign::is_shown(&paths.alive())?) else {
-            return Ok(Came::Nothing);
+            return Ok(None);
         };
-        let is_led_alike = || record.loader == Some(cached_directories(sight.sources));
+        let loaders = || BTreeSet::from([cached_directories(sight.sources)]);
         let may_be_handed_over = self.drift.variables.is_empty() && !is_pinned(paths);
-        if (self.drift.system && !is_led_alike()) || (!may_be_handed_over && !is_worth_it(&record))
+        let may_be_copied = is_worth_copying(&record);
+        if (self.drift.system && record.loaders != loaders())
+            || !(may_be_handed_over || may_be_copied)
         {
-            return Ok(Came::Nothing);
+            return Ok(None);
         }
         let Some(_cargo) = CargoLocks::try_hold(&paths.target())? else {
-            return Ok(Came::Nothing);
+            return Ok(None);
         };
         let _progress = Progress::step(output, "looking at what is kept beside");
         let mut sources = sight.sources.clone();
@@ -141,9 +134,12 @@ impl Candidate {
         let plan = reconcile::plan(&seen.situation());
         let (taken, of) = seen.staying(&plan);
         let Some(manifest) = seen.manifest_without(&plan).filter(|_| taken > 0) else {
-            return Ok(Came::Nothing);
+            return Ok(None);
         };
         let is_handed_over = seen.holds() && may_be_handed_over;
+        if !is_handed_over && !may_be_copied {
+            return Ok(None);
+        }
         let units = (!is_handed_over).then_some((taken, of));
         let from = self.identity.id();
         let begun = BegunWith { from, units, why: new_toolchain(&self.identity, identity) };
@@ -151,18 +147,15 @@ impl Candidate {
         if is_handed_over {
             store.hand_over(paths, to, (identity, &begins), lock)?;
         } else {
-            if !is_worth_it(&record) {
-                return Ok(Came::Nothing);
-            }
             let part = Part { left_out: plan.paths, manifest };
             self.origin.copy(store, to, (identity, &begins), Some(&part), lock)?;
         }
-        Ok(Came::Of(begun))
+        Ok(Some(begun))
     }
 }
 
-/// Whether to copy a directory takes less time than to fill it took: both go by what is taken of it.
-fn is_worth_it(record: &EntryRecord) -> bool {
+/// Whether to copy all of a directory takes no longer than its cold build took.
+fn is_worth_copying(record: &EntryRecord) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let copying = record.size as f64 / COPIED;
     record.cold_seconds.is_none_or(|cold| copying <= cold)

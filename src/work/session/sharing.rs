@@ -67,14 +67,19 @@ pub(super) fn pull_when_cold(
 
 /// Whether no build ever succeeded in a directory, or it would be set aside.
 pub(super) fn is_cold(paths: &EntryPaths) -> bool {
-    match atomic::read_json::<EntryRecord>(&paths.record()) {
-        Ok(Some(record)) => {
-            record.successes == 0
-                || record.unkept.is_some()
-                || record.lost_to_another_boot(&boot_id())
-        }
-        Ok(None) | Err(_) => true,
-    }
+    usable(paths).is_none_or(|record| record.successes == 0)
+}
+
+/// Whether nobody ever built in a directory, or it would be set aside: what a build that failed made, the next one needs.
+pub(super) fn is_unused(paths: &EntryPaths) -> bool {
+    usable(paths).is_none_or(|record| record.uses == 0)
+}
+
+/// The record of a directory with which a use can go on.
+pub(super) fn usable(paths: &EntryPaths) -> Option<EntryRecord> {
+    let record = atomic::read_json::<EntryRecord>(&paths.record()).ok()??;
+    let is_usable = record.unkept.is_none() && !record.lost_to_another_boot(&boot_id());
+    is_usable.then_some(record)
 }
 
 impl Session<'_> {

@@ -99,7 +99,7 @@ impl Seen {
     /// Under another system units stay of which all is known that they looked up, if no program of theirs would load
     /// another library.
     pub(super) fn look_at_drift(&mut self, drift: &Drift, place: &Where) {
-        if drift.command || !drift.variables.is_empty() {
+        if !drift.variables.is_empty() {
             // What is beside Cargo's files has no hash in its name: it may be another variant's, or nobody's here.
             let makers: BTreeSet<&String> = self.suspects.extras.values().flatten().collect();
             let units = self.layout.units().enumerate();
