@@ -15,6 +15,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -348,11 +349,16 @@ impl<'a> Reader<'a> {
             let after = vec![format!(". \"{}\"\n", self.surroundings.snippet)];
             self.plan.hunks.push(Hunk { line, before: vec![], after });
         }
-        for (at, insert) in &self.inserts {
+        // From the end, so that what is put into a line moves nothing that is still to come.
+        let mut changed: BTreeMap<usize, String> = BTreeMap::new();
+        for (at, insert) in self.inserts.iter().rev() {
             let line = line_of(self.text, *at);
-            let (left, right) = lines[line].split_at(at - starts[line]);
-            let after = vec![format!("{left}{insert}{right}")];
-            self.plan.hunks.push(Hunk { line, before: vec![lines[line].to_owned()], after });
+            let text = changed.entry(line).or_insert_with(|| lines[line].to_owned());
+            text.insert_str(at - starts[line], insert);
+        }
+        for (line, after) in changed {
+            let before = vec![lines[line].to_owned()];
+            self.plan.hunks.push(Hunk { line, before, after: vec![after] });
         }
         self.plan.hunks.sort_by_key(|hunk| (hunk.line, hunk.before.len()));
         self.plan

@@ -577,13 +577,28 @@ fn wherever_larder_is_killed_the_next_build_is_right() {
 #[test]
 fn two_at_once_wait_for_each_other() {
     let mut kitchen = Kitchen::go();
-    // Long enough for the wait to be worth a word, however fast the machine is.
-    kitchen.script = format!("mkdir ../alone && sleep 1 && {GO_BUILD} && rmdir ../alone");
-    let start = || kitchen.run_command().stderr(Stdio::piped()).spawn().unwrap();
-    let both = [start(), start()];
-    let both = both.map(|child| Said::of(&child.wait_with_output().unwrap()).succeeds());
-    let waited = both.iter().filter(|said| said.stderr.contains("waiting for"));
-    assert_eq!(waited.count(), 1, "{both:#?}");
+    // The one builds until the other has said that it waits, however slow the machine is.
+    let go = "i=0; until [ -e ../go ] || [ $i = 600 ]; do i=$((i + 1)); sleep 0.1; done";
+    kitchen.script = format!("mkdir ../alone && {go} && {GO_BUILD} && rmdir ../alone");
+    let words = ["one", "other"].map(|name| kitchen.world.path(name));
+    let start = |words: &PathBuf| {
+        let file = fs::File::create(words).unwrap();
+        kitchen.run_command().stderr(file).spawn().unwrap()
+    };
+    let both = [start(&words[0]), start(&words[1])];
+    let waiting = || {
+        let said = words.iter().map(|words| fs::read_to_string(words).unwrap());
+        said.filter(|said| said.contains("waiting for")).count()
+    };
+    let waits = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        waiting() > 0
+    });
+    fs::write(kitchen.world.path("go"), "").unwrap();
+    for child in both {
+        Said::of(&child.wait_with_output().unwrap()).succeeds();
+    }
+    assert!(waits && waiting() == 1, "{:#?}", words.map(fs::read_to_string));
     assert_eq!(kitchen.world.last_entry()["uses"], 2);
     kitchen.is_right();
 }
