@@ -108,6 +108,7 @@ deny:
 soak: mkosi-setup test-setup share-setup staleness-trixie power-loss
 	LARDER_STALENESS=new-layout $(STALENESS)
 	LARDER_STALENESS=seeded $(STALENESS)
+	LARDER_STALENESS=seeded-before $(STALENESS)
 	cargo test $(CARGO_FLAGS) --test host -- --ignored --nocapture --test-threads=1 soak_
 	cargo test $(CARGO_FLAGS) --test mkosi -- --ignored --test-threads=1 soak_
 	LARDER_CRASH=all cargo test $(CARGO_FLAGS) --test host -- --nocapture crash::

@@ -215,6 +215,23 @@ fn what_was_changed_in_unpacked_packages_is_not_compiled() {
 }
 
 #[test]
+fn a_seed_takes_packages_with_what_was_unpacked_for_them() {
+    let market = Market::new();
+    market.uses_registry("bread");
+    let source = market.path("bread");
+    let build = |more: &[&str]| {
+        let words = ["run", "bread", "--source", source.to_str().unwrap(), "--", "cargo", "build"];
+        let mut command = market.world.larder_command(&[&words[..], &["--release"], more].concat());
+        command.current_dir(&source).env("CARGO_NET_GIT_FETCH_WITH_CLI", "true");
+        Said::of(&command.output().unwrap()).succeeds()
+    };
+    assert!(build(&[]).stderr.contains("Compiling grain"));
+    let said = build(&["--keep-going"]);
+    assert!(said.stderr.contains("bread begins with 2 of 2 units"), "{said:#?}");
+    assert!(!said.stderr.contains("Compiling"), "{said:#?}");
+}
+
+#[test]
 fn what_was_compiled_from_changed_packages_goes() {
     let back = "sed -i 's/{ 2/{ 1/' $g/src/lib.rs; touch -d @1 $g/src/lib.rs; touch $g/.cargo-ok";
     for (poison, after) in [(POISON[0].1, ""), (POISON[2].1, ""), (POISON[0].1, back)] {

@@ -1,6 +1,7 @@
 //! A directory that begins with what of the nearest one holds for it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -174,36 +175,68 @@ fn what_another_command_left_beside_the_units_is_not_taken() {
     }
 }
 
-/// A program that prints what lies beside where it is.
-fn where_it_is(world: &World) -> PathBuf {
-    let tool = world.path("tool.rs");
-    fs::write(&tool, "fn main() { let me = std::env::current_exe().unwrap(); print!(\"{}\", std::fs::read_to_string(me.parent().unwrap().join(\"../data\")).unwrap()); }").unwrap();
-    let made = world.path("tool");
-    run(world.command("rustc").arg(&tool).arg("-o").arg(&made));
-    made
+/// Runs the program that a variable names.
+const RUNS: &str = r#"use std::{env, fs, process::Command};
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let said = Command::new(env::var("FLOUR_TOOL").unwrap()).output().unwrap().stdout;
+    let kind = String::from_utf8(said).unwrap();
+    let out = env::var("OUT_DIR").unwrap();
+    fs::write(format!("{out}/kind.rs"), format!("pub const KIND: &str = {:?};", kind.trim())).unwrap();
 }
+"#;
 
-/// A program that asks where it is, by the links that lead to it.
-#[test]
-fn a_program_behind_a_link_that_leads_elsewhere_is_another_one() {
+/// Prints what lies beside where it is.
+const TOOL: &str = r#"fn main() {
+    let data = std::env::current_exe().unwrap().parent().unwrap().join("../data");
+    print!("{}", std::fs::read_to_string(data).unwrap());
+}
+"#;
+
+/// Two versions of a directory have the same program, and a link leads to the one and to the other. `tool` says how the
+/// build starts it, where the link is `current` in the world.
+fn is_seen_behind_a_link(tool: impl Fn(&World) -> PathBuf) {
     let world = World::new();
-    let script = "use std::{env, fs, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let tool = format!(\"{}/bin/tool\", env::var(\"FLOUR_DIR\").unwrap());\n    let said = Command::new(tool).output().unwrap().stdout;\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", String::from_utf8(said).unwrap().trim())).unwrap();\n}\n";
-    world.write("flour/build.rs", script);
-    let made = where_it_is(&world);
+    world.write("flour/build.rs", RUNS);
+    let (source, made) = (world.path("tool.rs"), world.path("tool"));
+    fs::write(&source, TOOL).unwrap();
+    run(world.command("rustc").arg(&source).arg("-o").arg(&made));
     for version in ["one", "two"] {
         let bin = world.path(&format!("versions/{version}/bin"));
         fs::create_dir_all(&bin).unwrap();
         fs::copy(&made, bin.join("tool")).unwrap();
         fs::write(bin.join("../data"), version).unwrap();
     }
-    for version in ["one", "two", "one"] {
-        let _ = fs::remove_file(world.path("sdk"));
-        std::os::unix::fs::symlink(world.path(&format!("versions/{version}")), world.path("sdk"))
-            .unwrap();
-        build(&world);
+    let current = world.path("current");
+    // In one directory, and where a variable that names all of it makes each another identity.
+    for (version, names_all) in
+        ["one", "two", "one"].iter().flat_map(|it| [(it, false), (it, true)])
+    {
+        let _ = fs::remove_file(&current);
+        symlink(world.path(&format!("versions/{version}")), &current).unwrap();
+        let mut command = world.run_command(&BUILD);
+        command.envs(names_all.then_some(("FLOUR_DIR", &current)));
+        run(command.env("FLOUR_TOOL", tool(&world)));
         let said = world.command(world.source().join("target/release/bread")).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{version} 7\n"));
     }
+}
+
+#[test]
+fn a_program_behind_a_link_that_leads_elsewhere_is_another_one() {
+    is_seen_behind_a_link(|world| world.path("current/bin/tool"));
+}
+
+/// A script's interpreter can ask where it is, too.
+#[test]
+fn an_interpreter_behind_a_link_that_leads_elsewhere_is_another_one() {
+    is_seen_behind_a_link(|world| {
+        let script = world.path("script");
+        let interpreter = world.path("current/bin/tool");
+        fs::write(&script, format!("#!{}\n", interpreter.display())).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        script
+    });
 }
 
 #[test]
@@ -291,32 +324,6 @@ fn a_directory_in_which_a_build_failed_is_gone_on_with() {
     let said = world.run(&BUILD).succeeds();
     assert!(!said.stderr.contains("begins with"), "{said:?}");
     assert_eq!(world.binary(), world.cold());
-}
-
-/// A script's interpreter can ask where it is, too.
-#[test]
-fn an_interpreter_behind_a_link_that_leads_elsewhere_is_another_one() {
-    let world = World::new();
-    let reads = "use std::{env, fs, process::Command};\nfn main() {\n    println!(\"cargo:rerun-if-changed=build.rs\");\n    let said = Command::new(env::var(\"FLOUR_SCRIPT\").unwrap()).output().unwrap().stdout;\n    let out = env::var(\"OUT_DIR\").unwrap();\n    fs::write(format!(\"{out}/kind.rs\"), format!(\"pub const KIND: &str = {:?};\", String::from_utf8(said).unwrap().trim())).unwrap();\n}\n";
-    world.write("flour/build.rs", reads);
-    let made = where_it_is(&world);
-    for version in ["one", "two"] {
-        let bin = world.path(&format!("versions/{version}/bin"));
-        fs::create_dir_all(&bin).unwrap();
-        fs::copy(&made, bin.join("tool")).unwrap();
-        fs::write(bin.join("../data"), version).unwrap();
-    }
-    let script = world.path("script");
-    let current = world.path("current");
-    fs::write(&script, format!("#!{}/bin/tool\n", current.display())).unwrap();
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    for version in ["one", "two", "one"] {
-        let _ = fs::remove_file(&current);
-        std::os::unix::fs::symlink(world.path(&format!("versions/{version}")), &current).unwrap();
-        run(world.run_command(&BUILD).env("FLOUR_SCRIPT", &script));
-        let said = world.command(world.source().join("target/release/bread")).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{version} 7\n"));
-    }
 }
 
 #[test]

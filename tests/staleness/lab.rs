@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use filetime::FileTime;
 
-use crate::world::{World, program};
+use crate::world::{Seeds, World, program};
 
 /// Long ago, as dates from packages and commits are.
 const OLD: i64 = 1_000_000_000;
@@ -322,17 +322,15 @@ impl<'w> Lab<'w> {
         self.finish(&child.wait_with_output().unwrap())
     }
 
-    /// Whether the build after the change is to begin with a seed.
-    pub fn is_seeded(&self) -> bool {
-        self.world.is_seeded
-    }
-
-    /// Where seeds are tried: builds go on by another command of Cargo's, by which nothing else is built.
-    pub fn ask_otherwise(&self) {
+    /// Where seeds are tried now: builds go on by another command of Cargo's, by which nothing else is built. Says whether
+    /// the next one has to begin with a seed.
+    pub fn ask_otherwise(&self, when: Seeds) -> bool {
         let mut words = self.words.borrow_mut();
-        if self.world.is_seeded && words.first().is_some_and(|word| word == "cargo") {
+        let asks = self.world.seeds == Some(when) && words[0] == "cargo";
+        if asks {
             words.push("--keep-going".to_owned());
         }
+        asks
     }
 
     /// Starts a build with the tool, in a process group of its own.

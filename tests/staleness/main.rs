@@ -11,7 +11,8 @@
 //! LARDER_STALENESS_TOOL=/a/script …                         another tool, which is only counted
 //! LARDER_STALENESS_EVERY=4 …                                every fourth case
 //! LARDER_STALENESS=new-layout cargo test --test staleness    Cargo's layout from 1.100 on
-//! LARDER_STALENESS=seeded cargo test --test staleness        another directory after the change, which is seeded
+//! LARDER_STALENESS=seeded …                                 another directory after the change, which is seeded
+//! LARDER_STALENESS=seeded-before …                          the same before the change
 //! LARDER_STALENESS_TABLE=FILE …                        appends a line of JSON for each case
 //! LARDER_SUDO=1 …                                      as root through sudo, as make calls it
 //! ```
@@ -42,7 +43,7 @@ use serde::Serialize;
 
 use cases::{Case, Plain};
 use lab::{Built, Lab, Tool};
-use world::World;
+use world::{Seeds, World};
 
 /// How a build after a change came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -163,12 +164,15 @@ impl Case {
         if first.code != 0 {
             return Err(format!("the first build failed: {}", first.text));
         }
+        if lab.ask_otherwise(Seeds::Before) {
+            self.note_seed(&lab.build());
+        }
         (self.change)(lab);
-        lab.ask_otherwise();
+        let is_other = lab.ask_otherwise(Seeds::After);
         let pristine = lab.copy_sources();
         let built = lab.build();
-        if lab.is_seeded() && !built.text.contains("begins with") {
-            say(&format!("not seeded: {}: {}", self.class, self.name));
+        if is_other {
+            self.note_seed(&built);
         }
         let cold = lab.cold(&pristine);
         let verdict = judge(&built, &cold);
@@ -183,7 +187,7 @@ impl Case {
         if verdict != Verdict::Right {
             return Err(format!("{verdict:?}\nwarm: {}\ncold: {}", built.text, cold.text));
         }
-        if self.nothing_to_do && built.compiled > 0 {
+        if self.nothing_to_do && built.compiled > 0 && !is_other {
             return Err(format!("needless rebuild: {}", built.text));
         }
         if built.code == 0 {
@@ -199,6 +203,13 @@ impl Case {
             }
         }
         Ok(())
+    }
+
+    /// Where nothing stays, nothing is taken; how often that is so is told.
+    fn note_seed(&self, built: &Built) {
+        if !built.text.contains("begins with") {
+            say(&format!("not seeded: {}: {}", self.class, self.name));
+        }
     }
 
     fn note(&self, verdict: &Verdict, compiled: usize, same: bool) {

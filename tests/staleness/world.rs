@@ -15,14 +15,22 @@ pub struct World {
     /// `PATH` of all builds.
     pub path: String,
     new_layout: bool,
-    /// Whether the build after the change is by another command of Cargo's, so that its directory begins with what
-    /// that of the first one holds.
-    pub is_seeded: bool,
+    /// When builds go on by another command of Cargo's, so that its directory begins with what that of the first one holds.
+    pub seeds: Option<Seeds>,
+}
+
+/// When a directory begins with what another one holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeds {
+    /// Before the change: it is made of what a seed brought.
+    Before,
+    /// After the change.
+    After,
 }
 
 impl World {
-    /// `LARDER_STALENESS=new-layout` asks for the layout that Cargo has from 1.100 on, `seeded` for another directory
-    /// after the change.
+    /// `LARDER_STALENESS=new-layout` asks for the layout that Cargo has from 1.100 on, `seeded` and
+    /// `seeded-before` for another directory after the change and before it.
     pub fn new() -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let work =
@@ -37,13 +45,18 @@ impl World {
         } else {
             format!("{}/bin:{system}", sysroot.display())
         };
-        let new_layout = match std::env::var("LARDER_STALENESS").as_deref() {
-            Ok("new-layout") => true,
-            Err(_) | Ok("seeded") => false,
-            Ok(other) => panic!("LARDER_STALENESS={other} is unknown; new-layout and seeded are"),
+        let (new_layout, seeds) = match std::env::var("LARDER_STALENESS").as_deref() {
+            Err(_) => (false, None),
+            Ok("new-layout") => (true, None),
+            Ok("seeded") => (false, Some(Seeds::After)),
+            Ok("seeded-before") => (false, Some(Seeds::Before)),
+            Ok(other) => {
+                panic!(
+                    "LARDER_STALENESS={other} is unknown; new-layout, seeded and seeded-before are"
+                )
+            }
         };
-        let is_seeded = std::env::var("LARDER_STALENESS").is_ok_and(|it| it == "seeded");
-        let world = Self { dir, sysroot, path, new_layout, is_seeded };
+        let world = Self { dir, sysroot, path, new_layout, seeds };
         world.look_once();
         world
     }

@@ -40,6 +40,17 @@ pub(crate) struct Downloads {
     pub kept: bool,
 }
 
+impl Downloads {
+    /// Looks for what is in one directory in another one.
+    pub(crate) fn relocate(&mut self, from: &Path, to: &Path) {
+        for place in [&mut self.registry, &mut self.git] {
+            if let Ok(inside) = place.strip_prefix(from) {
+                *place = to.join(inside);
+            }
+        }
+    }
+}
+
 /// Where to look. All paths are absolute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Where {

@@ -129,6 +129,8 @@ impl Candidate {
         };
         let _progress = Progress::step(output, "looking at what is kept beside");
         let mut sources = sight.sources.clone();
+        // What was unpacked for it is with it, and comes along.
+        sources.downloads.relocate(&to.cargo(), &paths.cargo());
         let (succeeded, watch) = (record.last_succeeded(), &mut Stopwatch::default());
         let seen = situation::look(paths, &mut sources, sight.view, succeeded, &self.drift, watch)?;
         let plan = reconcile::plan(&seen.situation());

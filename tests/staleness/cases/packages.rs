@@ -85,7 +85,9 @@ pub fn registry_with(lab: &Lab<'_>, number: &str, more: impl FnOnce(&str)) {
 /// Where the downloads are kept between two builds.
 fn downloads(lab: &Lab<'_>) -> String {
     if lab.is_larder() {
-        return lab.sh(&format!("ls -d '{}'/projects/*/*/cargo", lab.store().display()));
+        let store = lab.store();
+        let latest = format!("ls -t '{}'/projects/*/*/entry.json | head -n 1", store.display());
+        return lab.sh(&format!("dirname \"$({latest})\"")) + "/cargo";
     }
     lab.home().join(".cargo").display().to_string()
 }
