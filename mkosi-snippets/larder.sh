@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # larder.sh: source this in a mkosi build script (any POSIX shell).
 #
 #   larder_run PROJECT [--source DIR] [--require-store] [OPTION...] -- COMMAND [ARGUMENT...]

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Each package is made in a subshell, whose variables its helpers share:
 # shellcheck disable=SC2030,SC2031
 # packages.sh: source this in a mkosi build script (any POSIX shell), with larder.sh beside it or in the store.
@@ -22,6 +23,7 @@
 # What may be set before, for Rust packages alone, and reaches nothing else:
 #   PACKAGES_RUSTFLAGS         flags; behind them come those that .cargo/config.toml has for [build], which RUSTFLAGS
 #                              would hide from cargo, and the package's own
+#   PACKAGES_CONFIG_RUSTFLAGS  "no" leaves out those of .cargo/config.toml
 #   PACKAGES_RUST_ENVIRONMENT  words NAME=VALUE, such as CARGO_PROFILE_RELEASE_LTO=thin
 # And for private repositories GITHUB_TOKEN, or the file $BUILDDIR/.ghtoken. Whatever else is exported reaches the
 # compiler, CARGO_HOME and RUSTUP_HOME among it.
@@ -38,14 +40,19 @@ if ! command -v larder_run >/dev/null; then
     done
 fi
 if ! command -v larder_run >/dev/null; then
-    echo "packages.sh: no larder.sh beside it, and no store, so all is compiled from nothing; copy larder.sh beside it" >&2
+    echo "packages.sh: no larder.sh beside it, and no store, so nothing is kept warm; copy larder.sh beside it" >&2
     larder_run() {
         while [ "$1" != -- ]; do
             shift
         done
         shift
-        [ -z "${LARDER_REQUIRE_STORE:-}" ] || return 125
-        "$@"
+        case ${LARDER_REQUIRE_STORE:-0} in
+            0 | [nN]* | [fF]* | [oO][fF][fF]) "$@" ;;
+            *)
+                echo "packages.sh: no larder.sh and no store, so nothing is run (LARDER_REQUIRE_STORE)" >&2
+                return 125
+                ;;
+        esac
     }
 elif [ ! -x "${LARDER_STORE:-/work/larder}/bin/larder" ] && [ -z "${LARDER_REQUIRE_STORE:-}" ]; then
     # Here, once, and not in the subshell of each package.
@@ -56,6 +63,7 @@ build_rust_package() (
     set -eu
     [ "$#" -ge 3 ] || _packages_usage "build_rust_package PACKAGE VERSION URL [BINARY [FEATURES [RUSTFLAGS [CARGO_PACKAGE]]]]"
     package=$1 version=$2 url=$3 binary=${4:-} features=${5:-} rustflags=${6:-} cargo_package=${7:-$1}
+    _packages_check
     sources=$BUILDROOT/build/$package
     destination=$DESTDIR/usr/bin/$package
     mkdir -p "${destination%/*}"
@@ -65,7 +73,8 @@ build_rust_package() (
         exit
     fi
     _packages_clone
-    RUSTFLAGS="${PACKAGES_RUSTFLAGS:-} $(_packages_configured) $rustflags"
+    configured=$(_packages_configured) || exit
+    RUSTFLAGS="${PACKAGES_RUSTFLAGS:-} $configured $rustflags"
     export RUSTFLAGS
     set -f
     for word in ${PACKAGES_RUST_ENVIRONMENT:-}; do
@@ -90,6 +99,7 @@ make_git_package() (
     [ "$#" -ge 5 ] || _packages_usage "make_git_package PACKAGE VERSION URL COMMAND SOURCE:DESTINATION..."
     package=$1 version=$2 url=$3 build=$4
     shift 4
+    _packages_check
     sources=$BUILDROOT/build/$package
     mkdir -p "$DESTDIR/usr/bin"
     _packages_clone
@@ -111,8 +121,29 @@ make_git_package() (
 
 # _packages_run SCRIPT: in the build root, by bash; larder sees by the sources what can be kept warm.
 _packages_run() {
-    unset PACKAGES_RUSTFLAGS PACKAGES_RUST_ENVIRONMENT
-    larder_run "$package" --source "$sources" -- mkosi-chroot bash -c "$1"
+    unset PACKAGES_RUSTFLAGS PACKAGES_CONFIG_RUSTFLAGS PACKAGES_RUST_ENVIRONMENT
+    larder_run "$(_packages_project)" --source "$sources" -- mkosi-chroot bash -c "$1"
+}
+
+# A package is a directory of its own below build/, which is removed before it is cloned.
+_packages_check() {
+    case /$package/ in
+        // | */./* | */../* | *"//"*)
+            echo "packages.sh: \"$package\" is no name of a package; give it a name such as foo, or foo/bar" >&2
+            exit 2
+            ;;
+    esac
+}
+
+# The name of the package, as larder has names of projects: what is another character there makes it unlike all others.
+_packages_project() {
+    case $package in
+        *[!A-Za-z0-9._-]* | [.-]*)
+            plain=$(printf '%s' "$package" | tr -c 'A-Za-z0-9._-' '-')
+            printf 'package-%s-%s\n' "$plain" "$(printf '%s' "$package" | cksum | cut -d ' ' -f 1)"
+            ;;
+        *) printf '%s\n' "$package" ;;
+    esac
 }
 
 _packages_usage() {
@@ -172,17 +203,28 @@ _packages_git() (
     exec git "$@"
 )
 
-# The flags of .cargo/config.toml, in the order they are there: `rustflags` of [build], a list or one text.
+# The flags of .cargo/config.toml, in the order they are there: `rustflags` of [build], a list or one text. What is
+# written in another way is refused, for to leave it out would make other bytes.
 _packages_configured() {
-    [ -f "$sources/.cargo/config.toml" ] || return 0
+    config=$sources/.cargo/config.toml
+    if [ "${PACKAGES_CONFIG_RUSTFLAGS:-}" = no ] || [ ! -f "$config" ] || ! grep -q rustflags "$config"; then
+        return 0
+    fi
     # shellcheck disable=SC2016 # the dollar is awk's
-    awk '
-        !open && /^[ \t]*\[/ { section = $0; gsub(/[] \t["]|#.*/, "", section); next }
+    tr -d '\r' <"$config" | awk '
+        /"""|\047\047\047/ { refused = 1; exit }
+        !open && /^[ \t]*\[/ { section = $0; gsub(/[] \t["\047]|#.*/, "", section); next }
         !open {
             line = $0
-            key = section == "build" ? "rustflags" : section == "" ? "build.rustflags" : ""
             sub(/^[ \t]+/, "", line)
-            if (key == "" || index(line, key) != 1 || substr(line, length(key) + 1) !~ /^[ \t]*=/) next
+            if (line !~ /^[^#]*=/) next
+            key = line
+            sub(/[ \t]*=.*/, "", key)
+            gsub(/[ \t"\047]/, "", key)
+            # An inline table, or a key with an escape in it.
+            if (section == "" && key == "build" || key ~ /\\/) { refused = 1; exit }
+            if (section == "build" && key != "rustflags" || section == "" && key != "build.rustflags") next
+            if (section != "build" && section != "") next
             sub(/^[^=]*=[ \t]*/, "", line)
             open = substr(line, 1, 1) == "[" ? "]" : "text"
             $0 = line
@@ -191,17 +233,27 @@ _packages_configured() {
             quote = ""
             for (at = 1; at <= length($0) && open; at++) {
                 c = substr($0, at, 1)
-                if (quote == "\"" && c == "\\") flag = flag substr($0, ++at, 1)
+                if (quote == "\"" && c == "\\") {
+                    c = substr($0, ++at, 1)
+                    if (c != "\"" && c != "\\") { refused = 1; exit }
+                    flag = flag c
+                }
                 else if (c == quote) { flags = flags (flags == "" ? "" : " ") flag; quote = ""; if (open == "text") open = "" }
                 else if (quote != "") flag = flag c
                 else if (c == "\"" || c == "\047") { quote = c; flag = "" }
                 else if (c == "#") break
                 else if (c == open) open = ""
             }
+            if (quote != "") { refused = 1; exit }
             if (open == "text") open = ""
         }
-        END { print flags }
-    ' "$sources/.cargo/config.toml"
+        END {
+            if (refused || open) exit 1
+            print flags
+        }
+    ' && return
+    echo "$package: packages.sh cannot read the rustflags of .cargo/config.toml; write them in [build], as a list of plain texts" >&2
+    return 1
 }
 
 # How the package was made: "warm" if larder found what an earlier build had left.
@@ -209,7 +261,7 @@ _packages_how() {
     larder=${LARDER_STORE:-/work/larder}/bin/larder
     last=
     if [ -x "$larder" ]; then
-        last=$("$larder" history "$package" --since 1d --last 1 --json 2>/dev/null | tr -d ' \n') || last=
+        last=$("$larder" history "$(_packages_project)" --since 1d --last 1 --json 2>/dev/null | tr -d ' \n') || last=
     fi
     case $last in
         *'"cold":false'*) echo warm ;;

@@ -137,7 +137,7 @@ pub(crate) struct InitArgs {
     #[arg(long, requires = "apply")]
     pub force: bool,
     /// Take back what was done for this repository; the store stays
-    #[arg(long, conflicts_with_all = ["apply", "image"])]
+    #[arg(long, conflicts_with = "apply")]
     pub undo: bool,
     /// Print the report as JSON
     #[arg(long)]

@@ -44,6 +44,7 @@ mod share_limits;
 mod share_network;
 mod share_replica;
 mod share_server;
+mod snippets;
 mod sound;
 mod storm;
 mod strangers;

@@ -18,7 +18,12 @@ const IMAGE: &str = "[Include]\nInclude=shared/mkosi.conf\nInclude=modules/commo
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Run(String),
-    Write { file: String, text: String },
+    Write {
+        file: String,
+        text: String,
+    },
+    /// Lines for the end of the Makefile.
+    Make(String),
 }
 
 /// What the page has a maintainer do who chooses one of its two ways.
@@ -42,6 +47,7 @@ fn steps(way: &str) -> Vec<Step> {
                     let text = block.join("\n") + "\n";
                     steps.push(Step::Write { file: file.to_owned(), text });
                 }
+                ("make", true) => steps.push(Step::Make(block.join("\n") + "\n")),
                 _ => {}
             }
             mark.clear();
@@ -107,6 +113,11 @@ impl Maintainer {
             match step {
                 Step::Run(line) => said += &self.sh(line).text,
                 Step::Write { file, text } => fs::write(self.dir.join(file), text).unwrap(),
+                Step::Make(lines) => {
+                    let file = self.dir.join("Makefile");
+                    let text = fs::read_to_string(&file).unwrap();
+                    fs::write(file, text + "\n" + lines).unwrap();
+                }
             }
         }
         said
@@ -153,11 +164,24 @@ fn follow(way: &str, reader: impl Fn(&Maintainer)) {
     assert_eq!(own.sh("git status --porcelain --ignored=no").text, "", "asking writes nothing");
     own.follow(&steps[1..committed]);
     reader(&own);
+    // Asked again, larder has nothing to add.
+    let Step::Run(ask) = &steps[0] else { panic!("{:?}", steps[0]) };
+    let said = own.sh(ask).text;
+    assert!(said.contains("The build scripts run larder already."), "{said}");
+    assert!(!said.contains("does it:") && !said.contains("_packages_"), "{said}");
     let said = own.follow(&steps[committed..]);
     assert!(said.contains("larder_run: no store at"), "{said}");
     own.sh("diff -r --no-dereference mkosi.output/before mkosi.output/kitchen");
     for project in RUST {
         assert_eq!(own.compiled(project), 0, "{project}, the second time");
+    }
+    // The lines for the Makefile give the option to who has a store, and to nobody else.
+    for (store, is_found) in [("/var/cache/larder", true), ("/nowhere", false)] {
+        let said = own.sh(&format!("make build IMAGE=kitchen LARDER={store}")).text;
+        assert_eq!(!said.contains("larder_run: no store at"), is_found, "{said}");
+    }
+    for project in RUST {
+        assert_eq!(own.compiled(project), 0, "{project}, by make");
     }
     // A commit in one of three packages that are made from one repository: only what it changed.
     own.sh("echo '// Shinier.' >> upstream/tea/kettle/src/main.rs && git -C upstream/tea commit -qam Shine && git -C upstream/tea tag -f v1.5.0");

@@ -14,6 +14,7 @@ mod depot;
 mod fleet;
 mod forms;
 mod image;
+mod scripts;
 mod settings;
 
 use std::fs;

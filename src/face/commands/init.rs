@@ -10,8 +10,8 @@ mod scripts;
 mod search;
 mod undo;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -28,6 +28,7 @@ use report::{Image, Initialised};
 use scripts::Work;
 
 pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output) -> Result<u8> {
+    let again = Again::new(store.as_deref(), arguments);
     let path = std::path::absolute(StorePath::find(store).path())?;
     let here = std::env::current_dir()
         .context("the current directory is gone; change to the image repository")?;
@@ -45,7 +46,7 @@ pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output)
     mkosi::check_path(store.root())?;
     let binary_replaced = store.install_binary()?;
     atomic::write(&store.snippet(), SNIPPET.as_bytes(), 0o644)?;
-    let mut report = Initialised::new(&store, version, binary_replaced);
+    let mut report = Initialised::new(&store, version, binary_replaced, again);
     for ((name, words), before) in images.iter().zip(&before) {
         let include = provide(&mkosi, words, before, &store)?;
         report.images.push(Image::new(name.clone(), include, before, store.root()));
@@ -61,6 +62,35 @@ pub(super) fn init(store: Option<PathBuf>, arguments: &InitArgs, output: Output)
     report.take(work, arguments.apply);
     output.report(&report, arguments.json)?;
     Ok(DONE)
+}
+
+/// The command line that was given, to be given once more with one more option.
+pub(super) struct Again {
+    store: Vec<OsString>,
+    rest: Vec<OsString>,
+}
+
+impl Again {
+    fn new(store: Option<&Path>, arguments: &InitArgs) -> Self {
+        let two = |name: &str, value: &OsStr| [OsString::from(name), value.to_owned()];
+        let mut rest: Vec<OsString> = Vec::new();
+        if arguments.mkosi != "mkosi" {
+            rest.extend(two("--mkosi", OsStr::new(&arguments.mkosi)));
+        }
+        rest.extend(arguments.image.iter().flat_map(|name| two("--image", OsStr::new(name))));
+        if !arguments.arguments.is_empty() {
+            rest.push("--".into());
+            rest.extend(arguments.arguments.iter().cloned());
+        }
+        let store = store.map(|path| two("--store", path.as_os_str()));
+        Self { store: store.into_iter().flatten().collect(), rest }
+    }
+
+    /// The command, for people.
+    fn with(&self, option: &str) -> String {
+        let words = [vec!["larder".into()], self.store.clone(), vec!["init".into(), option.into()]];
+        mkosi::arguments::shown(&[words.concat(), self.rest.clone()].concat())
+    }
 }
 
 /// What is said of every image before anything is made.

@@ -162,6 +162,9 @@ fn program(words: &[Word], inside: bool) -> CommandKind {
             "it sets variables for this command alone; export them, or set them with `env` behind larder_run".to_owned(),
         ),
         [first, ..] if is_unclear(first.raw) && !is_assignment(first.raw) => CommandKind::Unclear,
+        [first, rest @ ..] if may_be_compiler(first.raw) && builds(rest) => CommandKind::Unknown(
+            "its words do not tell what it starts; where that is cargo or go, put `larder_run NAME --source DIR --` before it".to_owned(),
+        ),
         [Word { raw: "cmake", .. }, Word { raw: "--build", .. }, ..] => CommandKind::Unclear,
         _ => CommandKind::Other,
     }
@@ -173,6 +176,16 @@ pub(super) fn is_unclear(raw: &str) -> bool {
     ["make", "gmake", "ninja", "just"].contains(&raw)
         || raw.starts_with("./")
         || script.contains('/') && script.strip_suffix(".sh").is_some()
+}
+
+/// Whether a program is named by a variable, or calls cargo in its own way.
+fn may_be_compiler(raw: &str) -> bool {
+    raw.trim_start_matches('"').starts_with('$') || raw == "cross"
+}
+
+/// Whether words are those behind `cargo` or `go` when something is compiled.
+fn builds(words: &[Word]) -> bool {
+    matches!(subcommand(words), Some("build" | "b" | "rustc" | "install"))
 }
 
 /// Whether a word as it is written gives a variable a value.
@@ -270,7 +283,7 @@ fn shell(words: &[Word], inside: bool) -> CommandKind {
         None if compiles => {
             unknown("its text cannot be followed; put larder_run before it by hand")
         }
-        None => CommandKind::Other,
+        None => of_text(&text),
         Some(found) => match found.as_slice() {
             [(tool, directory), rest @ ..] if rest.iter().all(|one| one.1 == *directory) => {
                 // Where the text goes nowhere, it is where the script is.
@@ -278,10 +291,22 @@ fn shell(words: &[Word], inside: bool) -> CommandKind {
                 let directory = moved.then(|| directory.clone());
                 CommandKind::Compiles { tool: tool.clone(), inside, directory }
             }
-            [] => CommandKind::Other,
+            [] => of_text(&text),
             _ => unknown("it compiles in more than one directory; give each a command of its own"),
         },
     }
+}
+
+/// A text in which neither cargo nor go is called by its name.
+fn of_text(text: &str) -> CommandKind {
+    let unclear = |piece: &Piece| match piece {
+        Piece::Command { words, .. } => skip_assignments(words)
+            .first()
+            .is_some_and(|word| is_unclear(word.raw) && !is_assignment(word.raw)),
+        _ => false,
+    };
+    let pieces = lexer::pieces(text).unwrap_or_default();
+    if pieces.iter().any(unclear) { CommandKind::Unclear } else { CommandKind::Other }
 }
 
 /// A script that a shell is given by its path.

@@ -75,7 +75,12 @@ struct Lexer<'a> {
     /// `case` blocks that are open, each with the number of parentheses open when it began.
     cases: Vec<usize>,
     parentheses: usize,
+    /// How many substitutions and quotes are open around what is read.
+    depth: usize,
 }
+
+/// No script that anybody writes has quotes in substitutions in quotes so deep.
+const DEPTH: usize = 200;
 
 impl<'a> Lexer<'a> {
     fn new(text: &'a str) -> Self {
@@ -88,6 +93,7 @@ impl<'a> Lexer<'a> {
             documents: Vec::new(),
             cases: Vec::new(),
             parentheses: 0,
+            depth: 0,
         }
     }
 
@@ -285,6 +291,10 @@ impl<'a> Lexer<'a> {
     /// Goes past a character, or past what is quoted or substituted.
     fn skip_part(&mut self) -> Result<(), Unclosed> {
         let start = self.at;
+        if self.depth == DEPTH {
+            return Err(Unclosed(start));
+        }
+        self.depth += 1;
         match self.peek(0) {
             b'\\' => self.at = (self.at + 2).min(self.text.len()),
             b'\'' => {
@@ -309,6 +319,7 @@ impl<'a> Lexer<'a> {
             }
             _ => self.at += 1,
         }
+        self.depth -= 1;
         // Never in the middle of a character.
         while !self.text.is_char_boundary(self.at) {
             self.at += 1;
@@ -406,6 +417,14 @@ mod tests {
             commands(script),
             ["a=(cargo build # it's one\n)", "local b+=(c d) e", "x $(f # it's two\n)"]
         );
+    }
+
+    #[test]
+    fn what_is_too_deep_is_refused() {
+        for open in ["$(", "${", "\"$("] {
+            assert!(pieces(&open.repeat(100_000)).is_err(), "{open}");
+        }
+        assert!(pieces(&"(".repeat(200_000)).is_ok());
     }
 
     #[test]

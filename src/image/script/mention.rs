@@ -4,32 +4,118 @@
 //! names in it. It is compared with the paths that there are, part by part from its end. A name is no proof that
 //! the script is started: this is as far as words tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::scope::{is_name, leading};
+use super::start::{self, Uses};
 
-/// Which of the candidates are named, by way of each other, beginning with what `start` says: each with the
-/// place of the file that names it, in `start` or, counted on, among the candidates.
-pub(crate) fn named(start: &[(&Path, &str)], candidates: &[(&Path, &str)]) -> Vec<(usize, usize)> {
-    let mut known: Vec<(usize, Names)> = Vec::new();
-    for (place, (path, text)) in start.iter().enumerate() {
-        known.push((place, Names::of(path, text)));
-    }
-    let mut found: Vec<(usize, usize)> = Vec::new();
+/// A script that another one names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mention {
+    /// The place of the script, in `start` or, counted on, among the candidates.
+    pub script: usize,
+    /// That of the one that names it.
+    pub by: usize,
+    pub way: Way,
+}
+
+/// What the words say of a script that they name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is started or sourced by what is started itself, and copied by nobody.
+    Started,
+    /// It is copied, linked to or read by a program: what is in it may come to be elsewhere.
+    Copied,
+    /// It is named, and nothing tells what for.
+    Named,
+}
+
+/// Which of the candidates are named, by way of each other, beginning with what `start` says; and which of `start`
+/// are copied besides.
+pub(crate) fn named(start: &[(&Path, &str)], candidates: &[(&Path, &str)]) -> Vec<Mention> {
+    let all = [start, candidates].concat();
+    let mut search = Search { all: &all, known: Vec::new() };
+    search
+        .known
+        .extend((0..start.len()).map(|place| (place, Names::of(all[place].0, all[place].1))));
+    let mut found: Vec<Mention> = Vec::new();
     loop {
-        let new: Vec<(usize, usize)> = (0..candidates.len())
-            .filter(|index| found.iter().all(|(known, _)| known != index))
-            .filter_map(|index| Some((index, who_names(index, candidates, &known)?)))
+        let is_new = |place: &usize| found.iter().all(|known| known.script != *place);
+        let new: Vec<Mention> = (start.len()..all.len())
+            .filter(is_new)
+            .filter_map(|script| {
+                let by = search.who(script, |names| names.paths.as_slice(), |_| true)?;
+                Some(Mention { script, by, way: Way::Named })
+            })
             .collect();
         if new.is_empty() {
-            return found;
+            break;
         }
-        for (index, _) in &new {
-            let (path, text) = candidates[*index];
-            known.push((start.len() + index, Names::of(path, text)));
+        for Mention { script, .. } in &new {
+            search.known.push((*script, Names::of(all[*script].0, all[*script].1)));
         }
         found.extend(new);
+    }
+    search.follow_starts(start.len(), &mut found);
+    let copied = |script| {
+        let by = search.who(script, |names| names.copied.as_slice(), |_| true)?;
+        Some(Mention { script, by, way: Way::Copied })
+    };
+    for mention in &mut found {
+        *mention = copied(mention.script).unwrap_or_else(|| mention.clone());
+    }
+    found.extend((0..start.len()).filter_map(copied));
+    found
+}
+
+/// All scripts, and what those name that are known.
+struct Search<'a> {
+    all: &'a [(&'a Path, &'a str)],
+    known: Vec<(usize, Names<'a>)>,
+}
+
+impl Search<'_> {
+    /// Which of the known scripts uses another one in some way.
+    fn who(
+        &self,
+        script: usize,
+        uses: impl for<'b> Fn(&'b Names) -> &'b [String],
+        counts: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let path = self.all[script].0;
+        let same = self.all.iter().filter(|(other, _)| other.file_name() == path.file_name());
+        let alone = same.count() == 1;
+        let is_word = |word: &str| {
+            self.known.iter().any(|(_, names)| words(&names.code).any(|one| one == word))
+        };
+        let by = |(place, names): &&(usize, Names)| {
+            let near = names.dir.is_some() && names.dir == path.parent();
+            *place != script
+                && counts(*place)
+                && uses(names).iter().any(|named| fits(named, path, near, alone, &is_word))
+        };
+        self.known.iter().find(by).map(|(place, _)| *place)
+    }
+
+    /// Marks what is started, by way of each other, beginning with the first scripts.
+    fn follow_starts(&self, first: usize, found: &mut [Mention]) {
+        let mut started: BTreeSet<usize> = (0..first).collect();
+        loop {
+            let mut is_done = true;
+            for mention in found.iter_mut().filter(|mention| mention.way == Way::Named) {
+                let counts = |place| started.contains(&place);
+                if let Some(by) = self.who(mention.script, |names| names.started.as_slice(), counts)
+                {
+                    *mention = Mention { by, way: Way::Started, ..*mention };
+                    started.insert(mention.script);
+                    is_done = false;
+                }
+            }
+            if is_done {
+                return;
+            }
+        }
     }
 }
 
@@ -40,6 +126,10 @@ struct Names<'a> {
     code: String,
     /// The paths in it, with what its variables hold.
     paths: Vec<String>,
+    /// Those of them that it starts.
+    started: Vec<String>,
+    /// Those of them that it copies.
+    copied: Vec<String>,
 }
 
 impl<'a> Names<'a> {
@@ -48,11 +138,17 @@ impl<'a> Names<'a> {
         let code = lines.fold(String::new(), |code, line| code + line + "\n");
         let code = code.replace(['"', '\''], "");
         let variables = variables(&code);
-        let paths = words(&code).filter(|word| word.contains('/'));
-        let mut paths: Vec<String> = paths.flat_map(|word| forms(word, &variables)).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        Self { dir: path.parent(), code, paths }
+        let paths = |text: &str| {
+            let all = words(text).flat_map(|word| forms(word, &variables));
+            let mut paths: Vec<String> = all.filter(|path| path.contains('/')).collect();
+            paths.sort_unstable();
+            paths.dedup();
+            paths
+        };
+        let Uses { started, copied, .. } = start::uses(text);
+        let [named, started, copied] =
+            [paths(&code), paths(&started.join(" ")), paths(&copied.join(" "))];
+        Self { dir: path.parent(), code, paths: named, started, copied }
     }
 }
 
@@ -91,23 +187,6 @@ fn forms(word: &str, variables: &BTreeMap<&str, Option<&str>>) -> Vec<String> {
     forms
 }
 
-fn who_names(
-    index: usize,
-    candidates: &[(&Path, &str)],
-    known: &[(usize, Names)],
-) -> Option<usize> {
-    let path = candidates[index].0;
-    let same = candidates.iter().filter(|(other, _)| other.file_name() == path.file_name());
-    let alone = same.count() == 1;
-    let is_word =
-        |word: &str| known.iter().any(|(_, names)| words(&names.code).any(|one| one == word));
-    let by = |names: &Names| {
-        let near = names.dir.is_some() && names.dir == path.parent();
-        names.paths.iter().any(|named| fits(named, path, near, alone, &is_word))
-    };
-    known.iter().find(|(_, names)| by(names)).map(|(place, _)| *place)
-}
-
 /// Whether a path with variables is that of a file. What a variable would have to hold has to be a word somewhere;
 /// where no directory is named, the file has to be beside, or the only one of its name.
 fn fits(
@@ -120,14 +199,15 @@ fn fits(
     let parts: Vec<&str> = named.split('/').filter(|part| *part != ".").collect();
     let mut own = path.components().rev().filter_map(|part| part.as_os_str().to_str());
     let mut bound: BTreeMap<&str, String> = BTreeMap::new();
-    let mut directories = 0;
-    let mut literal = false;
+    let (mut directories, mut literal) = (0, false);
+    // `$from/*` is the name of nothing.
+    let is_open =
+        |part: &str| part == "*" || leading(part).is_some_and(|(_, rest)| rest.is_empty());
+    let near = near && parts.last().is_some_and(|part| !is_open(part));
     for (index, part) in parts.iter().enumerate().rev() {
         let is_last = index + 1 == parts.len();
-        let is_open = part.is_empty()
-            || *part == ".."
-            || leading(part).is_some_and(|(_, rest)| rest.is_empty());
-        if index == 0 && is_open && !is_last {
+        let is_above = part.is_empty() || *part == ".." || is_open(part);
+        if index == 0 && is_above && !is_last {
             break;
         }
         let Some(own) = own.next() else { return false };
@@ -167,8 +247,19 @@ mod tests {
         let candidates: Vec<(&Path, &str)> =
             candidates.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
         let found = named(&[(Path::new("os/mkosi.build"), start)], &candidates);
-        let mut names: Vec<String> =
-            found.iter().map(|(index, _)| candidates[*index].0.display().to_string()).collect();
+        let name = |mention: &Mention| {
+            let sign = match mention.way {
+                Way::Started => "",
+                Way::Copied => " copied",
+                Way::Named => " named",
+            };
+            mention
+                .script
+                .checked_sub(1)
+                .map_or("start".into(), |at| candidates[at].0.display().to_string())
+                + sign
+        };
+        let mut names: Vec<String> = found.iter().map(name).collect();
         names.sort();
         names
     }
@@ -216,5 +307,20 @@ mod tests {
             ["os/beside.sh"]
         );
         assert_eq!(names("$R/rebuild.sh p/a/build.sh.txt\n", &files), none);
+    }
+
+    #[test]
+    fn what_is_only_named_or_copied_is_told_from_what_is_started() {
+        let files = [("os/a.sh", "b=$HERE/parts/b.sh\n$b\n"), ("os/parts/b.sh", "cargo build\n")];
+        assert_eq!(names("./a.sh\n", &files), ["os/a.sh", "os/parts/b.sh"]);
+        // What is started by what nobody starts is started by nobody.
+        assert_eq!(names("echo ./a.sh\n", &files), ["os/a.sh named", "os/parts/b.sh named"]);
+        for copy in ["install -m 755 ./a.sh x", "cat ./a.sh | sh", "sh < ./a.sh"] {
+            assert_eq!(names(&format!("{copy}\n./a.sh\n"), &files)[0], "os/a.sh copied", "{copy}");
+        }
+        assert_eq!(names("./a.sh\ncp -r \"$from\"/* x\n", &files)[0], "os/a.sh");
+        assert_eq!(names("os/a.sh\ncp -r os/* x\n", &files)[0], "os/a.sh copied");
+        let alone = [("os/a.sh", "cp ./mkosi.build /tmp\n")];
+        assert_eq!(names(". ./a.sh\n", &alone), ["os/a.sh", "start copied"]);
     }
 }

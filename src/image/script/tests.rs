@@ -349,6 +349,52 @@ fn what_may_compile_anything_is_named() {
     assert_eq!(found.unclear, wanted.map(|(line, name)| (line, name.to_owned())));
 }
 
+#[test]
+fn a_program_that_the_words_do_not_tell_is_named() {
+    for (script, left, unclear) in [
+        ("\"${CARGO:-cargo}\" build --release\n", 1, 0),
+        ("mkosi-chroot $CARGO +1.85 build\n", 1, 0),
+        ("cross build --target x\n", 1, 0),
+        ("$GO install ./...\n", 1, 0),
+        ("$TOOL clean\n\"$x\"\ncross --version\n", 0, 0),
+        ("/bin/sh -c \"cd x; make\"\nbash -c './build.sh'\nsh -c 'ls'\n", 0, 2),
+    ] {
+        let found = plan(script, &surroundings());
+        let counts = (found.hunks.len(), found.left.len(), found.unclear.len());
+        assert_eq!(counts, (0, left, unclear), "{script}: {found:?}");
+    }
+}
+
+#[test]
+fn what_compiles_in_one_directory_is_better_one_command() {
+    let script = "cd app\ncargo build -p a\ncargo build -p b\nf() {\n  cargo build\n}\ncd ../other\ncargo build\n";
+    let lines: Vec<usize> =
+        plan(script, &surroundings()).together.iter().map(|left| left.line).collect();
+    assert_eq!(lines, [3]);
+}
+
+#[test]
+fn two_on_one_line_are_one_change() {
+    let script = "(cargo build)\n(cd a && cargo build); (cd b && cargo build)\n";
+    let plan = plan(script, &surroundings());
+    let changed = patch::apply(script, &plan.hunks);
+    assert_eq!(patch::revert(&changed, &plan.hunks), (script.to_owned(), vec![]));
+}
+
+#[test]
+fn who_brings_larder_uses_none() {
+    let uses = "# larder_run\n. \"$SRCDIR/larder.sh\"\nx && larder_run a -- b\n";
+    assert_eq!(uses_of_larder(uses), [2, 3]);
+    for own in ["larder_run() {\n", "  function larder_run {\n", "larder_run () (\n"] {
+        assert!(
+            defines_larder_run(own) && uses_of_larder(&format!("{uses}{own}")).is_empty(),
+            "{own}"
+        );
+    }
+    assert!(!defines_larder_run("larder_run a -- b\nlarder_runs() {\n# larder_run() {\n"));
+    assert_eq!(defined("a() { :; }\nfunction b {\n c\n}\nd x\ne () (\n:\n)\n"), ["a", "b", "e"]);
+}
+
 proptest::proptest! {
     #[test]
     fn any_script_is_as_before_after_undoing(

@@ -53,10 +53,15 @@ impl Mkosi {
         let text = String::from_utf8_lossy(&said.text);
         match mkosi::version(&text) {
             Some(version) if said.status.success() => Ok(version.to_owned()),
-            _ => bail!(
-                "`{} --version` does not say a version of mkosi; name what starts mkosi with --mkosi",
-                self.name()
-            ),
+            _ => {
+                let complaint = last_line(&said.complaint).trim_start_matches("‣ ");
+                let cause =
+                    if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
+                bail!(
+                    "`{} --version` does not say a version of mkosi{cause}; name what starts mkosi with --mkosi",
+                    self.name()
+                )
+            }
         }
     }
 
@@ -107,8 +112,6 @@ impl Mkosi {
         let program = &self.words[0];
         // What starts mkosi may be sudo, which asks the user.
         let call = Call { may_ask_user: true, ..Call::new(command, program, "answering") };
-        call.ask().with_context(|| {
-            format!("cannot run {program}; install mkosi, or name the command with --mkosi")
-        })
+        call.ask().with_context(|| format!("cannot run {program}, the command that --mkosi names"))
     }
 }

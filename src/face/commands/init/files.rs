@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::search;
 use crate::base::regular;
 use crate::image::mkosi::{SNIPPET, Summary};
-use crate::image::script::{self, mention};
+use crate::image::script;
+use crate::image::script::mention::{self, Mention, Way};
 
 /// A script, and how it finds larder.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct ScriptFile {
     pub name: Option<String>,
     /// The script that names it, if mkosi does not start it and no plain word sources it.
     pub named_by: Option<PathBuf>,
+    /// The script that copies it, or only names it, so that nothing can be put into it.
+    pub kept_from: Option<(PathBuf, Way)>,
     /// Whether images see it in different places.
     pub is_moved: bool,
 }
@@ -102,7 +105,15 @@ impl Files {
                 known.is_moved |= known.snippet != snippet;
             } else {
                 // A program that was compiled is no script, nor is what is no file.
-                let Ok(text) = regular::text(&path) else { continue };
+                let text = match regular::text(&path) {
+                    Ok(text) => text,
+                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                        let why = "it may not be read here; make it readable, and give `larder init` again";
+                        self.left.push(Site { file: path, line: 1, why: why.to_owned() });
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
                 let (name, dir) = (shared.name.clone(), shared.dir.clone());
                 self.push(ScriptFile {
                     path: path.clone(),
@@ -111,6 +122,7 @@ impl Files {
                     shared: dir,
                     name,
                     named_by: None,
+                    kept_from: None,
                     is_moved: false,
                 });
             }
@@ -144,14 +156,22 @@ impl Files {
             self.all.iter().map(|file| (file.path.as_path(), file.text.as_str())).collect();
         let candidates: Vec<(&Path, &str)> =
             found.iter().map(|(path, text, _)| (path.as_path(), text.as_str())).collect();
-        let named = mention::named(&start, &candidates);
-        let mut by: Vec<Option<PathBuf>> = vec![None; found.len()];
-        for (index, place) in named {
+        let mentions = mention::named(&start, &candidates);
+        let first = start.len();
+        let name = |place: usize| {
             let known = self.all.get(place).map(|file| &file.path);
-            by[index] = known.or_else(|| Some(&found[place - start.len()].0)).cloned();
+            known.unwrap_or_else(|| &found[place - first].0).clone()
+        };
+        let mut by: Vec<Option<(PathBuf, Way)>> = vec![None; first + found.len()];
+        for Mention { script, by: place, way } in mentions {
+            by[script] = Some((name(place), way));
         }
-        for ((path, text, shared), named_by) in found.into_iter().zip(by) {
-            if named_by.is_some() {
+        let of_found = by.split_off(first);
+        for (file, by) in self.all.iter_mut().zip(by) {
+            file.kept_from = by;
+        }
+        for ((path, text, shared), by) in found.into_iter().zip(of_found) {
+            if let Some((named_by, way)) = by {
                 let snippet = beside(&path, &text, shared);
                 let shared = shared.dir.clone();
                 self.push(ScriptFile {
@@ -160,7 +180,8 @@ impl Files {
                     snippet,
                     shared,
                     name: None,
-                    named_by,
+                    kept_from: (way != Way::Started).then(|| (named_by.clone(), way)),
+                    named_by: Some(named_by),
                     is_moved: false,
                 });
             } else if script::compiles(&text) {

@@ -30,6 +30,12 @@ pub(super) fn text(findings: &Findings) -> String {
     for Site { file, line, why } in &findings.left {
         let _ = writeln!(text, "  {}:{line}: {why}", file.display());
     }
+    if !findings.together.is_empty() {
+        text.push_str("\nEach command of cargo has a directory of its own (docs/chroot.md, \"Several commands of cargo\"):\n");
+    }
+    for Site { file, line, why } in &findings.together {
+        let _ = writeln!(text, "  {}:{line}: {why}", file.display());
+    }
     unclear(&mut text, &findings.unclear);
     unnamed(&mut text, findings);
     text

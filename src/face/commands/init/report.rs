@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::findings;
 use super::scripts::{Findings, Work};
+use super::{Again, findings};
 use crate::image::mkosi::{self, Include, Summary};
 use crate::output::Report;
 use crate::store::Store;
@@ -36,6 +36,8 @@ pub(super) struct Initialised {
     idle: bool,
     #[serde(skip)]
     notes: Vec<String>,
+    #[serde(skip)]
+    again: Again,
 }
 
 /// One image.
@@ -79,7 +81,7 @@ impl Image {
 
 impl Initialised {
     /// Before any image was asked about.
-    pub(super) fn new(store: &Store, mkosi: String, binary_replaced: bool) -> Self {
+    pub(super) fn new(store: &Store, mkosi: String, binary_replaced: bool, again: Again) -> Self {
         let mut notes = Vec::new();
         if !mkosi::is_known(&mkosi) {
             notes.push(format!("mkosi {mkosi} is none that larder is tested with (25.3 to 27.1)"));
@@ -99,6 +101,7 @@ impl Initialised {
             done: 0,
             idle: false,
             notes,
+            again,
         }
     }
 
@@ -147,12 +150,14 @@ impl Initialised {
             let _ = writeln!(
                 text,
                 "Changed or added: {files}\n\
-                 Commit them: until then a version that git tells says -dirty. `larder init --undo` takes all back."
+                 Commit them: until then a version that git tells says -dirty. `{}` takes all back.",
+                self.again.with("--undo")
             );
         } else if !self.diff.is_empty() {
             let _ = write!(
                 text,
-                "The build scripts need this; `larder init --apply` does it:\n\n{}",
+                "The build scripts need this; `{}` does it:\n\n{}",
+                self.again.with("--apply"),
                 self.diff
             );
         } else if let Some(without) = self.without_scripts().filter(|_| self.idle) {

@@ -1,5 +1,6 @@
 //! The build scripts of a repository: what is to be changed in them, and what is to be said of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use super::record::{Change, Record};
 use crate::base::digest::Digest;
 use crate::base::{edit, regular};
 use crate::image::mkosi::{SNIPPET, Summary};
+use crate::image::script::mention::Way;
 use crate::image::script::patch::{self, Hunk};
 use crate::image::script::{self, Call, Function, ScriptPlan, Surroundings};
 use crate::observe::sources;
@@ -37,6 +39,8 @@ pub(super) struct Findings {
     pub functions: Vec<Called>,
     /// Caches of finished binaries that can go.
     pub caches: Vec<Site>,
+    /// Commands of cargo that share a target directory with one before them.
+    pub together: Vec<Site>,
     /// Commands whose words do not tell what they compile.
     pub unclear: Vec<Site>,
     /// Scripts that others start, as far as their words tell.
@@ -81,8 +85,14 @@ struct FileChange {
 impl Work {
     /// Reads the scripts of all images, what they source, and what they name.
     pub(super) fn find(repository: &Path, images: &[Summary]) -> Self {
-        let files = Files::find(repository, images);
+        let mut files = Files::find(repository, images);
         let mut work = Self { repository: repository.to_owned(), ..Self::default() };
+        // What brings a larder_run of its own, such as packages.sh, needs nothing, nor does who calls it.
+        let brings = |file: &&ScriptFile| script::defines_larder_run(&file.text);
+        let kept = files.all.iter().filter(brings);
+        let kept: Vec<String> = kept.flat_map(|file| script::defined(&file.text)).collect();
+        work.done += usize::from(!kept.is_empty());
+        files.all.retain(|file| !brings(&file));
         work.findings.functions = called(repository, &files.all);
         let functions = &work.findings.functions;
         let surroundings = Surroundings {
@@ -91,6 +101,7 @@ impl Work {
                 .iter()
                 .flat_map(|called| called.calls.iter().map(|caller| caller.call.clone()))
                 .collect(),
+            kept,
             ..Surroundings::default()
         };
         work.findings.left = files.left;
@@ -121,14 +132,15 @@ impl Work {
         let site = |line: usize, why: String| Site { file: name.clone(), line, why };
         let findings = &mut self.findings;
         findings.left.extend(plan.left.into_iter().map(|left| site(left.line, left.why)));
+        findings.together.extend(plan.together.into_iter().map(|left| site(left.line, left.why)));
         findings.caches.extend(plan.caches.into_iter().map(|left| site(left.line, left.why)));
         findings
             .unclear
             .extend(plan.unclear.into_iter().map(|(line, program)| site(line, program)));
         self.done += plan.done;
         let first = plan.hunks.iter().find(|hunk| !hunk.before.is_empty());
-        if let Some(named_by) = file.named_by.as_ref().filter(|_| first.is_some() || plan.done > 0)
-        {
+        let is_started = file.kept_from.is_none() && (first.is_some() || plan.done > 0);
+        if let Some(named_by) = file.named_by.as_ref().filter(|_| is_started) {
             let named_in = shorter(&self.repository, named_by);
             findings.started.push(Started { file: name.clone(), named_in });
         }
@@ -138,20 +150,59 @@ impl Work {
             }
             return;
         };
+        if let Some(why) = self.hindrance(file) {
+            self.findings.left.push(site(first.line + 1, why));
+            return;
+        }
+        self.need_snippet(file);
+        let text = file.text.clone();
+        self.changes.push(FileChange { file: name, text, hunks: plan.hunks });
+    }
+
+    /// Why a script stays as it is, though there is something to put into it.
+    fn hindrance(&self, file: &ScriptFile) -> Option<String> {
         if !file.path.starts_with(&self.repository) {
-            let why = "it is outside of the repository; change it by hand".to_owned();
-            findings.left.push(site(first.line + 1, why));
-        } else if file.is_moved {
-            let why = "images see it in different places, so that it finds larder.sh in one of them only; give all of them the same BuildSources=".to_owned();
-            findings.left.push(site(first.line + 1, why));
-        } else {
-            self.need_snippet(file);
-            self.changes.push(FileChange {
-                file: name,
-                text: file.text.clone(),
-                hunks: plan.hunks,
+            return Some("it is outside of the repository; change it by hand".to_owned());
+        }
+        if file.is_moved {
+            return Some("images see it in different places, so that it finds larder.sh in one of them only; give all of them the same BuildSources=".to_owned());
+        }
+        if let Some((by, way)) = &file.kept_from {
+            let by = shorter(&self.repository, by);
+            let by = by.display();
+            return Some(match way {
+                Way::Copied => format!(
+                    "{by} copies it, or gives it to another program to read, so that a line of larder's would come there too; put larder_run before what starts it, or change it by hand"
+                ),
+                _ => format!(
+                    "{by} names it, and nothing that is read starts it; where a build starts it, change it by hand"
+                ),
             });
         }
+        self.foreign_snippet(file)
+    }
+
+    /// Why a script cannot source the `larder.sh` that is there.
+    fn foreign_snippet(&self, file: &ScriptFile) -> Option<String> {
+        let path = file.shared.join("larder.sh");
+        if !path.starts_with(&self.repository) || path.symlink_metadata().is_err() {
+            return None;
+        }
+        let name = shorter(&self.repository, &path);
+        let name = name.display();
+        let leads = std::fs::canonicalize(&path);
+        let is_inside = leads.is_ok_and(|leads| leads.starts_with(&self.repository));
+        if !is_inside {
+            return Some(format!(
+                "{name} leads out of the repository, where builds do not find it; remove it, and give `larder init` again"
+            ));
+        }
+        let text = regular::text(&path).unwrap_or_default();
+        (!script::defines_larder_run(&text)).then(|| {
+            format!(
+                "{name} is a file of yours that does not define larder_run; give it another name, and `larder init` again"
+            )
+        })
     }
 
     /// Adds the snippet where a script looks for it, if it is not there.
@@ -222,6 +273,17 @@ impl Work {
         }
         record.write(store)?;
         let mut files = Vec::new();
+        self.write(&mut files).map_err(|error| match files.len() {
+            0 => error,
+            made => error.context(format!(
+                "{made} of {} files are changed; `larder init --undo` takes them back",
+                self.snippets.len() + self.changes.len()
+            )),
+        })?;
+        Ok(files)
+    }
+
+    fn write(&self, files: &mut Vec<PathBuf>) -> Result<()> {
         for snippet in &self.snippets {
             // First: a script that sources it may be started at any moment.
             edit::add(&self.repository.join(snippet), SNIPPET)?;
@@ -232,29 +294,38 @@ impl Work {
             edit::replace(&self.repository.join(&change.file), &text)?;
             files.push(change.file.clone());
         }
-        Ok(files)
+        Ok(())
     }
 
     /// What nobody committed could not be told from larder's changes by a look at `git diff`.
     fn refuse_uncommitted(&self) -> Result<()> {
-        let files: Vec<&Path> = self.changes.iter().map(|change| change.file.as_path()).collect();
-        if files.is_empty() || !self.repository.ancestors().any(|dir| dir.join(".git").exists()) {
-            return Ok(());
+        let mut trees: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+        for FileChange { file, .. } in &self.changes {
+            let path = self.repository.join(file);
+            let has_git = |dir: &&Path| dir.join(".git").symlink_metadata().is_ok();
+            // What is in a submodule, the repository around it knows nothing of.
+            if let Some(tree) = path.ancestors().find(has_git).map(Path::to_owned) {
+                trees.entry(tree).or_default().push(path);
+            }
         }
-        let Some(text) = sources::uncommitted(&self.repository, &files) else {
-            bail!(
-                "git does not say whether the build scripts are committed, and is not asked in a \
-                 repository of another user; look yourself, and give --force"
-            )
-        };
-        let text = String::from_utf8_lossy(&text);
-        match text.lines().next() {
-            None => Ok(()),
-            Some(line) => bail!(
-                "{} has changes that are not committed; commit or stash them first, or give --force",
-                line.get(3..).unwrap_or(line)
-            ),
+        for (tree, files) in &trees {
+            let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+            let Some(text) = sources::uncommitted(tree, &files) else {
+                bail!(
+                    "git does not say whether the build scripts in {} are committed, and is not asked in a \
+                     repository of another user; look yourself, and give --force",
+                    tree.display()
+                )
+            };
+            let text = String::from_utf8_lossy(&text);
+            if let Some(line) = text.lines().next() {
+                bail!(
+                    "{} has changes that are not committed; commit or stash them first, or give --force",
+                    line.get(3..).unwrap_or(line)
+                );
+            }
         }
+        Ok(())
     }
 }
 

@@ -1,15 +1,18 @@
 //! `larder init --undo`: takes back what was done for the repository, and nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::files::Site;
-use super::record::{self, Record};
+use super::record::{self, Change, Record};
+use super::search;
 use crate::base::digest::Digest;
 use crate::base::{edit, regular};
 use crate::face::commands::{DONE, FAILED, existing_store};
+use crate::image::script;
 use crate::image::script::patch::{self, Hunk};
 use crate::output::{Output, Report};
 use crate::store::{Store, evict};
@@ -43,36 +46,96 @@ pub(super) fn undo(store: PathBuf, repository: &Path, json: bool, output: Output
         left: Vec::new(),
         projects: store.projects()?.iter().map(ToString::to_string).collect(),
     };
-    restore(&store, &mut record, &mut report)?;
-    remove_added(&mut record, &mut report)?;
+    let users = users(&record);
+    restore(&store, &mut record, &mut report, &users)?;
     remove_includes(&store, &record, &mut report)?;
-    record.remove(&store)?;
+    if users.is_empty() {
+        remove_added(&mut record, &mut report)?;
+        record.remove(&store)?;
+    } else {
+        // What takes the rest back is asked for once more.
+        record.includes.clear();
+        record.write(&store)?;
+        report.left.extend(users);
+    }
     output.report(&report, json)?;
     Ok(if report.left.is_empty() { DONE } else { FAILED })
 }
 
-/// The last change of each file first.
-fn restore(store: &Store, record: &mut Record, report: &mut Undone) -> Result<()> {
+/// What would still use larder.sh if all that was changed were taken back, by the lines as they will be.
+fn users(record: &Record) -> Vec<Site> {
+    let mut texts: BTreeMap<PathBuf, String> =
+        search::scripts(&record.repository).scripts.into_iter().collect();
+    let mut sourcing: BTreeSet<String> = BTreeSet::new();
+    for Change { file, hunks } in record.changes.iter().rev() {
+        let path = record.repository.join(file);
+        let Some(text) = texts.get(&path).cloned().or_else(|| regular::text(&path).ok()) else {
+            continue;
+        };
+        // Lines that only source it stay while they are needed, and need nothing themselves.
+        let (own, calls): (Vec<Hunk>, Vec<Hunk>) = hunks.iter().cloned().partition(is_sourcing);
+        sourcing.extend(own.into_iter().flat_map(|hunk| hunk.after));
+        texts.insert(path, patch::revert(&text, &calls).0);
+    }
+    let mut sites = Vec::new();
+    for (path, text) in &texts {
+        let file = path.strip_prefix(&record.repository).unwrap_or(path);
+        let is_changed = record.changes.iter().any(|change| change.file == file);
+        if record.added.is_empty() && !is_changed {
+            // The larder.sh that it uses is not to go.
+            continue;
+        }
+        let is_ours = |line: &usize| {
+            is_changed
+                && patch::lines(text).get(line - 1).is_some_and(|line| sourcing.contains(*line))
+        };
+        let lines = script::uses_of_larder(text).into_iter().filter(|line| !is_ours(line));
+        sites.extend(lines.map(|line| Site {
+            file: file.to_owned(),
+            line,
+            why: "this uses larder.sh, which stays with what sources it; take it out, and give `larder init --undo` again".to_owned(),
+        }));
+    }
+    sites
+}
+
+/// Whether a change only adds the line that sources larder.sh.
+fn is_sourcing(hunk: &Hunk) -> bool {
+    hunk.before.is_empty()
+}
+
+/// The last change of each file first. While anybody uses larder.sh, the lines that source it stay.
+fn restore(store: &Store, record: &mut Record, report: &mut Undone, users: &[Site]) -> Result<()> {
     let repository = record.repository.clone();
-    while let Some(change) = record.changes.pop() {
-        let path = repository.join(&change.file);
+    let mut kept: Vec<Change> = Vec::new();
+    while let Some(Change { file, hunks }) = record.changes.pop() {
+        let path = repository.join(&file);
         evict::remove_half_edit(&path)?;
         let Ok(text) = regular::text(&path) else { continue };
-        let (restored, lost) = patch::revert(&text, &change.hunks);
+        let stays = |hunk: &Hunk| !users.is_empty() && is_sourcing(hunk);
+        let (sourcing, hunks): (Vec<Hunk>, Vec<Hunk>) = hunks.into_iter().partition(stays);
+        if !sourcing.is_empty() {
+            kept.insert(0, Change { file: file.clone(), hunks: sourcing });
+        }
+        let (restored, lost) = patch::revert(&text, &hunks);
         if restored == text && lost.iter().all(|hunk| hunk.before.is_empty()) {
             // It was recorded, and never made.
             continue;
         }
-        report.left.extend(lost.into_iter().map(|hunk| place(&change.file, hunk)));
+        if users.iter().all(|site| site.file != file) {
+            report.left.extend(lost.into_iter().map(|hunk| place(&file, hunk)));
+        }
         if restored != text {
             edit::replace(&path, &restored)?;
             // What is taken back is not looked for again after a crash.
-            record.write(store)?;
-            if !report.restored.contains(&change.file) {
-                report.restored.push(change.file);
+            let changes = [record.changes.clone(), kept.clone()].concat();
+            Record { changes, ..record.clone() }.write(store)?;
+            if !report.restored.contains(&file) {
+                report.restored.push(file);
             }
         }
     }
+    record.changes = kept;
     Ok(())
 }
 
